@@ -1,0 +1,79 @@
+"""The command line: one file per group of verbs, imported only when its verb is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+from typing_extensions import override
+
+from farmctl import __version__
+from farmctl.cli.exits import Exit, exit_of
+from farmctl.errors import FarmError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "check": ("farmctl.cli.status:check", "Nagios-style health: 0 ok, 1 warning, 2 critical, 3 unknown."),
+    "config": ("farmctl.cli.config:config", "View and validate the configuration."),
+    "demo": ("farmctl.cli.demo:demo", "Run a simulated farm that follows the grid."),
+    "init": ("farmctl.cli.init:init", "Write a first farm.toml."),
+    "inventory": ("farmctl.cli.inventory:inventory", "Import and export the miners."),
+    "journal": ("farmctl.cli.journal:journal", "Read and verify the journal."),
+    "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
+    "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
+    "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),
+    "resume": ("farmctl.cli.stop:resume", "Release stop-all."),
+    "run": ("farmctl.cli.run:run", "Run the controller of a site."),
+    "scan": ("farmctl.cli.scan:scan", "Find miners in address ranges."),
+    "status": ("farmctl.cli.status:status", "One screen: are we where the grid wants us?"),
+    "stop-all": ("farmctl.cli.stop:stop_all", "Put every miner of the site to sleep."),
+    "why": ("farmctl.cli.why:why", "Why a miner is where it is."),
+}
+"""Verb -> (where it lives, one line of help); the help needs no import, so `--help` is quick."""
+
+
+class LazyVerbs(click.Group):
+    """A group that imports a verb when it is called."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all verbs."""
+        return sorted(VERBS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, VERBS[name][1]) for name in sorted(VERBS)])
+
+
+@click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="farmctl")
+def cli() -> None:
+    """Run a Bitcoin-ASIC farm as a dispatchable electrical load."""
+
+
+def main() -> None:
+    """Entry point: errors become one message on stderr and an exit code that scripts can rely on."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(Exit.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FarmError as error:
+        click.echo(f"farmctl: {error}", err=True)
+        sys.exit(exit_of(error))
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else Exit.OK)

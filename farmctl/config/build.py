@@ -1,0 +1,67 @@
+"""From the configuration to the nouns of the core: kW become W, minutes become seconds, names become numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from farmctl.config.schema import CircuitTable, FarmConfig
+from farmctl.core.fleet import CircuitTree, SiteRules
+
+W_PER_KW = 1_000.0
+S_PER_MIN = 60.0
+WAKE_WINDOW_S = 5.0
+"""`wake_fraction_per_5s` is stated for this many seconds (SIGNALS section 4, rule 7)."""
+DEFAULT_SIGNAL_STALE_S = 60.0
+DEFAULT_METER_STALE_S = 10.0
+
+
+def site_rules(config: FarmConfig) -> SiteRules:
+    """What the core must know of the configuration; of several signals the most impatient one counts."""
+    site, control = config.site, config.control
+    site_meters = [meter.stale_s for meter in config.meter if meter.site]
+    return SiteRules(
+        rated_w=site.rated_kw * W_PER_KW,
+        safe_min_w=site.safe_min_kw * W_PER_KW,
+        failsafe_limit_w=site.firm_kw * W_PER_KW,
+        standing_w=None if site.standing_kw is None else site.standing_kw * W_PER_KW,
+        ramp_up_w_per_s=control.ramp_up_fraction_per_min * site.rated_kw * W_PER_KW / S_PER_MIN,
+        wake_fraction_per_s=control.wake_fraction_per_5s / WAKE_WINDOW_S,
+        min_on_s=control.min_on_s,
+        min_off_s=control.min_off_s,
+        signal_stale_s=min((signal.heartbeat_lost_s for signal in config.signal), default=DEFAULT_SIGNAL_STALE_S),
+        meter_stale_s=site_meters[0] if site_meters else DEFAULT_METER_STALE_S,
+        guard_fraction=control.guard_fraction,
+        confirm_timeout_s=control.confirm_timeout_s,
+        max_attempts=control.max_attempts,
+        tolerance_fraction=control.tolerance_fraction,
+        seen_stale_s=config.poll.seen_stale_s,
+        grid_expected=bool(config.signal),
+    )
+
+
+def circuit_tree(config: FarmConfig) -> CircuitTree:
+    """The limit tree with parents before children and no meter read yet.
+
+    The root never exceeds the site's rated power; without circuits it is the site itself, under the site's name.
+    """
+    ordered = _parents_first(config.circuit) or [CircuitTable(name=config.site.name)]
+    number = {circuit.name: index for index, circuit in enumerate(ordered)}
+    ratings_w = [np.inf if circuit.rating_kw is None else circuit.rating_kw * W_PER_KW for circuit in ordered]
+    ratings_w[0] = min(ratings_w[0], config.site.rated_kw * W_PER_KW)
+    return CircuitTree(
+        names=tuple(number),
+        parent=np.array([-1 if c.parent is None else number[c.parent] for c in ordered], dtype=np.int64),
+        rating_w=np.array(ratings_w, dtype=np.float64),
+        meter_w=np.full(len(ordered), np.nan),
+    )
+
+
+def _parents_first(circuits: tuple[CircuitTable, ...]) -> list[CircuitTable]:
+    """Breadth first from the root; the order of the file among siblings."""
+    children: dict[str | None, list[CircuitTable]] = {}
+    for circuit in circuits:
+        children.setdefault(circuit.parent, []).append(circuit)
+    ordered = list(children.get(None, ()))
+    for circuit in ordered:
+        ordered.extend(children.get(circuit.name, ()))
+    return ordered

@@ -1,0 +1,96 @@
+"""Signal sources: who is trusted, over which brokers, and with which levels."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from farmctl.config.checks.names import repeated, unknown_name
+from farmctl.config.fault import Fault
+from farmctl.config.parts import Parts
+from farmctl.config.schema import MqttTable
+from farmctl.config.schema.kinds import split_endpoint
+
+
+def signal_faults(parts: Parts) -> Iterator[Fault]:
+    """Faults of every signal source."""
+    yield from repeated(parts, ("signal",), parts.names("signal"))
+    for number, signal in parts.signals.items():
+        yield from _trust(parts, number, signal)
+        yield from _login(parts, number, signal)
+        yield from _levels(parts, number, signal)
+        yield from _issuers(parts, number, signal)
+        yield from _times(parts, number, signal)
+
+
+def is_loopback(broker: str) -> bool:
+    """True where `host:port` never leaves this machine, whatever the name server says."""
+    host, _ = split_endpoint(broker)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _trust(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
+    fault = parts.document.fault
+    if signal.auth == "unsigned-demo":
+        for place, broker in enumerate(signal.brokers):
+            if not is_loopback(broker):
+                text = f'expected a loopback address with auth = "unsigned-demo", got "{broker}"'
+                yield fault(("signal", number, "brokers", place), text)
+    elif not any(issuer.keys for issuer in signal.issuers):
+        yield fault(("signal", number, "issuers"), 'expected an issuer with a key: auth is "ed25519"')
+    if "full" in signal.forms and not signal.programmes:
+        yield fault(("signal", number, "programmes"), "expected at least one programID for the full form")
+
+
+def _login(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
+    fault = parts.document.fault
+    pairs = (
+        ("password_file", signal.password_file, "user", signal.user),
+        ("cert_file", signal.cert_file, "key_file", signal.key_file),
+        ("key_file", signal.key_file, "cert_file", signal.cert_file),
+        ("cert_file", signal.cert_file, "ca_file", signal.ca_file),
+    )
+    for key, value, partner, other in pairs:
+        if value is not None and other is None:
+            yield fault(("signal", number, key), f"expected {partner} beside {key}")
+
+
+def _levels(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
+    fault, here = parts.document.fault, ("signal", number)
+    rated_kw = float("inf") if parts.site is None else parts.site.rated_kw
+    if signal.emergency_kw is not None and signal.emergency_kw > rated_kw:
+        yield fault((*here, "emergency_kw"), f"expected at most site.rated_kw = {rated_kw:g}")
+    levels = signal.simple_levels_kw
+    if levels is None:
+        return
+    if levels[0] > rated_kw:
+        yield fault((*here, "simple_levels_kw"), f"expected at most site.rated_kw = {rated_kw:g}")
+    if list(levels) != sorted(levels, reverse=True):
+        yield fault((*here, "simple_levels_kw"), "expected levels that do not rise from 0 (normal) to 3 (emergency)")
+
+
+def _issuers(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
+    fault, here = parts.document.fault, ("signal", number, "issuers")
+    names = [issuer.name for issuer in signal.issuers]
+    yield from repeated(parts, here, enumerate(names))
+    if signal.simple_issuer is not None:
+        yield from unknown_name(parts, ("signal", number, "simple_issuer"), signal.simple_issuer, names, "issuer")
+    for place, issuer in enumerate(signal.issuers):
+        if issuer.max_kw is not None and issuer.max_kw < issuer.min_kw:
+            yield fault((*here, place, "max_kw"), f"expected at least min_kw = {issuer.min_kw:g}")
+        keys = (*here, place, "keys")
+        yield from repeated(parts, keys, ((n, key.kid) for n, key in enumerate(issuer.keys)), key="kid")
+        for spot, key in enumerate(issuer.keys):
+            if key.valid_from is not None and key.valid_until is not None and key.valid_from >= key.valid_until:
+                yield fault((*keys, spot, "valid_until"), f"expected a time after valid_from = {key.valid_from}")
+
+
+def _times(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
+    if signal.heartbeat_alarm_s > signal.heartbeat_lost_s:
+        text = f"expected at most heartbeat_lost_s = {signal.heartbeat_lost_s:g}, got {signal.heartbeat_alarm_s:g}"
+        yield parts.document.fault(("signal", number, "heartbeat_alarm_s"), text)

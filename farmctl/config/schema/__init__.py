@@ -1,0 +1,26 @@
+"""The single declaration of the configuration: one pydantic model per table, units in the key names."""
+
+from __future__ import annotations
+
+from farmctl.config.schema.circuits import CircuitTable, MeterTable, RegisterTable
+from farmctl.config.schema.farm import FarmConfig
+from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
+from farmctl.config.schema.signals import IssuerTable, KeyTable, MqttTable
+from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
+
+__all__ = [
+    "ApiTable",
+    "CircuitTable",
+    "ControlTable",
+    "CredentialsTable",
+    "FarmConfig",
+    "IssuerTable",
+    "KeyTable",
+    "MeterTable",
+    "MetricsTable",
+    "MqttTable",
+    "PollTable",
+    "RegisterTable",
+    "SiteTable",
+    "StoreTable",
+]

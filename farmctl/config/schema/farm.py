@@ -1,0 +1,46 @@
+"""The whole file, and its JSON schema."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import Field
+
+from farmctl.config.schema.circuits import CircuitTable, MeterTable
+from farmctl.config.schema.kinds import Table
+from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
+from farmctl.config.schema.signals import SignalTable
+from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
+
+SCHEMA_ID = "farmctl-config-v1"
+
+
+class FarmConfig(Table):
+    """The configuration of one site (farm.toml)."""
+
+    site: SiteTable
+    """What the site is."""
+    control: ControlTable = Field(default_factory=ControlTable)
+    """How it is steered."""
+    poll: PollTable = Field(default_factory=PollTable)
+    """How its miners are asked."""
+    circuit: tuple[CircuitTable, ...] = ()
+    """The limit tree; without any the site is one circuit of its rated power."""
+    meter: tuple[MeterTable, ...] = ()
+    """Meters."""
+    signal: tuple[SignalTable, ...] = ()
+    """Grid signal sources; without any the site is its own master."""
+    store: StoreTable = Field(default_factory=StoreTable)
+    """Where the journal lives."""
+    metrics: MetricsTable = Field(default_factory=MetricsTable)
+    """The Prometheus endpoint."""
+    api: ApiTable = Field(default_factory=ApiTable)
+    """The control API."""
+    credentials: tuple[CredentialsTable, ...] = ()
+    """Logins of the miners."""
+
+
+def schema_text() -> str:
+    """The JSON schema as it is shipped in configs/schemas/config.schema.json."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID}
+    return json.dumps({**schema, **FarmConfig.model_json_schema()}, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,3 @@
+"""What the farm should do: pure, synchronous, columnar, told the time. `step.step` is its one door."""
+
+from __future__ import annotations

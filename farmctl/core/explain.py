@@ -1,0 +1,43 @@
+"""One reason for every row: why it is not at full, or that it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from farmctl.core.allocate import Allocation
+from farmctl.core.confirm import Seen, top_step
+from farmctl.core.fleet import NO_LADDER, FleetView
+from farmctl.core.memory import Standing
+from farmctl.core.reasons import CODE, Reason
+from farmctl.core.units import CodeColumn, MaskColumn
+
+
+def row_reasons(view: FleetView, seen: Seen, allocation: Allocation, *, ramping: bool, stopped: bool) -> CodeColumn:
+    """Codes of `Reason`, shape (rows,); the later, more particular reason wins."""
+    table, rows = view.table, seen.rows
+    step, top = allocation.step, top_step(view)
+    below = (step >= 0) & (step < top)
+    codes = np.full(len(table), CODE[Reason.FULL], dtype=np.int16)
+
+    def mark(where: MaskColumn, reason: Reason) -> None:
+        codes[where] = CODE[reason]
+
+    mark(below & (step > 0), Reason.THROTTLED_TO_FIT)
+    mark(below & (step == 0), Reason.CURTAILED)
+    if ramping:
+        mark(below, Reason.RAMP_UP)
+    mark(below & (step == 0) & allocation.min_off & ramping, Reason.MIN_OFF)
+    mark(below & allocation.wake_held, Reason.WAKE_STAGGER)
+    mark(below & allocation.circuit_held, Reason.CIRCUIT_LIMIT)
+    if view.maintenance:
+        mark(below, Reason.MAINTENANCE)
+    if stopped:
+        mark(below, Reason.STOP_ALL)
+    mark(allocation.min_on & below & (step > 0), Reason.MIN_ON)
+    mark(table.protected & below, Reason.PROTECTED)
+    mark(rows.standing == Standing.PENDING, Reason.UNCONFIRMED)
+    mark(rows.standing == Standing.GAVE_UP, Reason.GAVE_UP)
+    mark(~table.commandable, Reason.OBSERVE_ONLY)
+    mark(table.ladder == NO_LADDER, Reason.NO_LADDER)
+    mark(~seen.fresh, Reason.UNREACHABLE)
+    return codes

@@ -1,0 +1,225 @@
+"""The fleet as columns: one row per miner, ladders as matrices, and the frozen picture of one cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from farmctl.core.grid import LinkStatus, SignalMessage
+from farmctl.core.model import Ladder, MinerState, Override, PointKind, PowerSource, Quality
+from farmctl.core.units import (
+    NEVER_MS,
+    CodeColumn,
+    FloatColumn,
+    IdColumn,
+    IntColumn,
+    MaskColumn,
+)
+
+NO_LADDER = -1
+UNKNOWN_STEP = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LadderBook:
+    """All ladders of the fleet as padded matrices; a row of the fleet points at one by number."""
+
+    ladders: tuple[Ladder, ...]
+    power_w: FloatColumn
+    """Shape (ladders, steps), W; +inf where a ladder has no such step."""
+    hash_rate_hs: FloatColumn
+    """Shape (ladders, steps); 0 where a ladder has no such step."""
+    steps: IntColumn
+    """Shape (ladders,): number of operating points."""
+    down_s: FloatColumn
+    up_s: FloatColumn
+    trim_s: FloatColumn
+
+    @classmethod
+    def of(cls, ladders: Sequence[Ladder]) -> LadderBook:
+        """Stack ladders; each must have ascending power and its sleep point first."""
+        width = max((len(ladder.points) for ladder in ladders), default=1)
+        power_w = np.full((len(ladders), width), np.inf)
+        hash_rate_hs = np.zeros((len(ladders), width))
+        for number, ladder in enumerate(ladders):
+            _check(ladder)
+            power_w[number, : len(ladder.points)] = [p.power_w for p in ladder.points]
+            hash_rate_hs[number, : len(ladder.points)] = [p.hash_rate_hs for p in ladder.points]
+        return cls(
+            ladders=tuple(ladders),
+            power_w=power_w,
+            hash_rate_hs=hash_rate_hs,
+            steps=np.array([len(ladder.points) for ladder in ladders], dtype=np.int64),
+            down_s=np.array([ladder.down_s for ladder in ladders], dtype=np.float64),
+            up_s=np.array([ladder.up_s for ladder in ladders], dtype=np.float64),
+            trim_s=np.array([ladder.trim_s for ladder in ladders], dtype=np.float64),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FleetTable:
+    """Columns, one row per miner; mutable arrays with one owner (`engine.fleet`), frozen per cycle.
+
+    A row number holds until the fleet is re-indexed; identity is `miner_id`.
+    """
+
+    miner_id: IdColumn
+    """MAC or serial, sorted ascending."""
+    ladder: IntColumn
+    """Row of the ladder book; -1 where no operating points are known."""
+    node: IntColumn
+    """Circuit that feeds the miner, index into `CircuitTree`."""
+    commandable: MaskColumn
+    """False for rows that may only be watched (observe mode, maintenance, no driver capability)."""
+    protected: MaskColumn
+    tier: CodeColumn
+    """Priority tier; a higher tier is shed first."""
+    group: CodeColumn
+    """Model and firmware, as an index into `FleetView.groups`."""
+    power_scale: FloatColumn
+    """This miner's draw at full over its ladder's; 1 until learned."""
+    power_w: FloatColumn
+    """Last draw, W at the plug, NaN never seen."""
+    power_source: CodeColumn
+    """`PowerSource` of `power_w`."""
+    hash_rate_hs: FloatColumn
+    """Last hash rate, NaN unknown."""
+    temperature_c: FloatColumn
+    """Hottest chip, NaN unknown."""
+    step: CodeColumn
+    """Ladder step that the device says it is set to; -1 unknown."""
+    state: CodeColumn
+    """`MinerState` of the last good poll."""
+    uptime_s: FloatColumn
+    """Seconds since the control board booted, NaN unknown."""
+    seen_ms: IntColumn
+    """Last good poll; -1 never."""
+    tried_ms: IntColumn
+    """Last poll that ended in any way; -1 never."""
+    sent_ms: IntColumn
+    """Last command handed to the wire; -1 never."""
+    acked_ms: IntColumn
+    """Last command that the device answered with yes; -1 never."""
+    refused_ms: IntColumn
+    """Last command that failed on the wire or was refused; -1 never."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.miner_id)
+
+    @classmethod
+    def empty(cls, rows: int) -> FleetTable:
+        """`rows` miners of which nothing is known yet."""
+        return cls(
+            miner_id=np.array([f"unknown-{row:08d}" for row in range(rows)], dtype="U32"),
+            ladder=np.full(rows, NO_LADDER, dtype=np.int64),
+            node=np.zeros(rows, dtype=np.int64),
+            commandable=np.ones(rows, dtype=np.bool_),
+            protected=np.zeros(rows, dtype=np.bool_),
+            tier=np.zeros(rows, dtype=np.int16),
+            group=np.zeros(rows, dtype=np.int16),
+            power_scale=np.ones(rows),
+            power_w=np.full(rows, np.nan),
+            power_source=np.full(rows, PowerSource.NAMEPLATE, dtype=np.int16),
+            hash_rate_hs=np.full(rows, np.nan),
+            temperature_c=np.full(rows, np.nan),
+            step=np.full(rows, UNKNOWN_STEP, dtype=np.int16),
+            state=np.full(rows, MinerState.UNKNOWN, dtype=np.int16),
+            uptime_s=np.full(rows, np.nan),
+            seen_ms=np.full(rows, NEVER_MS, dtype=np.int64),
+            tried_ms=np.full(rows, NEVER_MS, dtype=np.int64),
+            sent_ms=np.full(rows, NEVER_MS, dtype=np.int64),
+            acked_ms=np.full(rows, NEVER_MS, dtype=np.int64),
+            refused_ms=np.full(rows, NEVER_MS, dtype=np.int64),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CircuitTree:
+    """The limit tree as arrays; a parent's index is lower than its children's, the root is 0."""
+
+    names: tuple[str, ...]
+    parent: IntColumn
+    """Shape (nodes,); -1 for the root."""
+    rating_w: FloatColumn
+    """Shape (nodes,), W; +inf where no rating is stated."""
+    meter_w: FloatColumn
+    """Shape (nodes,), W; NaN where the node has no meter or it is silent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteRules:
+    """What the site's configuration says to the core; constant while the daemon runs."""
+
+    rated_w: float
+    safe_min_w: float
+    """What the site cannot shed without harm."""
+    failsafe_limit_w: float
+    """The firm level that is taken when the signal is lost."""
+    standing_w: float | None
+    """Standing allocation; None: no more than the fail-safe limit without a live signal."""
+    ramp_up_w_per_s: float
+    wake_fraction_per_s: float
+    """Share of a feeder's rating that may be woken per second."""
+    min_on_s: float
+    min_off_s: float
+    signal_stale_s: float
+    """Silence after which the link counts as lost."""
+    meter_stale_s: float
+    guard_fraction: float
+    """Kept below every limit while the meter is lost."""
+    confirm_timeout_s: float
+    """Added to a ladder's own time before a command counts as not followed."""
+    max_attempts: int
+    tolerance_fraction: float
+    seen_stale_s: float
+    """Age after which a reading no longer proves anything."""
+    grid_expected: bool
+    """False: no grid source is configured, the site is its own master."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSample:
+    """The site meter as last read."""
+
+    power_w: float
+    """NaN where missing."""
+    at_ms: int
+    quality: Quality
+
+
+NO_METER = MeterSample(power_w=float("nan"), at_ms=NEVER_MS, quality=Quality.MISSING)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FleetView:
+    """The frozen picture of one cycle: everything `step` may know, and nothing that changes."""
+
+    table: FleetTable
+    ladders: LadderBook
+    groups: tuple[str, ...]
+    """`model firmware` of each group code."""
+    circuits: CircuitTree
+    rules: SiteRules
+    meter: MeterSample
+    links: tuple[LinkStatus, ...] = ()
+    inbox: tuple[SignalMessage, ...] = ()
+    """Signals accepted since the last cycle, in order of arrival."""
+    overrides: tuple[Override, ...] = ()
+    stop_all: bool = False
+    maintenance: bool = False
+    armed: bool = True
+    """False: observe mode, decisions are made and shown but no command is issued."""
+    may_raise: bool = True
+    """False while the journal cannot be written: lowering goes on, raising is forbidden."""
+    seed: int = field(default=0)
+    """For randomised starts; an input, so that a replay rolls the same dice."""
+
+
+def _check(ladder: Ladder) -> None:
+    powers = [point.power_w for point in ladder.points]
+    if not powers or powers != sorted(powers) or ladder.points[0].kind is not PointKind.SLEEP:
+        message = f"ladder {ladder.name}: expected a sleep point first and ascending watts"
+        raise ValueError(message)

@@ -1,0 +1,133 @@
+"""Candidate moves: what each row could give up or take on, and in which order to ask.
+
+A ladder is walked in two coarse segments, deepest throttle to full and sleep to deepest throttle, so that a
+change of load touches few miners; only the last one is trimmed to a step in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from farmctl.core.confirm import nominal_w, top_step
+from farmctl.core.fleet import NO_LADDER, FleetView
+from farmctl.core.policies import Policy
+from farmctl.core.units import FloatColumn, IntColumn, MaskColumn
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Moves:
+    """Moves of single rows from one step to another, in the order in which they should be taken."""
+
+    row: IntColumn
+    start: IntColumn
+    end: IntColumn
+    power_w: FloatColumn
+    """Change of draw, W; positive in the direction of the question."""
+    worth_per_w: FloatColumn
+
+    def __len__(self) -> int:
+        """Return the number of moves."""
+        return len(self.row)
+
+    def only(self, keep: MaskColumn) -> Moves:
+        """The kept moves, in the same order."""
+        return Moves(
+            row=self.row[keep],
+            start=self.start[keep],
+            end=self.end[keep],
+            power_w=self.power_w[keep],
+            worth_per_w=self.worth_per_w[keep],
+        )
+
+
+def throttle_step(view: FleetView) -> IntColumn:
+    """Lowest awake step below full of every row; its top step where it has no throttle."""
+    top = top_step(view)
+    return np.where(top >= 2, 1, top)  # noqa: PLR2004 - sleep, throttle, full
+
+
+def downward(
+    view: FleetView, step: IntColumn, policy: Policy, *, may_throttle: MaskColumn, may_sleep: MaskColumn, soon_s: float
+) -> Moves:
+    """Every way down from `step`: least worth per watt first within tier and speed.
+
+    Rows that cannot be down within `soon_s` come after all that can: a deadline beats a better J/TH.
+    """
+    trim_late, off_late = _late(view, soon_s)
+    throttles = may_throttle & ~(trim_late & ~off_late & may_sleep)
+    low = throttle_step(view)
+    trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low))
+    sleep_from = np.where(throttles, np.minimum(step, low), step)
+    off = _segment(view, sleep_from, np.zeros_like(step), policy, may_sleep & (sleep_from > 0))
+    # Where the two segments of a row are not concave, its sleep is priced like its throttle: never before it.
+    price = np.zeros(len(view.table))
+    price[trim.row] = trim.worth_per_w
+    off = replace(off, worth_per_w=np.maximum(off.worth_per_w, price[off.row]))
+    both = _joined(trim, off)
+    late = np.concatenate([trim_late[trim.row], off_late[off.row] | (trim_late & throttles)[off.row]])
+    stage = np.concatenate([np.zeros(len(trim), dtype=np.int64), np.ones(len(off), dtype=np.int64)])
+    rank = policy.rank(view)[both.row]
+    return _taken(both, np.lexsort((both.row, stage, both.worth_per_w, -rank, late)))
+
+
+def upward(view: FleetView, step: IntColumn, policy: Policy, *, may_raise: MaskColumn, may_wake: MaskColumn) -> Moves:
+    """Every way up from `step`: awake rows first, they follow in seconds; most worth per watt first."""
+    top = top_step(view)
+    lift = _segment(view, step, top, policy, may_raise & (step > 0) & (step < top))
+    wake = _segment(view, step, top, policy, may_wake & (step == 0) & (top > 0))
+    both = _joined(lift, wake)
+    stage = np.concatenate([np.zeros(len(lift), dtype=np.int64), np.ones(len(wake), dtype=np.int64)])
+    rank = policy.rank(view)[both.row]
+    return _taken(both, np.lexsort((both.row, -both.worth_per_w, rank, stage)))
+
+
+def best_step_within(view: FleetView, row: int, ceiling_w: float, top: int) -> int:
+    """Highest step of a row, not above `top`, that draws at most `ceiling_w`; 0 where none does."""
+    ladder = int(view.table.ladder[row])
+    if ladder == NO_LADDER:
+        return 0
+    watts = view.ladders.power_w[ladder, 1 : top + 1] * view.table.power_scale[row]
+    return int(np.searchsorted(watts, ceiling_w, side="right"))
+
+
+def _segment(view: FleetView, start: IntColumn, end: IntColumn, policy: Policy, mask: MaskColumn) -> Moves:
+    row = np.flatnonzero(mask)
+    ladder = view.table.ladder[row]
+    worth = policy.worth(view)
+    power_w = np.abs(nominal_w(view, start)[row] - nominal_w(view, end)[row])
+    gain = np.abs(worth[ladder, start[row]] - worth[ladder, end[row]]) * policy.weight(view)[row]
+    safe_w = np.where(power_w > 0, power_w, 1.0)
+    return Moves(row=row, start=start[row], end=end[row], power_w=power_w, worth_per_w=gain / safe_w)
+
+
+def _joined(first: Moves, second: Moves) -> Moves:
+    return Moves(
+        row=np.concatenate([first.row, second.row]),
+        start=np.concatenate([first.start, second.start]),
+        end=np.concatenate([first.end, second.end]),
+        power_w=np.concatenate([first.power_w, second.power_w]),
+        worth_per_w=np.concatenate([first.worth_per_w, second.worth_per_w]),
+    )
+
+
+def _taken(moves: Moves, order: IntColumn) -> Moves:
+    return Moves(
+        row=moves.row[order],
+        start=moves.start[order],
+        end=moves.end[order],
+        power_w=moves.power_w[order],
+        worth_per_w=moves.worth_per_w[order],
+    )
+
+
+def _late(view: FleetView, soon_s: float) -> tuple[MaskColumn, MaskColumn]:
+    """Which rows cannot throttle, and which cannot sleep, within `soon_s`."""
+    ladder, book = view.table.ladder, view.ladders
+    known = ladder != NO_LADDER
+    trim_late = np.zeros(len(ladder), dtype=np.bool_)
+    off_late = np.zeros(len(ladder), dtype=np.bool_)
+    trim_late[known] = book.trim_s[ladder[known]] > soon_s
+    off_late[known] = book.down_s[ladder[known]] > soon_s
+    return trim_late, off_late

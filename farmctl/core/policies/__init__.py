@@ -1,0 +1,30 @@
+"""How a budget becomes operating points: each policy says what a step is worth, the allocator does the rest."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from farmctl.core.fleet import FleetView
+from farmctl.core.policies.efficiency_first import EfficiencyFirst
+from farmctl.core.units import CodeColumn, FloatColumn
+
+
+class Policy(Protocol):
+    """What the allocator asks of a policy."""
+
+    def worth(self, view: FleetView) -> FloatColumn:
+        """Worth of every ladder step, shape (ladders, steps); rising with the step, concave where it can be."""
+        ...
+
+    def weight(self, view: FleetView) -> FloatColumn:
+        """Factor on the worth for every row, shape (rows,), positive."""
+        ...
+
+    def rank(self, view: FleetView) -> CodeColumn:
+        """Coarse order before any worth, shape (rows,): higher is shed first and raised last."""
+        ...
+
+
+POLICIES: dict[str, Policy] = {
+    "efficiency_first": EfficiencyFirst(),
+}

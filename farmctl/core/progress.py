@@ -1,0 +1,108 @@
+"""How live events fare against the measured power: ramping, reached, deviating, superseded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from farmctl.core.events import TERMINAL, EventTrack, Transition, moved
+from farmctl.core.grid import EventClass, EventState
+from farmctl.core.meter_loop import SitePower
+from farmctl.core.model import Budget
+from farmctl.core.reasons import Reason
+from farmctl.core.units import MS_PER_S
+
+S = EventState
+TOLERANCE_FRACTION = 0.02
+TOLERANCE_W = 100_000.0
+"""Contract default where an event states none: max(2 % of the set-point, 100 kW)."""
+LIMIT_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """All tracks after this cycle, and the moves made."""
+
+    tracks: tuple[EventTrack, ...]
+    moves: tuple[Transition, ...]
+
+
+def shadow(tracks: tuple[EventTrack, ...], budget: Budget, now_ms: int) -> Judged:
+    """Losers of the set-point end as SUPERSEDED, unless they hold a limit that still counts."""
+    lost = {wish.event_id for wish in budget.lost if wish.reason is Reason.LOWER_PRIORITY and wish.event_id}
+    kept: list[EventTrack] = []
+    moves: list[Transition] = []
+    for track in tracks:
+        after = track
+        if track.live and track.event.event_id in lost and track.event.event_class is not EventClass.EMERGENCY:
+            interval = track.event.at(now_ms)
+            if interval is not None and interval.limit_w is not None:
+                after = replace(track, shadowed=True)
+            else:
+                after = moved(track, S.SUPERSEDED, now_ms, Reason.SUPERSEDED)
+                moves.append(_told(after))
+        kept.append(after)
+    return Judged(tracks=tuple(kept), moves=tuple(moves))
+
+
+def judge(tracks: tuple[EventTrack, ...], budget: Budget, site: SitePower, now_ms: int) -> Judged:
+    """Move every live event along by the 10-s mean of the measured power."""
+    kept: list[EventTrack] = []
+    moves: list[Transition] = []
+    for track in tracks:
+        after = _judged(track, budget, site, now_ms) if track.live and track.state not in TERMINAL else track
+        if after is not track and after.state is not track.state:
+            moves.append(_told(after))
+        kept.append(after)
+    return Judged(tracks=tuple(kept), moves=tuple(moves))
+
+
+def tolerance_w(track: EventTrack, setpoint_w: float) -> float:
+    """Half-width of the band around the set-point, W."""
+    stated = track.event.tolerance_w
+    return stated if stated is not None else max(TOLERANCE_FRACTION * setpoint_w, TOLERANCE_W)
+
+
+def _judged(track: EventTrack, budget: Budget, site: SitePower, now_ms: int) -> EventTrack:
+    inside = _inside(track, budget, site, now_ms)
+    test = track.event.event_class is EventClass.TEST
+    if inside is None or test:
+        return track
+    if inside:
+        return track if track.state is S.REACHED else moved(track, S.REACHED, now_ms)
+    overdue = now_ms - _statement_ms(track, now_ms) > track.event.respond_within_s * MS_PER_S
+    match track.state:
+        case S.ACTIVE:
+            return moved(track, S.RAMPING, now_ms)
+        case S.RAMPING | S.REACHED if overdue:
+            return moved(track, S.DEVIATING, now_ms)
+        case _:
+            return track
+
+
+def _inside(track: EventTrack, budget: Budget, site: SitePower, now_ms: int) -> bool | None:
+    """The mean is where this event wants it; None where the event states nothing now."""
+    event, mean = track.event, site.mean_10s_w
+    interval = event.at(now_ms)
+    if interval is None and event.event_class is EventClass.EMERGENCY:
+        interval = event.intervals[-1]
+    if interval is None or math.isnan(mean):
+        return None
+    verdicts: list[bool] = []
+    if interval.limit_w is not None:
+        verdicts.append(mean <= max(interval.limit_w * (1.0 + LIMIT_TOLERANCE), budget.floor_w))
+    if interval.setpoint_w is not None and not track.shadowed:
+        target_w = min(max(interval.setpoint_w, budget.floor_w), budget.ceiling_w)
+        verdicts.append(abs(mean - target_w) <= tolerance_w(track, target_w))
+    return all(verdicts) if verdicts else None
+
+
+def _statement_ms(track: EventTrack, now_ms: int) -> int:
+    """Since when the event says what it says now: its interval's start, or when it became active."""
+    interval = track.event.at(now_ms)
+    return max(track.since_ms if track.state is S.RAMPING else 0, interval.start_ms if interval else 0)
+
+
+def _told(track: EventTrack) -> Transition:
+    event = track.event
+    return Transition(track=track, msg_id=event.msg_id, epoch=event.epoch, seq=event.seq)

@@ -1,0 +1,111 @@
+"""Every wish about the site's power this cycle: events, standing allocation, fail-safe, operators, ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farmctl.core.events import EventTrack
+from farmctl.core.fleet import FleetView
+from farmctl.core.grid import EventClass, GridEvent
+from farmctl.core.memory import Memory
+from farmctl.core.model import Override, Proposal
+from farmctl.core.modes import LinkFacts, in_failsafe
+from farmctl.core.reasons import Reason
+
+OPERATOR_PRIORITY = -1
+"""An operator's set-point below the limits beats every grid set-point (LOCAL_OVERRIDE)."""
+BOOT_GRACE_MS = 15_000
+"""After a start the retained snapshot and the next heartbeat (10 s cadence) are waited for before
+anything is lowered to the fail-safe level; nothing is raised meanwhile."""
+
+
+def proposals(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> tuple[Proposal, ...]:
+    """All wishes, in no particular order."""
+    return tuple(_wishes(memory, view, facts, now_ms))
+
+
+def live_overrides(view: FleetView, now_ms: int) -> tuple[Override, ...]:
+    """Overrides of the whole site that have not expired."""
+    return tuple(o for o in view.overrides if not o.selector and o.set_at_ms <= now_ms < o.expires_ms)
+
+
+def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> Iterator[Proposal]:
+    rules = view.rules
+    yield _ceiling("site", Reason.SITE_RATING, rules.rated_w)
+    standing_w = _standing_w(memory, view, now_ms)
+    yield _ceiling("standing", Reason.STANDING_ALLOCATION, standing_w)
+    failsafe = in_failsafe(facts, memory.mode)
+    booting = now_ms - memory.booted_ms < BOOT_GRACE_MS
+    if failsafe and not booting:
+        reason = Reason.SIGNAL_STALE if facts.lost else Reason.BOOT_FAILSAFE
+        yield _ceiling("fail-safe", reason, rules.failsafe_limit_w, urgent=True)
+    for track in memory.tracks:
+        if track.live and track.event.event_class is not EventClass.TEST:
+            yield from _event(track, now_ms, holding=failsafe)
+    for override in live_overrides(view, now_ms):
+        yield Proposal(
+            source=f"override:{override.owner}",
+            reason=Reason.OVERRIDE,
+            priority=OPERATOR_PRIORITY,
+            newer_ms=override.set_at_ms,
+            target_w=override.target_w,
+            expires_ms=override.expires_ms,
+            urgent=True,
+        )
+    if view.stop_all:
+        yield _ceiling("operator", Reason.STOP_ALL, 0.0, urgent=True)
+
+
+def _ceiling(source: str, reason: Reason, ceiling_w: float, *, urgent: bool = False) -> Proposal:
+    return Proposal(
+        source=source, reason=reason, priority=0, newer_ms=0, ceiling_w=ceiling_w, target_w=None, urgent=urgent
+    )
+
+
+def _standing_w(memory: Memory, view: FleetView, now_ms: int) -> float:
+    """Standing allocation: the newest live subscription, else the configured one, else the firm level."""
+    granted = [
+        (track.event.created_ms, interval.subscription_w)
+        for track in memory.tracks
+        if track.live and (interval := track.event.at(now_ms)) and interval.subscription_w is not None
+    ]
+    if granted:
+        return max(granted)[1]
+    rules = view.rules
+    if rules.standing_w is not None:
+        return rules.standing_w
+    return rules.failsafe_limit_w if rules.grid_expected else rules.rated_w
+
+
+def _event(track: EventTrack, now_ms: int, *, holding: bool) -> Iterator[Proposal]:
+    event = track.event
+    interval = event.at(now_ms)
+    if event.event_class is EventClass.EMERGENCY:
+        interval = interval or event.intervals[-1]
+    if interval is None:
+        return
+    emergency = event.event_class is EventClass.EMERGENCY
+    reason = Reason.EMERGENCY if emergency else Reason.LIMITED
+    if interval.limit_w is not None:
+        yield _of_event(event, reason, ceiling_w=interval.limit_w)
+    if interval.setpoint_w is not None and not track.shadowed:
+        if emergency:
+            yield _of_event(event, reason, ceiling_w=interval.setpoint_w)
+        held = Reason.HOLDING_SCHEDULE if holding else Reason.FOLLOWING
+        yield _of_event(event, reason if emergency else held, target_w=interval.setpoint_w)
+
+
+def _of_event(
+    event: GridEvent, reason: Reason, *, ceiling_w: float | None = None, target_w: float | None = None
+) -> Proposal:
+    return Proposal(
+        source=event.source,
+        reason=reason,
+        priority=event.priority,
+        newer_ms=event.created_ms,
+        ceiling_w=ceiling_w,
+        target_w=target_w,
+        expires_ms=event.expires_ms,
+        event_id=event.event_id,
+        urgent=event.event_class in (EventClass.EMERGENCY, EventClass.LIMIT),
+    )

@@ -1,0 +1,189 @@
+"""The one door into the core: what the farm should do now, from memory, a frozen view and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from farmctl.core.allocate import Allocation, Ask, allocate
+from farmctl.core.budget import arbitrate
+from farmctl.core.circuits import feeder_of
+from farmctl.core.confirm import Seen, confirm, nominal_w, top_step
+from farmctl.core.dispatch import dispatch
+from farmctl.core.events import RESPONSE_CODE, Transition, heard, on_time
+from farmctl.core.explain import row_reasons
+from farmctl.core.fleet import FleetView
+from farmctl.core.grid import Ack, EventClass, EventState, SiteMode
+from farmctl.core.memory import Memory, Pace
+from farmctl.core.meter_loop import SitePower, follow
+from farmctl.core.model import Budget, Command
+from farmctl.core.modes import LinkFacts, link_facts, next_mode
+from farmctl.core.policies import POLICIES
+from farmctl.core.progress import judge, shadow
+from farmctl.core.proposals import live_overrides, proposals
+from farmctl.core.reasons import Reason
+from farmctl.core.units import MS_PER_S, CodeColumn, FloatColumn
+
+SOON_S = 15.0
+"""Rows that can be down within this time are asked first when the grid presses."""
+WAKE_PACKET_S = 5.0
+"""Start packets are counted over this long (SIGNALS section 4, rule 7)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Decision:
+    """What one cycle decided, and why."""
+
+    cycle: int
+    at_ms: int
+    mode: SiteMode
+    mode_before: SiteMode
+    budget: Budget
+    site: SitePower
+    allocation: Allocation
+    reasons: CodeColumn
+    """One code of `Reason` per row."""
+    commands: tuple[Command, ...]
+    acks: tuple[Ack, ...]
+    transitions: tuple[Transition, ...]
+    unconfirmed_w: float
+    """Power that was told to go and has not been seen to."""
+    seen: Seen
+    link: LinkFacts
+
+
+def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
+    """Decide what the farm should do now; pure: same arguments, same bits."""
+    seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
+    loop, site = follow(memory.loop, view, seen, now_ms)
+    facts = link_facts(view, memory.booted_ms, now_ms)
+    tracks, told = heard(memory.tracks, view.inbox, now_ms)
+    tracks, due = on_time(tracks, now_ms)
+    memory = replace(memory, tracks=tracks, loop=loop)
+    budget = arbitrate(proposals(memory, view, facts, now_ms), view.rules, guarded=not site.metered)
+    mode = _mode(memory, view, facts, budget, now_ms)
+    shadowed = shadow(tracks, budget, now_ms)
+    judged = judge(shadowed.tracks, budget, site, now_ms)
+    ramp_w = _ramp_w(memory, view, budget, site, now_ms)
+    credit_w = _wake_credit_w(memory, view, now_ms)
+    ask = Ask(
+        budget=budget,
+        ramp_w=ramp_w,
+        may_raise=mode not in (SiteMode.INIT_FAILSAFE, SiteMode.FAILSAFE),
+        may_wake=not view.maintenance,
+        wake_credit_w=credit_w,
+        soon_s=SOON_S if budget.urgent else np.inf,
+    )
+    allocation = allocate(view, seen, site, ask, POLICIES[policy], now_ms)
+    sent = dispatch(view, seen, allocation, urgent=budget.urgent, cycle=memory.cycle + 1, now_ms=now_ms)
+    reasons = row_reasons(
+        view,
+        seen,
+        allocation,
+        ramping=ramp_w < budget.target_w,
+        stopped=budget.limit_reason is Reason.STOP_ALL,
+    )
+    transitions = (*told, *due, *shadowed.moves, *judged.moves)
+    decision = Decision(
+        cycle=memory.cycle + 1,
+        at_ms=now_ms,
+        mode=mode,
+        mode_before=memory.mode,
+        budget=budget,
+        site=site,
+        allocation=allocation,
+        reasons=reasons,
+        commands=sent.commands,
+        acks=_acks(transitions, budget, allocation, site, now_ms),
+        transitions=transitions,
+        unconfirmed_w=float(np.maximum(seen.counted_w - nominal_w(view, seen.rows.wanted), 0.0)[seen.movable].sum()),
+        seen=seen,
+        link=facts,
+    )
+    after = replace(
+        memory,
+        cycle=memory.cycle + 1,
+        last_ms=now_ms,
+        mode=mode,
+        mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
+        rows=replace(sent.rows, reason=reasons),
+        tracks=judged.tracks,
+        pace=Pace(ramp_w=ramp_w, wake_credit_w=credit_w - (allocation.woken_w if view.armed else 0.0)),
+    )
+    return after, decision
+
+
+def _mode(memory: Memory, view: FleetView, facts: LinkFacts, budget: Budget, now_ms: int) -> SiteMode:
+    latched = any(t.live and t.event.event_class is EventClass.EMERGENCY for t in memory.tracks)
+    return next_mode(
+        memory.mode,
+        facts,
+        emergency=latched,
+        override=bool(live_overrides(view, now_ms)) or view.stop_all,
+        maintenance=view.maintenance,
+        following=budget.reason in (Reason.FOLLOWING, Reason.HOLDING_SCHEDULE) or _followed(budget),
+        limited=budget.limit_reason is Reason.LIMITED,
+    )
+
+
+def _followed(budget: Budget) -> bool:
+    """A set-point is live even where a limit clamps it."""
+    return bool(budget.event_id) and budget.limit_reason is not Reason.EMERGENCY and budget.shortfall_w > 0
+
+
+def _ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, now_ms: int) -> float:
+    """The up-ramp follows every fall at once and rises no faster than the rules of site and event permit."""
+    if memory.pace.ramp_w is None:
+        return min(site.power_w, budget.target_w)
+    rate = view.rules.ramp_up_w_per_s
+    for track in memory.tracks:
+        if track.live and track.event.event_id == budget.event_id and track.event.ramp_up_w_per_s is not None:
+            rate = min(rate, track.event.ramp_up_w_per_s)
+    dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
+    return min(budget.target_w, memory.pace.ramp_w + rate * min(dt_s, WAKE_PACKET_S))
+
+
+def _wake_credit_w(memory: Memory, view: FleetView, now_ms: int) -> FloatColumn:
+    """What each feeder may still wake: refilled with time, never more than one packet, never less than one miner."""
+    tree, rules, table = view.circuits, view.rules, view.table
+    dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
+    rating_w = np.minimum(tree.rating_w, rules.rated_w)
+    rate = rules.wake_fraction_per_s * rating_w
+    full_w = nominal_w(view, top_step(view))
+    largest_w = np.zeros(len(tree.names))
+    if len(table):
+        np.maximum.at(largest_w, feeder_of(tree)[table.node], full_w)
+    packet_w = np.maximum(rate * WAKE_PACKET_S, largest_w)
+    credit = memory.pace.wake_credit_w
+    if len(credit) != len(packet_w):
+        credit = packet_w
+    return np.minimum(credit + rate * min(dt_s, WAKE_PACKET_S), packet_w)
+
+
+def _acks(
+    transitions: Iterable[Transition], budget: Budget, allocation: Allocation, site: SitePower, now_ms: int
+) -> tuple[Ack, ...]:
+    always = (EventState.REJECTED, EventState.FAILED)
+    return tuple(
+        Ack(
+            source=move.track.event.source,
+            event_id=move.track.event.event_id,
+            msg_id=move.msg_id,
+            epoch=move.epoch,
+            seq=move.seq,
+            state=move.track.state,
+            code=RESPONSE_CODE[move.track.state],
+            reason=move.track.reason.value if move.track.reason else "",
+            at_ms=now_ms,
+            target_w=budget.target_w,
+            expected_w=allocation.planned_w,
+            eta_s=None,
+            shortfall_w=max(budget.shortfall_w, 0.0),
+            measured_w=site.mean_10s_w,
+            meter_quality=site.quality,
+        )
+        for move in transitions
+        if move.track.state in move.track.event.ack_states or move.track.state in always
+    )

@@ -1,0 +1,177 @@
+"""Commands out: two lanes with slots of their own, one command per miner at a time, and the fate of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from farmctl.core.model import Command, Fate, Lane, MinerId
+from farmctl.engine.fleet import FleetKeeper
+from farmctl.engine.link import Link
+from farmctl.errors import FarmError
+from farmctl.ports.devices import AppliesPoint
+from farmctl.ports.site import Clock
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandFate:
+    """What became of one command on its way; confirmation is the core's word."""
+
+    command: Command
+    fate: Fate
+    at_ms: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActuatorRules:
+    """Bounds on commands in flight, apart from those on polls."""
+
+    urgent_in_flight: int
+    normal_in_flight: int
+    deadline_s: float
+    """Backstop above the device's own deadlines: a session, a token and a slow write."""
+
+
+class CommandWatch(Protocol):
+    """Who wants to know of commands; called on the loop, must not wait."""
+
+    def fated(self, command: Command, fate: Fate, seconds: float) -> None:
+        """A command reached a new fate; seconds since it went to the wire."""
+        ...
+
+
+class Hastens(Protocol):
+    """Polls a miner soon."""
+
+    def hasten(self, link: Link, within_s: float | None = None) -> None:
+        """Poll this link soon."""
+        ...
+
+
+class Actuator:
+    """Sends absolute commands; the newest for a miner replaces a queued one."""
+
+    def __init__(
+        self, keeper: FleetKeeper, poller: Hastens, clock: Clock, rules: ActuatorRules, watch: CommandWatch
+    ) -> None:
+        """`links` come with `take`."""
+        self._keeper = keeper
+        self._poller = poller
+        self._clock = clock
+        self._rules = rules
+        self._watch = watch
+        self._links: Mapping[MinerId, Link] = {}
+        self._queued: dict[MinerId, Command] = {}
+        self._lanes: dict[Lane, deque[MinerId]] = {lane: deque() for lane in Lane}
+        self._in_flight: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self._fates: list[CommandFate] = []
+        self._work = asyncio.Event()
+        self.first_sent_s: float | None = None
+        """Monotonic time of the first command handed to the wire since `mark`."""
+
+    def take(self, links: Mapping[MinerId, Link]) -> None:
+        """Know the fleet's links."""
+        self._links = links
+
+    def mark(self) -> None:
+        """Forget `first_sent_s`, so that the next command tells how long a signal took."""
+        self.first_sent_s = None
+
+    def submit(self, commands: Iterable[Command]) -> None:
+        """Queue commands in their order; never waits."""
+        for command in commands:
+            old = self._queued.get(command.miner)
+            if old is not None:
+                self._fate(old, Fate.SUPERSEDED)
+            self._queued[command.miner] = command
+            self._lanes[command.lane].append(command.miner)
+        self._work.set()
+
+    def drain_fates(self) -> list[CommandFate]:
+        """Fates since the last call, for the journal."""
+        fates, self._fates = self._fates, []
+        return fates
+
+    @property
+    def open_commands(self) -> int:
+        """Queued or on the wire."""
+        return len(self._queued) + sum(self._in_flight.values())
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                self._start(Lane.URGENT, self._rules.urgent_in_flight, tasks)
+                self._start(Lane.NORMAL, self._rules.normal_in_flight, tasks)
+
+    def _start(self, lane: Lane, bound: int, tasks: asyncio.TaskGroup) -> None:
+        queue = self._lanes[lane]
+        waiting: list[MinerId] = []
+        while queue and self._in_flight[lane] < bound:
+            miner = queue.popleft()
+            command, link = self._queued.get(miner), self._links.get(miner)
+            if command is None or command.lane is not lane:
+                continue
+            if link is None:
+                del self._queued[miner]
+                self._fate(command, Fate.FAILED, "no such miner")
+            elif link.commanding:
+                waiting.append(miner)
+            else:
+                del self._queued[miner]
+                link.commanding = True
+                self._in_flight[lane] += 1
+                tasks.create_task(self._send(command, link))
+        queue.extend(waiting)
+
+    async def _send(self, command: Command, link: Link) -> None:
+        started = self._clock.monotonic_s()
+        try:
+            fate, detail = await self._applied(command, link)
+        except Exception as error:
+            log.exception("command_crashed", miner=command.miner)
+            fate, detail = Fate.FAILED, repr(error)
+        finally:
+            link.commanding = False
+            self._in_flight[command.lane] -= 1
+            self._work.set()
+        now_ms = self._clock.now_ms()
+        if fate is Fate.ACKNOWLEDGED:
+            self._keeper.acked(link.row, now_ms)
+        else:
+            self._keeper.refused(link.row, now_ms)
+        self._fate(command, fate, detail, self._clock.monotonic_s() - started)
+        self._poller.hasten(link)
+
+    async def _applied(self, command: Command, link: Link) -> tuple[Fate, str]:
+        if self._clock.now_ms() >= command.deadline_ms:
+            return Fate.EXPIRED, "waited too long for a slot"
+        if not isinstance(link.device, AppliesPoint):
+            return Fate.FAILED, "this driver cannot command"
+        if link.device.serial_only and link.polling is not None:
+            link.polling.cancel()
+        self._keeper.sent(link.row, self._clock.now_ms())
+        if self.first_sent_s is None:
+            self.first_sent_s = self._clock.monotonic_s()
+        self._watch.fated(command, Fate.SENT, 0.0)
+        try:
+            async with asyncio.timeout(self._rules.deadline_s):
+                await link.device.apply(command.point)
+        except (FarmError, TimeoutError) as error:
+            log.debug("command_failed", miner=command.miner, setting=command.point.setting, error=str(error))
+            return Fate.FAILED, f"{type(error).__name__}: {error}"
+        return Fate.ACKNOWLEDGED, ""
+
+    def _fate(self, command: Command, fate: Fate, detail: str = "", seconds: float = 0.0) -> None:
+        self._watch.fated(command, fate, seconds)
+        self._fates.append(CommandFate(command=command, fate=fate, at_ms=self._clock.now_ms(), detail=detail))

@@ -1,0 +1,84 @@
+"""What the site tells the grid: telemetry and state, from the last decision."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from farmctl import __version__
+from farmctl.core.confirm import nominal_w, top_step
+from farmctl.core.fleet import FleetView
+from farmctl.core.grid import EventClass
+from farmctl.core.memory import Memory
+from farmctl.core.model import MinerState
+from farmctl.core.modes import newest_link
+from farmctl.core.step import Decision
+from farmctl.core.units import MS_PER_S
+from farmctl.ports.grid import SiteState, Telemetry
+
+
+def telemetry(view: FleetView, decision: Decision, memory: Memory) -> Telemetry:
+    """The site as the grid sees it now."""
+    table, seen, site = view.table, decision.seen, decision.site
+    full_w = nominal_w(view, top_step(view))
+    floor_w = nominal_w(view, np.zeros(len(table), dtype=np.int64))
+    movable = seen.movable
+    now_w = seen.power_now_w[movable]
+    up_w = float(np.maximum(full_w[movable] - now_w, 0).sum())
+    down_w = float(np.maximum(now_w - floor_w[movable], 0).sum())
+    states = table.state[seen.fresh]
+    governing = next((t.event for t in memory.tracks if t.event.event_id == decision.budget.event_id), None)
+    return Telemetry(
+        at_ms=decision.at_ms,
+        power_w=site.power_w,
+        power_source="METER" if site.metered else "SUMMED",
+        quality=site.quality,
+        setpoint_w=decision.budget.target_w if decision.budget.event_id else None,
+        limit_w=decision.budget.ceiling_w,
+        min_w=max(site.power_w - down_w, 0.0),
+        max_w=site.power_w + up_w,
+        up_available_w=max(min(up_w, decision.budget.ceiling_w - site.power_w), 0.0),
+        down_available_w=down_w,
+        ramp_up_w_per_s=view.rules.ramp_up_w_per_s,
+        ramp_down_w_per_s=_down_w_per_s(view, decision),
+        hash_rate_hs=float(np.nansum(table.hash_rate_hs[seen.fresh])),
+        on=int((states == MinerState.HASHING).sum()),
+        throttled=int((states == MinerState.THROTTLED).sum()),
+        sleep=int((states == MinerState.CURTAILED).sum()),
+        offline=int((~seen.fresh).sum()),
+        mode=decision.mode,
+        event_id=decision.budget.event_id,
+        epoch=governing.epoch if governing else 0,
+        seq=governing.seq if governing else 0,
+    )
+
+
+def site_state(view: FleetView, decision: Decision, memory: Memory, *, signed: bool, audit_head: str) -> SiteState:
+    """Mode, limits and live events, for the retained state topic."""
+    link = newest_link(view.links)
+    newest = max((t.event for t in memory.tracks), key=lambda e: (e.epoch, e.seq), default=None)
+    live = [t for t in memory.tracks if t.live]
+    return SiteState(
+        at_ms=decision.at_ms,
+        mode=decision.mode,
+        since_ms=memory.mode_since_ms,
+        limit_w=decision.budget.ceiling_w,
+        limit_source=decision.budget.limit_source,
+        setpoint_w=decision.budget.target_w if decision.budget.event_id else None,
+        live_events=tuple(t.event.event_id for t in live),
+        emergency_latched=any(t.event.event_class is EventClass.EMERGENCY for t in live),
+        signed=signed,
+        last_epoch=newest.epoch if newest else 0,
+        last_seq=newest.seq if newest else 0,
+        link_age_s=decision.link.age_ms / MS_PER_S if decision.link.age_ms is not None else None,
+        clock_offset_ms=link.clock_offset_ms if link else 0,
+        audit_head=audit_head,
+        version=__version__,
+    )
+
+
+def _down_w_per_s(view: FleetView, decision: Decision) -> float:
+    """What the movable part of the fleet can give up per second when all of it is told to sleep."""
+    movable = decision.seen.movable
+    ladder = view.table.ladder[movable]
+    seconds = np.maximum(view.ladders.down_s[ladder], 1.0)
+    return float((decision.seen.power_now_w[movable] / seconds).sum())

@@ -1,0 +1,73 @@
+"""The core's memory as bytes and back, so that timers, events and wanted points survive a restart."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, fields
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from farmctl.core.events import EventTrack
+from farmctl.core.grid import SiteMode
+from farmctl.core.memory import Memory, MeterLoop, Pace, RowMemory
+from farmctl.errors import StoreError
+
+_COLUMNS = tuple(column.name for column in fields(RowMemory))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Small:
+    cycle: int
+    booted_ms: int
+    last_ms: int
+    mode: SiteMode
+    mode_since_ms: int
+    tracks: tuple[EventTrack, ...]
+    loop: MeterLoop
+    ramp_w: float | None
+
+
+_SMALL = TypeAdapter(_Small)
+
+
+def dump(memory: Memory) -> bytes:
+    """One npz file: the columns, and the small parts as JSON."""
+    small = _Small(
+        cycle=memory.cycle,
+        booted_ms=memory.booted_ms,
+        last_ms=memory.last_ms,
+        mode=memory.mode,
+        mode_since_ms=memory.mode_since_ms,
+        tracks=memory.tracks,
+        loop=memory.loop,
+        ramp_w=memory.pace.ramp_w,
+    )
+    text = np.frombuffer(_SMALL.dump_json(small), dtype=np.uint8)
+    file = io.BytesIO()
+    columns = {f"rows.{name}": getattr(memory.rows, name) for name in _COLUMNS}
+    np.savez_compressed(file, allow_pickle=False, small=text, wake_credit_w=memory.pace.wake_credit_w, **columns)
+    return file.getvalue()
+
+
+def load(data: bytes) -> Memory:
+    """The memory as dumped. Raises StoreError where it cannot be read."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            small = _SMALL.validate_json(file["small"].tobytes())
+            rows = RowMemory(**{name: file[f"rows.{name}"] for name in _COLUMNS})
+            credit_w = file["wake_credit_w"]
+    except (ValueError, KeyError, OSError, EOFError) as error:
+        message = f"checkpoint of the control state: expected a readable npz with {len(_COLUMNS)} columns, got {error}"
+        raise StoreError(message) from error
+    return Memory(
+        cycle=small.cycle,
+        booted_ms=small.booted_ms,
+        last_ms=small.last_ms,
+        mode=small.mode,
+        mode_since_ms=small.mode_since_ms,
+        rows=rows,
+        tracks=small.tracks,
+        loop=small.loop,
+        pace=Pace(ramp_w=small.ramp_w, wake_credit_w=credit_w),
+    )

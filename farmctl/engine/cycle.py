@@ -1,0 +1,232 @@
+"""The control cycle: freeze, step, journal, act; every second, and at once when something arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from farmctl.core.alarms import Condition, conditions
+from farmctl.core.fleet import CircuitTree, FleetView, SiteRules
+from farmctl.core.memory import Memory
+from farmctl.core.model import Command, MinerId
+from farmctl.core.step import Decision, step
+from farmctl.core.units import MS_PER_S
+from farmctl.engine import checkpoint
+from farmctl.engine.actuator import Actuator
+from farmctl.engine.answer import site_state, telemetry
+from farmctl.engine.desk import Desk
+from farmctl.engine.fleet import FleetKeeper
+from farmctl.engine.inbox import Arrival, GridInbox
+from farmctl.engine.link import Link
+from farmctl.engine.metering import SiteMeter
+from farmctl.engine.poller import Poller
+from farmctl.engine.records import command_records, decision_record, fate_records, transition_records
+from farmctl.errors import StoreError
+from farmctl.ports.grid import Uplink
+from farmctl.ports.site import Clock
+from farmctl.ports.store import JournalRecord, Store
+
+log = structlog.get_logger(__name__)
+
+MEMORY_STATE = "control.memory"
+CHECKPOINT_S = 10.0
+TELEMETRY_S = 2.0
+STATE_S = 60.0
+HEARTBEAT_RECORD_S = 60.0
+"""A quiet site still journals one decision a minute."""
+OFF_LOOP_ROWS = 3_000
+"""Above this many rows a step takes more than about 5 ms and leaves the loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What everybody else may see of one cycle."""
+
+    view: FleetView
+    decision: Decision
+    memory: Memory
+    alarms: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleParts:
+    """What the cycle works with; filled by wiring."""
+
+    keeper: FleetKeeper
+    poller: Poller
+    actuator: Actuator
+    inbox: GridInbox
+    desk: Desk
+    meter: SiteMeter
+    store: Store
+    clock: Clock
+    wake: asyncio.Event
+    links: dict[MinerId, Link]
+    circuits: CircuitTree
+    rules: SiteRules
+    groups: tuple[str, ...]
+    policy: str
+    seed: int
+    period_s: float
+    signed: bool
+    uplinks: tuple[Uplink, ...]
+    on_picture: tuple[Callable[[Picture], None], ...] = ()
+    on_response: Callable[[float], None] = lambda _seconds: None
+    """Told how long a signal took to its first command on the wire, s."""
+
+
+class Cycle:
+    """Runs the core for ever; isolates nothing and hides nothing."""
+
+    def __init__(self, parts: CycleParts, memory: Memory) -> None:
+        """`memory` is the last run's, rebooted, or blank."""
+        self._p = parts
+        self._memory = memory
+        self._may_raise = True
+        self._told_ms = {"checkpoint": 0, "telemetry": 0, "state": 0, "record": 0}
+        self._last_said: tuple[object, ...] = ()
+        self._waiting_since: float | None = None
+        self.latest: Picture | None = None
+        self.last_cycle_ms = 0
+
+    async def run(self) -> None:
+        """One cycle after another until cancelled."""
+        parts = self._p
+        while True:
+            parts.wake.clear()
+            await self._once()
+            try:
+                async with asyncio.timeout(parts.period_s):
+                    await parts.wake.wait()
+            except TimeoutError:
+                continue
+
+    async def stop(self, reason: str) -> None:
+        """Leave the fleet as it is, and make what is remembered durable."""
+        await asyncio.shield(self._append([], checkpointed=True))
+        log.info("cycle_stopped", reason=reason, cycle=self._memory.cycle)
+
+    async def _once(self) -> None:
+        parts = self._p
+        arrivals = parts.inbox.drain()
+        now_ms = parts.clock.now_ms()
+        view = self._freeze(arrivals)
+        if len(view.table) > OFF_LOOP_ROWS:
+            memory, decision = await asyncio.to_thread(step, self._memory, view, now_ms, parts.policy)
+        else:
+            memory, decision = step(self._memory, view, now_ms, parts.policy)
+        self._memory = memory
+        alarms = conditions(view, memory, decision.site, decision.link, decision.budget.ceiling_w)
+        durable = await self._journal(view, decision, alarms)
+        commands = decision.commands if durable else _lowering(decision)
+        self._act(commands, arrivals)
+        await self._answer(view, decision, memory)
+        parts.meter.limit_w = decision.budget.ceiling_w
+        self.last_cycle_ms = now_ms
+        self.latest = Picture(view=view, decision=decision, memory=memory, alarms=alarms)
+        for tell in parts.on_picture:
+            tell(self.latest)
+
+    def _freeze(self, arrivals: tuple[Arrival, ...]) -> FleetView:
+        parts = self._p
+        return FleetView(
+            table=parts.keeper.freeze(),
+            ladders=parts.keeper.book,
+            groups=parts.groups,
+            circuits=parts.circuits,
+            rules=parts.rules,
+            meter=parts.meter.sample,
+            links=parts.inbox.links,
+            inbox=tuple(arrival.message for arrival in arrivals),
+            overrides=parts.desk.overrides,
+            stop_all=parts.desk.stop_all,
+            maintenance=parts.desk.maintenance,
+            armed=parts.desk.armed,
+            may_raise=self._may_raise,
+            seed=parts.seed,
+        )
+
+    async def _journal(self, view: FleetView, decision: Decision, alarms: tuple[Condition, ...]) -> bool:
+        """Intent before the wire; False where it could not be made durable."""
+        said = (
+            decision.mode,
+            decision.budget.reason,
+            decision.budget.limit_reason,
+            round(decision.budget.target_w),
+            round(decision.budget.ceiling_w),
+            tuple(a.alarm for a in alarms),
+        )
+        news = bool(decision.commands or decision.transitions or said != self._last_said)
+        records = [
+            *fate_records(self._p.actuator.drain_fates()),
+            *transition_records(decision),
+            *command_records(decision),
+        ]
+        if news or self._due("record", HEARTBEAT_RECORD_S, decision.at_ms):
+            records.insert(0, decision_record(view, decision, alarms))
+        self._last_said = said
+        checkpointed = bool(decision.transitions) or self._due("checkpoint", CHECKPOINT_S, decision.at_ms)
+        return await self._append(records, checkpointed=checkpointed)
+
+    async def _append(self, records: list[JournalRecord], *, checkpointed: bool) -> bool:
+        states: dict[str, bytes] = {}
+        if checkpointed:
+            states[MEMORY_STATE] = await asyncio.to_thread(checkpoint.dump, self._memory)
+        if not records and not states:
+            return self._may_raise
+        try:
+            await self._p.store.append(records, states)
+        except StoreError as error:
+            if self._may_raise:
+                log.error("journal_failed", error=str(error), effect="raising is forbidden, lowering goes on")  # noqa: TRY400 - the store's message says all; it is said once
+            self._may_raise = False
+            return False
+        if not self._may_raise:
+            log.info("journal_back")
+        self._may_raise = True
+        return True
+
+    def _act(self, commands: tuple[Command, ...], arrivals: tuple[Arrival, ...]) -> None:
+        parts = self._p
+        if self._waiting_since is not None and parts.actuator.first_sent_s is not None:
+            parts.on_response(parts.actuator.first_sent_s - self._waiting_since)
+            self._waiting_since = None
+        if not commands:
+            return
+        if arrivals:
+            self._waiting_since = arrivals[0].arrived_s
+            parts.actuator.mark()
+        parts.actuator.submit(commands)
+
+    async def _answer(self, view: FleetView, decision: Decision, memory: Memory) -> None:
+        parts = self._p
+        if not parts.uplinks:
+            return
+        send_telemetry = self._due("telemetry", TELEMETRY_S, decision.at_ms)
+        changed = decision.mode is not decision.mode_before or bool(decision.transitions)
+        send_state = changed or self._due("state", STATE_S, decision.at_ms)
+        head = await parts.store.head() if send_state else None
+        for uplink in parts.uplinks:
+            for ack in decision.acks:
+                await uplink.ack(ack)
+            if send_telemetry:
+                await uplink.telemetry(telemetry(view, decision, memory))
+            if send_state:
+                state = site_state(view, decision, memory, signed=parts.signed, audit_head=head.hash if head else "")
+                await uplink.site_state(state)
+
+    def _due(self, what: str, every_s: float, now_ms: int) -> bool:
+        if now_ms - self._told_ms[what] < every_s * MS_PER_S:
+            return False
+        self._told_ms[what] = now_ms
+        return True
+
+
+def _lowering(decision: Decision) -> tuple[Command, ...]:
+    """While nothing can be made durable, only commands that lower power go out."""
+    seen = decision.seen
+    ids = {str(miner): row for row, miner in enumerate(seen.rows.miner_id)}
+    return tuple(c for c in decision.commands if c.step < int(seen.rows.wanted[ids[c.miner]]))

@@ -1,0 +1,184 @@
+"""The one owner of the fleet's columns: readings in, frozen pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from farmctl.core.fleet import NO_LADDER, FleetTable, LadderBook
+from farmctl.core.model import Ladder, MinerId, MinerState, PowerSource
+from farmctl.core.units import MS_PER_S, NEVER_MS
+from farmctl.ports.devices import Reading
+from farmctl.ports.store import InventoryRow
+
+SCALE_WEIGHT = 0.2
+SCALE_BOUNDS = (0.7, 1.3)
+SCALE_GRAIN = 0.005
+"""The learned scale moves in grains: a smaller one would reorder equal miners at every poll."""
+SETTLED_S = 30.0
+"""A reading teaches the scale only this long after the last command."""
+HASH_GRAIN = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """Everything about a miner that does not come from polling."""
+
+    row: InventoryRow
+    ladder: Ladder | None
+    node: int
+    group: int
+    commandable: bool
+
+
+class FleetKeeper:
+    """Columns with one writer. A row number holds until `seat` is called again."""
+
+    def __init__(self) -> None:
+        """Start without miners."""
+        self.table = FleetTable.empty(0)
+        self.book = LadderBook.of([])
+        self.row_of: dict[MinerId, int] = {}
+        self._seats: list[Seat] = []
+        self._steps: list[Mapping[str, int]] = []
+        self._ladder_number: dict[Ladder, int] = {}
+
+    def seat_of(self, row: int) -> Seat:
+        """What the inventory says of a row."""
+        return self._seats[row]
+
+    def seat(self, seats: Sequence[Seat]) -> None:
+        """Index the fleet anew; what was seen of a miner that stays is kept."""
+        before, rows_before = self.table, self.row_of
+        self._seats = sorted(seats, key=lambda s: s.row.miner_id)
+        self.row_of = {seat.row.miner_id: row for row, seat in enumerate(self._seats)}
+        self._ladder_number = {}
+        for placed in self._seats:
+            if placed.ladder is not None:
+                self._ladder_number.setdefault(placed.ladder, len(self._ladder_number))
+        self._stack()
+        table = FleetTable.empty(len(self._seats))
+        stay = [miner for miner in self.row_of if miner in rows_before]
+        here = np.array([self.row_of[m] for m in stay], dtype=np.int64)
+        there = np.array([rows_before[m] for m in stay], dtype=np.int64)
+        for column in fields(FleetTable):
+            getattr(table, column.name)[here] = getattr(before, column.name)[there]
+        for row, seat in enumerate(self._seats):
+            table.ladder[row] = NO_LADDER if seat.ladder is None else self._ladder_number[seat.ladder]
+            table.miner_id[row] = seat.row.miner_id
+            table.node[row] = seat.node
+            table.group[row] = seat.group
+            table.tier[row] = seat.row.tier
+            table.protected[row] = seat.row.protected
+            table.commandable[row] = seat.commandable
+        self.table = table
+
+    def learn_ladder(self, row: int, ladder: Ladder) -> None:
+        """A device published its own operating points."""
+        old = self._seats[row]
+        if old.ladder == ladder:
+            return
+        self._seats[row] = replace(old, ladder=ladder)
+        if ladder not in self._ladder_number:
+            self._ladder_number[ladder] = len(self._ladder_number)
+            self._stack()
+        self.table.ladder[row] = self._ladder_number[ladder]
+
+    def allow(self, row: int, *, commandable: bool) -> None:
+        """A miner's identity was proved, or doubted."""
+        self.table.commandable[row] = commandable
+
+    def seen(self, row: int, reading: Reading, now_ms: int) -> None:
+        """Write one good poll."""
+        table = self.table
+        power_w, source = reading.power_w, reading.power_source
+        step = self._step(row, reading)
+        if np.isnan(power_w):
+            power_w, source = self._estimated_w(row, reading), PowerSource.NAMEPLATE
+        else:
+            self._learn_scale(row, step, reading, now_ms)
+        table.power_w[row] = np.round(power_w)
+        table.power_source[row] = source
+        table.hash_rate_hs[row] = np.round(reading.hash_rate_hs / HASH_GRAIN) * HASH_GRAIN
+        table.temperature_c[row] = np.round(reading.temperature_c, 1)
+        table.step[row] = step
+        table.state[row] = self._state(row, step, reading.state)
+        table.uptime_s[row] = reading.uptime_s
+        table.seen_ms[row] = now_ms
+        table.tried_ms[row] = now_ms
+
+    def missed(self, row: int, now_ms: int) -> None:
+        """A poll failed; what was known stays, and ages."""
+        self.table.tried_ms[row] = now_ms
+
+    def sent(self, row: int, now_ms: int) -> None:
+        """A command went to the wire."""
+        self.table.sent_ms[row] = now_ms
+
+    def acked(self, row: int, now_ms: int) -> None:
+        """The device said yes."""
+        self.table.acked_ms[row] = now_ms
+
+    def refused(self, row: int, now_ms: int) -> None:
+        """The device said no, or nothing."""
+        self.table.refused_ms[row] = now_ms
+
+    def freeze(self) -> FleetTable:
+        """A copy that nobody can write to."""
+        copies = {column.name: getattr(self.table, column.name).copy() for column in fields(FleetTable)}
+        for array in copies.values():
+            array.flags.writeable = False
+        return FleetTable(**copies)
+
+    def _stack(self) -> None:
+        self.book = LadderBook.of(list(self._ladder_number))
+        self._steps = [_settings(ladder) for ladder in self._ladder_number]
+
+    def _step(self, row: int, reading: Reading) -> int:
+        number = int(self.table.ladder[row])
+        if number == NO_LADDER:
+            return -1
+        if reading.state is MinerState.CURTAILED:
+            return 0
+        return self._steps[number].get(reading.setting or "", -1)
+
+    def _state(self, row: int, step: int, state: MinerState) -> MinerState:
+        """Below its top step a hashing miner is throttled, whatever the firmware calls it."""
+        number = int(self.table.ladder[row])
+        below = number != NO_LADDER and 0 < step < int(self.book.steps[number]) - 1
+        return MinerState.THROTTLED if below and state is MinerState.HASHING else state
+
+    def _estimated_w(self, row: int, reading: Reading) -> float:
+        """A device without a power figure: its ladder, scaled by the hash rate."""
+        number = int(self.table.ladder[row])
+        if number == NO_LADDER or np.isnan(reading.hash_rate_hs):
+            return float("nan")
+        book = self.book
+        sleep_w, top = float(book.power_w[number, 0]), int(book.steps[number]) - 1
+        full_w, full_hs = float(book.power_w[number, top]), float(book.hash_rate_hs[number, top])
+        if reading.state is MinerState.CURTAILED or full_hs <= 0:
+            return sleep_w
+        share = min(reading.hash_rate_hs / full_hs, SCALE_BOUNDS[1])
+        return sleep_w + (full_w - sleep_w) * share
+
+    def _learn_scale(self, row: int, step: int, reading: Reading, now_ms: int) -> None:
+        sent_ms = int(self.table.sent_ms[row])
+        settled = sent_ms == NEVER_MS or now_ms - sent_ms > SETTLED_S * MS_PER_S
+        if step < 1 or not settled or reading.state not in (MinerState.HASHING, MinerState.THROTTLED):
+            return
+        nominal_w = float(self.book.power_w[int(self.table.ladder[row]), step])
+        old = float(self.table.power_scale[row])
+        new = old + SCALE_WEIGHT * (reading.power_w / nominal_w - old)
+        if abs(new - old) >= SCALE_GRAIN:
+            self.table.power_scale[row] = min(
+                max(round(new / SCALE_GRAIN) * SCALE_GRAIN, SCALE_BOUNDS[0]), SCALE_BOUNDS[1]
+            )
+
+
+def _settings(ladder: Ladder) -> Mapping[str, int]:
+    """Step of every setting a device may name; `full` and `percent:100` both mean the top."""
+    steps = {point.setting: step for step, point in enumerate(ladder.points)}
+    top = len(ladder.points) - 1
+    return {**steps, "full": top, "percent:100": top}

@@ -1,0 +1,173 @@
+"""The sweep: every miner in its own slot, bounded in flight; a dead miner costs its own slot and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from farmctl.core.units import MS_PER_S
+from farmctl.engine.fleet import FleetKeeper
+from farmctl.engine.link import LOST_AFTER, Link
+from farmctl.errors import FarmError
+from farmctl.ports.devices import Facts, ReadsLadder
+from farmctl.ports.site import Clock
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 0.02
+"""Grain of the schedule: 1/250 of a 5 s sweep, coarse enough to cost nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollRules:
+    """How the fleet is polled."""
+
+    interval_s: float
+    in_flight: int
+    fast_interval_s: float
+    """For miners with an open command."""
+    backoff_max_s: float
+    facts_interval_s: float
+    deadline_s: float
+    """Backstop above the device's own deadlines."""
+
+
+class PollWatch(Protocol):
+    """Who wants to know how polling goes; called on the loop, must not wait."""
+
+    def polled(self, seconds: float, *, ok: bool) -> None:
+        """One poll ended."""
+        ...
+
+    def overrun(self) -> None:
+        """A due poll had to wait because the bound on polls in flight was reached."""
+        ...
+
+
+class Poller:
+    """Polls every link for ever; the only writer of readings."""
+
+    def __init__(self, keeper: FleetKeeper, clock: Clock, rules: PollRules, watch: PollWatch) -> None:
+        """`links` come with `take`."""
+        self._keeper = keeper
+        self._clock = clock
+        self._rules = rules
+        self._watch = watch
+        self._heap: list[tuple[int, int, Link]] = []
+        self._entries = 0
+        self.in_flight = 0
+        self.facts: dict[int, Facts] = {}
+        self.on_impostor: Callable[[Link, Facts], None] = lambda _link, _facts: None
+
+    def take(self, links: Iterable[Link]) -> None:
+        """Schedule these links, each first polled within one interval."""
+        now_ms = self._clock.now_ms()
+        self._heap.clear()
+        spread_ms = max(int(self._rules.interval_s * MS_PER_S), 1)
+        for link in links:
+            self._schedule(link, now_ms + link.offset_ms % spread_ms)
+
+    def hasten(self, link: Link, within_s: float | None = None) -> None:
+        """Poll this link soon: it has an open command."""
+        wait_s = self._rules.fast_interval_s if within_s is None else within_s
+        due_ms = self._clock.now_ms() + int(wait_s * MS_PER_S)
+        if due_ms < link.due_ms:
+            self._schedule(link, due_ms)
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._start_due(tasks)
+                await self._clock.sleep(TICK_S)
+
+    def _start_due(self, tasks: asyncio.TaskGroup) -> None:
+        now_ms = self._clock.now_ms()
+        heap = self._heap
+        while heap and heap[0][0] <= now_ms:
+            if self.in_flight >= self._rules.in_flight:
+                self._watch.overrun()
+                return
+            due_ms, _, link = heapq.heappop(heap)
+            if due_ms != link.due_ms:
+                continue
+            if link.polling is not None or link.commanding:
+                self._schedule(link, now_ms + int(self._rules.fast_interval_s * MS_PER_S))
+                continue
+            self.in_flight += 1
+            link.polling = tasks.create_task(self._poll(link))
+
+    def _schedule(self, link: Link, due_ms: int) -> None:
+        link.due_ms = due_ms
+        self._entries += 1
+        heapq.heappush(self._heap, (due_ms, self._entries, link))
+
+    async def _poll(self, link: Link) -> None:
+        started = self._clock.monotonic_s()
+        ok = False
+        try:
+            async with asyncio.timeout(self._rules.deadline_s):
+                if not link.proved or self._clock.now_ms() >= link.facts_due_ms:
+                    await self._prove(link)
+                reading = await link.device.poll()
+            if reading.uptime_s + 1.0 < link.uptime_s:
+                link.facts_due_ms = 0
+            link.uptime_s = reading.uptime_s
+            self._keeper.seen(link.row, reading, self._clock.now_ms())
+            ok = True
+        except (FarmError, TimeoutError) as error:
+            self._failed(link, error)
+        except Exception:
+            log.exception("poll_crashed", miner=link.miner_id)
+            self._failed(link, None)
+        else:
+            self._answered(link)
+        finally:
+            self.in_flight -= 1
+            link.polling = None
+            self._watch.polled(self._clock.monotonic_s() - started, ok=ok)
+            self._again(link)
+
+    async def _prove(self, link: Link) -> None:
+        """Read the slow facts; the miner must be who the inventory says before it is commanded."""
+        facts = await link.device.facts()
+        link.facts_due_ms = self._clock.now_ms() + int(self._rules.facts_interval_s * MS_PER_S)
+        same = facts.identity.miner_id == link.miner_id
+        if not same:
+            link.proved = False
+            self._keeper.allow(link.row, commandable=False)
+            self.on_impostor(link, facts)
+            message = f"{link.miner_id}: its address is answered by {facts.identity.miner_id}; not commanded"
+            raise FarmError(message)
+        self.facts[link.row] = facts
+        if not link.proved and isinstance(link.device, ReadsLadder):
+            ladder = await link.device.ladder()
+            if ladder is not None:
+                self._keeper.learn_ladder(link.row, ladder)
+        link.proved = True
+        self._keeper.allow(link.row, commandable=self._keeper.seat_of(link.row).commandable)
+
+    def _answered(self, link: Link) -> None:
+        if link.lost:
+            log.info("miner_back", miner=link.miner_id, after_failures=link.failures)
+        link.failures = 0
+
+    def _failed(self, link: Link, error: BaseException | None) -> None:
+        link.failures += 1
+        self._keeper.missed(link.row, self._clock.now_ms())
+        log.debug("poll_failed", miner=link.miner_id, failures=link.failures, error=str(error))
+        if link.failures == LOST_AFTER:
+            log.info("miner_lost", miner=link.miner_id, error=str(error))
+
+    def _again(self, link: Link) -> None:
+        now_ms = self._clock.now_ms()
+        rules = self._rules
+        if link.failures:
+            self._schedule(link, link.backed_off_ms(now_ms, rules.interval_s, rules.backoff_max_s))
+        elif link.due_ms <= now_ms:
+            self._schedule(link, link.next_slot_ms(now_ms, rules.interval_s))

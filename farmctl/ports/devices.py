@@ -1,0 +1,172 @@
+"""How a miner is spoken to: Driver, Device and one-method capabilities asked for at run time with `isinstance`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a miner answers: one host and a port for each protocol it speaks."""
+
+    host: str
+    ports: Mapping[str, int]
+    """`api` (4028), `api3` (4433), `http` (80), `grpc` (50051); a driver has defaults for absent ones."""
+
+    def port(self, name: str, default: int) -> int:
+        """Port of one protocol."""
+        return self.ports.get(name, default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """User and password for one miner; empty strings mean the driver's factory defaults."""
+
+    user: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who answered: the MAC or serial is the miner, the address is only where it is today."""
+
+    miner_id: MinerId
+    driver: str
+    model: str
+    firmware: str
+    mac: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One poll, normalised: W, H/s, °C, s. NaN, None and empty mean unknown, never zero."""
+
+    state: MinerState
+    power_w: float
+    power_source: PowerSource
+    hash_rate_hs: float
+    temperature_c: float
+    """Hottest chip; the hottest board where the device tells no chip."""
+    uptime_s: float
+    setting: str | None
+    """Operating point that the device says it is set to, in the grammar of `OperatingPoint.setting`."""
+    power_limit_w: float = float("nan")
+    fans_rpm: tuple[float, ...] = ()
+    board_temperatures_c: tuple[float, ...] = ()
+    errors: tuple[str, ...] = ()
+    """Vendor error codes as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One pool as the device shows it; passwords are never read."""
+
+    url: str
+    user: str
+    alive: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Slow facts, read hourly and after a reboot."""
+
+    identity: Identity
+    pools: tuple[Pool, ...]
+    boards: int | None
+    nominal_hash_rate_hs: float
+    """What the vendor promises at full, NaN unknown."""
+    nominal_power_w: float
+    """The device's own figure for full draw, NaN unknown."""
+
+
+class Device(Protocol):
+    """One miner at one endpoint; owns its connections, tokens and sessions.
+
+    Every method has its own deadline. Raises the leaves of `farmctl.errors`: SilentPeerError, MalformedReplyError,
+    CredentialError, RefusedError; never a bare OSError or TimeoutError.
+    """
+
+    serial_only: bool
+    """True where the machine cannot take two connections at a time."""
+
+    async def poll(self) -> Reading:
+        """Read state, power, hash rate and heat with as few requests as the firmware permits."""
+        ...
+
+    async def facts(self) -> Facts:
+        """Read the slow facts."""
+        ...
+
+    async def close(self) -> None:
+        """Give back sessions and sockets; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class AppliesPoint(Protocol):
+    """The machine can be brought to an operating point."""
+
+    async def apply(self, point: OperatingPoint) -> None:
+        """Command one absolute point and nothing else; returns when the device said yes.
+
+        Never touches pools, passwords or fans. A yes is no proof: telemetry confirms.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsLadder(Protocol):
+    """The machine publishes its own operating points."""
+
+    async def ladder(self) -> Ladder | None:
+        """Read them; None where this unit does not publish any."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Logging in is expensive and can be done ahead of an urgent command."""
+
+    async def prepare(self) -> None:
+        """Have a token or session ready."""
+        ...
+
+
+@runtime_checkable
+class Locates(Protocol):
+    """The machine has a light that can be blinked."""
+
+    async def locate(self, *, on: bool) -> None:
+        """Switch the light."""
+        ...
+
+
+@runtime_checkable
+class Reboots(Protocol):
+    """The control board can be restarted from afar."""
+
+    async def reboot(self) -> None:
+        """Restart it; returns when the device said yes."""
+        ...
+
+
+class Driver(Protocol):
+    """One family of machines; makes devices, keeps no state of any one of them."""
+
+    name: str
+
+    async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:
+        """Probe as cheaply as possible; None: something answers, but it is not of this family.
+
+        Raises SilentPeerError where nothing answers, CredentialError where the password is refused.
+        """
+        ...
+
+    def device(self, endpoint: Endpoint, credentials: Credentials) -> Device:
+        """Make the device object of one miner; opens nothing yet."""
+        ...

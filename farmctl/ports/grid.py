@@ -1,0 +1,138 @@
+"""How the grid speaks to the site and the site answers: SignalSource, Inbox, Uplink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from farmctl.core.grid import Ack, SignalMessage, SiteMode
+from farmctl.core.model import Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A signal that was not accepted, and the ack for it where its issuer is known."""
+
+    source: str
+    topic: str
+    reason: str
+    """A word of `Reason`."""
+    detail: str
+    ack: Ack | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A signal that passed every check, with what must be durable before it acts."""
+
+    source: str
+    topic: str
+    message: SignalMessage
+    raw: bytes
+    states: Mapping[str, bytes]
+    """Named store states (sequence counters) to set in the same transaction as the journal record."""
+
+
+class Inbox(Protocol):
+    """Where sources put what they heard; journals first, then wakes the cycle."""
+
+    async def accept(self, receipt: Receipt) -> None:
+        """Make it durable, then act on it. Raises StoreError: then the message must count as not received."""
+        ...
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Journal it verbatim; never actuates."""
+        ...
+
+    def link(
+        self,
+        source: str,
+        *,
+        connected: bool,
+        last_valid_ms: int,
+        confirmed: bool,
+        clock_offset_ms: int,
+    ) -> None:
+        """Tell how alive the source is."""
+        ...
+
+    async def state(self, name: str) -> bytes | None:
+        """A named state from the store, for counters that survive restarts."""
+        ...
+
+
+class SignalSource(Protocol):
+    """One way by which the grid speaks."""
+
+    name: str
+
+    async def run(self, inbox: Inbox) -> None:
+        """Listen until cancelled; reconnects for ever, and speaks twice: when lost and when back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What the grid sees of the site every 2 s."""
+
+    at_ms: int
+    power_w: float
+    power_source: str
+    """METER, SUMMED or ESTIMATED; a sum is never called a meter."""
+    quality: Quality
+    setpoint_w: float | None
+    limit_w: float | None
+    min_w: float
+    max_w: float
+    up_available_w: float
+    down_available_w: float
+    ramp_up_w_per_s: float
+    ramp_down_w_per_s: float
+    hash_rate_hs: float
+    on: int
+    throttled: int
+    sleep: int
+    offline: int
+    mode: SiteMode
+    event_id: str
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteState:
+    """What the grid sees of the site's mode, retained and sent on change."""
+
+    at_ms: int
+    mode: SiteMode
+    since_ms: int
+    limit_w: float
+    limit_source: str
+    setpoint_w: float | None
+    live_events: tuple[str, ...]
+    emergency_latched: bool
+    signed: bool
+    last_epoch: int
+    last_seq: int
+    link_age_s: float | None
+    clock_offset_ms: int
+    audit_head: str
+    version: str
+
+
+class Uplink(Protocol):
+    """The way back to the grid; queues what must not be lost, drops what is stale."""
+
+    async def ack(self, ack: Ack) -> None:
+        """Queue one ack; delivered in order, again after a reconnect."""
+        ...
+
+    async def telemetry(self, telemetry: Telemetry) -> None:
+        """Send if connected, else drop: an old value is worth nothing."""
+        ...
+
+    async def site_state(self, state: SiteState) -> None:
+        """Send as retained; the last one wins."""
+        ...

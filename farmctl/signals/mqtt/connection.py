@@ -1,0 +1,152 @@
+"""One connection to a broker: will, status, subscriptions, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from typing_extensions import override
+
+from farmctl.ports.site import Clock
+from farmctl.signals.mqtt.config import MqttSourceConfig
+from farmctl.signals.mqtt.topics import Topics
+from farmctl.signals.uplink import Sender, encoded, status_json
+
+ANSWER_WITHIN_S = 5.0
+FAREWELL_WITHIN_S = 1.0
+WILL_DELAY_S = 10
+MOST_QUEUED = 10_000
+"""Messages read but not yet judged; what a flood drops beyond it shows up as a gap and is resynced."""
+REFUSED_FROM = 128
+"""A SUBACK code from here on is a refusal, in 3.1.1 and in 5."""
+ONLINE, OFFLINE = "ONLINE", "OFFLINE"
+_PROTOCOLS = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
+
+
+class ErrorCount(logging.Handler):
+    """Counts what the MQTT library complains about; it says "pending publish calls" far too often to print it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors = 0
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.errors += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Connector:
+    """Opens connections for one source."""
+
+    config: MqttSourceConfig
+    topics: Topics
+    sender: Sender
+    clock: Clock
+    errors: ErrorCount
+
+    @contextlib.asynccontextmanager
+    async def open(self, broker: tuple[str, int]) -> AsyncIterator[aiomqtt.Client]:
+        """A connected client that listens and has said ONLINE; says OFFLINE when left in order.
+
+        Raises aiomqtt.MqttError when the broker cannot be reached, refuses, or the connection breaks.
+        """
+        client = self._client(broker)
+        await _entered(client)
+        try:
+            await self._subscribe(client)
+            await self.say(client, ONLINE)
+            yield client
+        except asyncio.CancelledError:
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_WITHIN_S):
+                    await self.say(client, OFFLINE)
+            raise
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.__aexit__(None, None, None)
+
+    async def say(self, client: aiomqtt.Client, status: str) -> None:
+        """Publish the status, retained."""
+        await client.publish(self.topics.status, self._status(status), qos=1, retain=True)
+
+    async def resubscribe(self, client: aiomqtt.Client, topic: str) -> None:
+        """Ask for the retained message of a topic again."""
+        await client.unsubscribe(topic)
+        _check_granted(topic, await client.subscribe(topic, qos=1))
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        for downlink in self.topics.downlink.values():
+            _check_granted(downlink.topic, await client.subscribe(downlink.topic, qos=downlink.qos))
+
+    def _client(self, broker: tuple[str, int]) -> aiomqtt.Client:
+        config = self.config
+        host, port = broker
+        version = _PROTOCOLS[config.protocol]
+        five = version is aiomqtt.ProtocolVersion.V5
+        return aiomqtt.Client(
+            host,
+            port,
+            username=config.username,
+            password=config.password,
+            logger=_quiet(config.name, self.errors),
+            # a stable id: the broker ends a half-open session of ours at once, so its will cannot come late
+            identifier=f"farmctl-{config.site}-{config.name}-{config.controller_id}",
+            protocol=version,
+            clean_session=None if five else True,
+            will=aiomqtt.Will(
+                self.topics.status, self._status(OFFLINE), qos=1, retain=True, properties=_delayed() if five else None
+            ),
+            timeout=ANSWER_WITHIN_S,
+            keepalive=config.keepalive_s,
+            max_queued_incoming_messages=MOST_QUEUED,
+            tls_context=None if config.tls is None else config.tls.context(),
+        )
+
+    def _status(self, status: str) -> bytes:
+        body = status_json(status, self.sender, self.clock.now_ms())
+        return encoded(body, topic=self.topics.status, sender=self.sender)
+
+
+async def _entered(client: aiomqtt.Client) -> None:
+    """Connect; a cancel waits for the connecting thread, which cannot be stopped, and closes what it opened.
+
+    aiomqtt 2.5.1 connects in an executor thread; left alone it would leave its socket and its misc task behind.
+    """
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await entering
+            await client.__aexit__(None, None, None)
+        raise
+
+
+def _quiet(name: str, errors: ErrorCount) -> logging.Logger:
+    """A logger of our own that prints nothing: errors are counted, warnings are not even that."""
+    logger = logging.getLogger(f"farmctl.signals.mqtt.{name}")
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    logger.handlers = [errors]
+    return logger
+
+
+def _check_granted(topic: str, granted: object) -> None:
+    codes = granted if isinstance(granted, list | tuple) else (granted,)
+    for code in codes:
+        number = code if isinstance(code, int) else getattr(code, "value", REFUSED_FROM)
+        if number >= REFUSED_FROM:
+            raise aiomqtt.MqttError(f"the broker refuses the subscription to {topic} (code {number})")
+
+
+def _delayed() -> Properties:
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+    properties.WillDelayInterval = WILL_DELAY_S
+    return properties

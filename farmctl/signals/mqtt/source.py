@@ -1,0 +1,242 @@
+"""The grid over MQTT: listens for ever, judges every message, answers it, and tells how alive the link is."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import assert_never
+
+import aiomqtt
+import structlog
+
+from farmctl.core.grid import Ack, SnapshotPut
+from farmctl.core.units import MS_PER_S
+from farmctl.errors import StoreError
+from farmctl.ports.grid import Inbox, SiteState, Telemetry
+from farmctl.ports.site import Clock
+from farmctl.signals._intake.desk import Delivery, Route, keys_state, sequence_state
+from farmctl.signals._intake.intake import Intake
+from farmctl.signals._intake.liveness import Liveness
+from farmctl.signals._intake.verdict import Accepted, Deferred, Duplicate, Heartbeat, KeysChanged, Refused
+from farmctl.signals.mqtt.config import Form, MqttSourceConfig, check
+from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount
+from farmctl.signals.mqtt.outbox import MemoryOutbox, Outbox
+from farmctl.signals.mqtt.pace import Pace
+from farmctl.signals.mqtt.post import Post
+from farmctl.signals.mqtt.topics import topics_of
+from farmctl.signals.uplink import Capability, Sender
+
+log = structlog.get_logger()
+
+
+class MqttSource:
+    """A SignalSource and the Uplink to the same operator.  Raises ConfigError for a configuration with faults."""
+
+    def __init__(
+        self,
+        config: MqttSourceConfig,
+        clock: Clock,
+        *,
+        outbox: Outbox | None = None,
+        pace: Pace | None = None,
+        dice: Random | None = None,
+    ) -> None:
+        check(config)
+        self.name = config.name
+        self.strays = 0
+        """Messages on topics that were never asked for, dropped unread."""
+        self._config = config
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._dice = dice or Random()  # noqa: S311 - jitter, not a secret
+        self._topics = topics_of(config)
+        sender = Sender(site=config.site, controller_id=config.controller_id, seed=config.site_seed)
+        self._errors = ErrorCount()
+        self._connector = Connector(config=config, topics=self._topics, sender=sender, clock=clock, errors=self._errors)
+        self._post = Post(topics=self._topics, sender=sender, outbox=outbox or MemoryOutbox())
+        self._intake = Intake(config.rules())
+        self._live = self._unheard()
+        self._resync = asyncio.Event()
+        self._connected = False
+        self._told_lost = False
+
+    @property
+    def wire_errors(self) -> int:
+        """Errors that the MQTT library logged."""
+        return self._errors.errors
+
+    async def run(self, inbox: Inbox) -> None:
+        """Listen until cancelled; reconnects for ever."""
+        self._intake = Intake(
+            self._config.rules(),
+            sequence=await inbox.state(sequence_state(self.name)),
+            keyring=await inbox.state(keys_state(self.name)),
+        )
+        self._live = self._unheard()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(inbox))
+            tasks.create_task(self._stay_connected(inbox))
+
+    async def ack(self, ack: Ack) -> None:
+        """Queue one ack about a message of this source; acks about others are not this operator's business."""
+        if ack.source != self.name:
+            return
+        self._intake.note_ack(ack)
+        await self._post.ack(ack)
+
+    async def telemetry(self, telemetry: Telemetry) -> None:
+        """Send if connected, else drop."""
+        self._post.telemetry(telemetry)
+
+    async def site_state(self, state: SiteState) -> None:
+        """Send as retained, and again after a reconnect."""
+        self._post.site_state(state)
+
+    async def capability(self, able: Capability) -> None:
+        """Send as retained, and again after a reconnect."""
+        self._post.capability(able)
+
+    def _unheard(self) -> Liveness:
+        simple_only = self._config.forms == {Form.SIMPLE}
+        return Liveness(loss_after_ms=round(self._config.loss_after_s * MS_PER_S), simple_only=simple_only)
+
+    async def _watch(self, inbox: Inbox) -> None:
+        """Tell the age of the link, also while there is none."""
+        while True:
+            self._tell(inbox)
+            await self._clock.sleep(self._pace.watch_s)
+
+    def _tell(self, inbox: Inbox) -> None:
+        self._live = self._live.on_time(self._clock.now_ms())
+        inbox.link(
+            self.name,
+            connected=self._connected,
+            last_valid_ms=self._live.last_valid_ms,
+            confirmed=self._live.confirmed,
+            clock_offset_ms=self._intake.hearing.offset_ms,
+        )
+
+    async def _stay_connected(self, inbox: Inbox) -> None:
+        failures = 0
+        while True:
+            since = self._clock.monotonic_s()
+            broker = self._config.brokers[failures % len(self._config.brokers)]
+            fault = await self._session(broker, inbox)
+            if self._clock.monotonic_s() - since >= self._pace.settled_s:
+                failures = 0
+            self._say_lost(broker, fault)
+            self._tell(inbox)
+            failures += 1
+            if failures % len(self._config.brokers) == 0:
+                await self._clock.sleep(self._pace.wait_s(failures // len(self._config.brokers), self._dice))
+
+    async def _session(self, broker: tuple[str, int], inbox: Inbox) -> str:
+        """One connection from open to break; what broke it."""
+        fault = "closed"
+        try:
+            async with self._connector.open(broker) as client, asyncio.TaskGroup() as tasks:
+                self._say_back(broker)
+                self._tell(inbox)
+                tasks.create_task(self._listen(client, inbox))
+                tasks.create_task(self._post.deliver(client))
+                tasks.create_task(self._resyncs(client))
+                tasks.create_task(self._status(client))
+        except* aiomqtt.MqttError as broken:
+            fault = "; ".join(str(e) for e in broken.exceptions)
+        finally:
+            self._connected = False
+        return fault
+
+    async def _status(self, client: aiomqtt.Client) -> None:
+        """Say ONLINE again, in case a will of an older session came late."""
+        while True:
+            await self._clock.sleep(self._pace.status_s)
+            await self._connector.say(client, ONLINE)
+
+    async def _resyncs(self, client: aiomqtt.Client) -> None:
+        """Read the retained snapshot again whenever something is missing, but not in a flurry."""
+        snapshot = self._topics.of(Route.SNAPSHOT)
+        if snapshot is None:
+            return
+        self._resync.clear()  # the subscription of this connection is a resync
+        while True:
+            await self._resync.wait()
+            self._resync.clear()
+            await self._connector.resubscribe(client, snapshot.topic)
+            await self._clock.sleep(self._pace.resync_s)
+
+    async def _listen(self, client: aiomqtt.Client, inbox: Inbox) -> None:
+        async for message in client.messages:
+            downlink = self._topics.heard(str(message.topic))
+            if downlink is None:
+                self.strays += 1
+                continue
+            raw = message.payload if isinstance(message.payload, bytes) else bytes(message.payload)
+            await self._take(
+                Delivery(route=downlink.route, topic=downlink.canonical, raw=raw, retained=bool(message.retain)),
+                inbox,
+            )
+
+    async def _take(self, delivery: Delivery, inbox: Inbox) -> None:
+        now_ms = self._clock.now_ms()
+        self._live = self._live.on_time(now_ms)
+        verdict = self._intake.judge(delivery, now_ms)
+        match verdict:
+            case Accepted():
+                await self._accept(verdict, inbox)
+            case Refused():
+                await self._refuse(verdict, inbox)
+            case Duplicate():
+                if verdict.ack is not None:
+                    await self._post.ack(verdict.ack)
+            case Heartbeat():
+                self._intake.commit(verdict)
+                if verdict.fresh:
+                    self._live = self._live.on_heartbeat(verdict.snapshot_hash, now_ms)
+            case KeysChanged():
+                self._intake.commit(verdict)
+                log.info("grid_keys_changed", source=self.name, kids=sorted(verdict.keyring.keys))
+            case Deferred():
+                log.debug("grid_message_deferred", source=self.name, why=verdict.detail)
+            case _ as never:
+                assert_never(never)
+        if verdict.resync:
+            self._resync.set()
+        self._tell(inbox)
+
+    async def _accept(self, verdict: Accepted, inbox: Inbox) -> None:
+        try:
+            await inbox.accept(verdict.receipt)
+        except StoreError as fault:
+            log.error("grid_signal_not_stored", source=self.name, topic=verdict.receipt.topic, fault=str(fault))  # noqa: TRY400 - the text says it all
+            self._resync.set()
+            return
+        self._intake.commit(verdict)
+        message = verdict.receipt.message
+        if isinstance(message, SnapshotPut):
+            self._live = self._live.on_snapshot(verdict.pair, verdict.snapshot_hashes, verdict.issued_ms)
+        else:
+            self._live = self._live.on_message(verdict.issued_ms)
+        if verdict.ack is not None:
+            await self._post.ack(verdict.ack)
+
+    async def _refuse(self, verdict: Refused, inbox: Inbox) -> None:
+        log.debug("grid_signal_refused", source=self.name, reason=verdict.reason, detail=verdict.refusal.detail)
+        try:
+            await inbox.refuse(verdict.refusal)
+        except StoreError as fault:
+            log.error("grid_refusal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
+        self._intake.commit(verdict)
+        if verdict.ack is not None:
+            await self._post.ack(verdict.ack)
+
+    def _say_lost(self, broker: tuple[str, int], fault: str) -> None:
+        if not self._told_lost:
+            log.warning("grid_link_lost", source=self.name, broker=f"{broker[0]}:{broker[1]}", fault=fault)
+        self._told_lost = True
+
+    def _say_back(self, broker: tuple[str, int]) -> None:
+        self._connected = True
+        if self._told_lost:
+            log.info("grid_link_back", source=self.name, broker=f"{broker[0]}:{broker[1]}")
+        self._told_lost = False

@@ -1,0 +1,109 @@
+"""A listening address of a miner, who may come in, and how faults spoil an answer on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulators.faults import Fault
+from simulators.malform import malform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulators.miner import SimMiner
+
+BACKLOG = 64
+IDLE_S = 10.0
+"""Whatsminer's API closes an idle connection after 10 s; cgminer and lighttpd are no slower."""
+
+SLOW_S = 5.0
+TRUNCATED_KEEP = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of an answer: None as `data` is silence."""
+
+    data: bytes | None
+    delay_s: float = 0.0
+    reset: bool = False
+    whole: bool = True
+
+
+class Door:
+    """One TCP port of a miner; open() and close() may be called in any order, any number of times."""
+
+    def __init__(self, host: str, port: int, build: Callable[[], asyncio.Protocol], *, is_api: bool) -> None:
+        self.host = host
+        self.port = port
+        self.is_api = is_api
+        self._build = build
+        self._server: asyncio.Server | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._server is not None
+
+    async def open(self) -> None:
+        """Listen; raises OSError naming address and port when they cannot be bound."""
+        if self._server is not None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                self._build, self.host, self.port, backlog=BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {self.host}:{self.port}: {error}") from error
+
+    def close(self) -> None:
+        """Stop listening; connections that are open live on until they end."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+def is_served(peer: str, *, allow_remote: bool) -> bool:
+    """Whether a caller from address `peer` may talk to the simulator."""
+    if allow_remote or peer.startswith("127."):
+        return True
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(peer.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address).is_loopback
+    return False
+
+
+def spoil(miner: SimMiner, reply: bytes) -> Outcome:
+    """What the faults of `miner` make of `reply`."""
+    faults = miner.faults
+    if Fault.SILENT in faults:
+        return Outcome(None)
+    slow = faults.get(Fault.SLOW)
+    delay_s = slow.number("delay_s", SLOW_S) if slow else 0.0
+    if Fault.RESET in faults:
+        return Outcome(b"", delay_s, reset=True)
+    malformed = faults.get(Fault.MALFORMED)
+    if malformed:
+        reply = malform(reply, malformed.word("how", "comma_brace"))
+    truncated = faults.get(Fault.TRUNCATED)
+    if truncated:
+        kept = int(len(reply) * truncated.number("keep", TRUNCATED_KEEP))
+        return Outcome(reply[:kept], delay_s, whole=False)
+    return Outcome(reply, delay_s)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection with RST instead of FIN."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
