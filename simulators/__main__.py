@@ -15,10 +15,14 @@ import uvloop
 from typing_extensions import override
 
 from simulators.control import control_api
-from simulators.plan import DEFAULT_MIX, Plan, read_plan, resized, write_plan
+from simulators.plan import DEFAULT_MIX, FIRST_NET, Plan, read_plan, resized, write_plan
 from simulators.world import World
 
-LAZY = {"grid": "simulators.grid:main", "meter": "simulators.meter:main"}
+LAZY = {
+    "broker": "simulators.broker:main",
+    "grid": "simulators.grid:main",
+    "meter": "simulators.meter:main",
+}
 """Commands that live elsewhere: name -> "module:attribute", imported when called."""
 
 
@@ -89,10 +93,11 @@ def run(
 @click.option("--mix", help="model=weight,model=weight; a fleet of all makes by default.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--http-port", type=int, default=80, show_default=True, help="8080 needs no root.")
-def world(miners: int, mix: str | None, seed: int, http_port: int) -> None:
+@click.option("--first-net", type=click.IntRange(1, 200), default=FIRST_NET, show_default=True, help="127.N.0.0/16.")
+def world(miners: int, mix: str | None, seed: int, http_port: int, first_net: int) -> None:
     """Write a description of MINERS miners to standard output."""
     try:
-        text = write_plan(miners, _mix(mix), seed=seed, http_port=http_port)
+        text = write_plan(miners, _mix(mix), seed=seed, http_port=http_port, first_net=first_net)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(text, nl=False)

@@ -26,6 +26,7 @@ LOCAL = "127.0.0.1"
 LAST_PORT = 65_535
 DEFAULT_MIX = {"m50": 3, "m60s": 2, "s21": 2, "luxos-s19kpro": 2, "luxos-s21": 1}
 REPORT_SPREAD = 0.02
+FIRST_NET = 10
 
 
 class _Table(BaseModel):
@@ -111,8 +112,13 @@ def read_plan(text: str, source: str = "world") -> Plan:
     return plan
 
 
-def write_plan(miners: int, mix: Mapping[str, int], *, seed: int = 1, http_port: int = 80) -> str:
-    """Write the description of `miners` miners in the proportions of `mix` (model -> weight)."""
+def write_plan(
+    miners: int, mix: Mapping[str, int], *, seed: int = 1, http_port: int = 80, first_net: int = FIRST_NET
+) -> str:
+    """Write the description of `miners` miners in the proportions of `mix` (model -> weight).
+
+    Each model gets a network of its own, 127.`first_net`.0.0/16 and on.
+    """
     total = sum(mix.values())
     if miners < 1 or total < 1:
         raise ValueError(f"expected at least one miner and one weight, not {miners} and {dict(mix)}")
@@ -127,7 +133,7 @@ def write_plan(miners: int, mix: Mapping[str, int], *, seed: int = 1, http_port:
         ports = f"ports = {{ api = 4028, http = {http_port} }}\n"
         lines.append(
             f'[[group]]\nname = "{model}"\nfamily = "{family}"\nmodel = "{model}"\n'
-            f'count = {count}\naddress = "127.{10 + number}.0.1"\nfirst_container = {container}\n'
+            f'count = {count}\naddress = "127.{first_net + number}.0.1"\nfirst_container = {container}\n'
             f"{ports}"
         )
         container += -(-count // GroupTable.model_fields["per_container"].default)

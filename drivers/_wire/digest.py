@@ -75,8 +75,8 @@ class DigestClient:
 
     The digest itself is aiohttp's `DigestAuthMiddleware` (3.14): it counts `nc` up on one nonce, answers a 401 or
     `stale=true` once with the new challenge, and sends the password's proof to one origin only, which is why every
-    device has its own. Measured beside a bare request to the same server (loopback, kept alive, uvloop): see
-    `drivers/README.md`; a digest of our own would save nothing that matters.
+    device has its own. Kept alive on uvloop a page costs 0.12 ms of CPU, 0.06 of them the digest (loopback, 100
+    devices in flight, 4 x 2,000 requests): a digest of our own could save half of that 0.06 at best.
     """
 
     def __init__(self, web: SharedWeb, *, host: str, port: int, user: str, password: str) -> None:
@@ -84,8 +84,9 @@ class DigestClient:
         self._web = web
         netloc = f"[{host}]" if ":" in host else host
         self._origin = f"http://{netloc}:{port}"
-        # qop, MD5 and the rest are the challenge's choice; ":" in a user name cannot be said in a digest.
-        self._digest = aiohttp.DigestAuthMiddleware(user.replace(":", ""), password)
+        if ":" in user:
+            raise CredentialError(f"{self.where}: user {user!r}, expected one without a colon: a digest cannot say it")
+        self._digest = aiohttp.DigestAuthMiddleware(user, password)
         # Two requests on one nonce could arrive with their counts swapped, which a strict server calls a replay;
         # and two `set_miner_conf.cgi` at once rewrite one file (Bitmain's script has no lock).
         self._turn = asyncio.Lock()

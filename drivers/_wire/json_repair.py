@@ -15,13 +15,13 @@ import orjson
 
 from farmctl.errors import MalformedReplyError
 
-_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([{}\[\],:])|([^\s",:{}\[\]]+))', re.DOTALL)
+_TOKEN = re.compile(r'\s*(?:("[^"\\]*(?:\\.[^"\\]*)*")|([{}\[\],:])|([^\s",:{}\[\]]+))', re.DOTALL)
 _SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 _IN_STRING = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\|[\x00-\x1f]')
 _BREAKS_STRING = re.compile(r"[\\\x00-\x1f]")
 
 _HOLE = "\x01"
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_NUMBER = re.compile(r"(?<=[:,\[])\s*[+-]?(?:inf|infinity|nan)(?=\s*[,}\]])", re.IGNORECASE)
 _EMPTY_MEMBER = re.compile(r",\s*([}\]])|(?<=\[)\s*,")
 _LOST_COMMA = re.compile(r"(\}(?=\s*\{)|\x01(?=\s*\x01))")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any
 
 from typing_extensions import override
@@ -59,14 +60,13 @@ class LuxosDevice(Device):
         if stats is None and config is None:
             raise MalformedReplyError(f"{self.host}:{self.port} answered neither stats nor config, expected both")
         self._is_asleep = None if config is None else config.is_curtailed
-        nothing = float("nan")
         return Reading(
             state=_state(stats, config, power_w),
             power_w=power_w,
             power_source=PowerSource.DEVICE,
-            hash_rate_hs=nothing if stats is None else stats.hash_rate_hs,
-            temperature_c=nothing if stats is None else stats.hottest_c,
-            uptime_s=nothing if stats is None else stats.uptime_s,
+            hash_rate_hs=nan if stats is None else stats.hash_rate_hs,
+            temperature_c=nan if stats is None else stats.hottest_c,
+            uptime_s=nan if stats is None else stats.uptime_s,
             setting=_setting(config),
             fans_rpm=() if stats is None else stats.fans_rpm,
             board_temperatures_c=() if stats is None else stats.boards_c,
@@ -77,15 +77,15 @@ class LuxosDevice(Device):
         identity = await _identify(self.host, self.port)
         if identity is None:
             raise MalformedReplyError(f"{self.host}:{self.port} no longer answers as LuxOS")
-        config = wire.parse_config(await self._ask(wire.CONFIG))
+        nameplate = wire.parse_nameplate(await self._ask(wire.CONFIG))
         stats = wire.parse_stats(await self._ask(request("stats")))
         ladder = await self.ladder()
         return Facts(
             identity=identity,
             pools=wire.parse_pools(await self._ask(wire.POOLS)),
             boards=None if stats is None else stats.boards,
-            nominal_hash_rate_hs=float("nan") if config is None else config.nameplate_hs,
-            nominal_power_w=float("nan") if ladder is None else ladder.points[-1].power_w,
+            nominal_hash_rate_hs=nameplate.hash_rate_hs,
+            nominal_power_w=nan if ladder is None else ladder.points[-1].power_w,
         )
 
     @override
@@ -196,14 +196,14 @@ async def _identify(host: str, port: int) -> Identity | None:
     version = wire.parse_version(await ask(host, port, wire.VERSION))
     if version is None:
         return None
-    config = wire.parse_config(await ask(host, port, wire.CONFIG))
-    if config is None or not (config.mac or config.serial):
+    nameplate = wire.parse_nameplate(await ask(host, port, wire.CONFIG))
+    if not (nameplate.mac or nameplate.serial):
         raise MalformedReplyError(f"{host}:{port} runs LuxOS and says neither MACAddr nor SerialNumber in config")
     return Identity(
-        miner_id=MinerId(config.mac or config.serial),
+        miner_id=MinerId(nameplate.mac or nameplate.serial),
         driver=LuxosDriver.name,
-        model=config.model or version.model,
+        model=nameplate.model or version.model,
         firmware=version.firmware,
-        mac=config.mac,
-        serial=config.serial,
+        mac=nameplate.mac,
+        serial=nameplate.serial,
     )

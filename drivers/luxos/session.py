@@ -10,9 +10,6 @@ from drivers._wire.fields import status
 from drivers.luxos import wire
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, TryAgainError
 
-IDLE_LIFE_S = 50.0
-"""The vendor's limit is one minute since the last use; 10 s are for slow wires."""
-
 BUSY_WAITS_S = (0.3, 0.7)
 """Pauses before logging on again: another actor that acts and logs off needs about a second."""
 
@@ -28,7 +25,6 @@ class Session:
         self.host = host
         self.port = port
         self._id = ""
-        self._used_at_s = 0.0
         self._turn = asyncio.Lock()
 
     async def prepare(self) -> None:
@@ -76,18 +72,15 @@ class Session:
 
     async def _send(self, command: str, parameter: str) -> dict[str, Any]:
         payload = request(command, f"{self._id},{parameter}" if parameter else self._id)
-        reply = await ask(self.host, self.port, payload)
-        self._used_at_s = asyncio.get_running_loop().time()
-        return reply
+        return await ask(self.host, self.port, payload)
 
     async def _log_on(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._id and loop.time() - self._used_at_s < IDLE_LIFE_S:
+        # An old id is tried before it is replaced: as long as it lives, the miner gives no other.
+        if self._id:
             return
         for wait_s in (*BUSY_WAITS_S, None):
             reply = await ask(self.host, self.port, wire.LOGON)
             self._id = wire.parse_session(reply) if not status(reply).is_refusal else ""
-            self._used_at_s = loop.time()
             if self._id:
                 return
             if not wire.speaks_of_session(reply):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from drivers._wire.cgminer import request
@@ -21,6 +22,9 @@ PROFILES = request("profiles")
 POOLS = request("pools")
 LOGON = request("logon")
 
+_BOARD_FIELDS = tuple((f"chain_acn{n}", f"temp_pcb{n}") for n in range(1, 5))
+_FAN_FIELDS = tuple(f"fan{n}" for n in range(1, 9))
+
 HASHES_PER_GIGAHASH = 1e9
 HASHES_PER_TERAHASH = 1e12
 
@@ -31,9 +35,9 @@ DOWN_S, UP_S, TRIM_S = 5.0, 60.0, 30.0
 """Vendor: under 5 s down; a normal wake goes like a boot, 60 s by the model (DEVICES.md section 6)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Stats:
-    """The answer to stats: H/s, s, °C, rpm; NaN is unknown."""
+    """The answer to stats: H/s, s, °C, rpm; NaN is unknown. Not frozen: each poll makes one."""
 
     hash_rate_hs: float
     uptime_s: float
@@ -43,16 +47,21 @@ class Stats:
     boards: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Config:
-    """The answer to config."""
+    """What the answer to config tells a poll."""
 
     is_curtailed: bool | None
     profile: str
     profile_step: int | None
     """0 is the vendor's default, below it the miner is throttled."""
-    system_status: str
-    nameplate_hs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nameplate:
+    """What the answer to config tells once."""
+
+    hash_rate_hs: float
     mac: str
     serial: str
     model: str
@@ -73,14 +82,13 @@ def parse_stats(reply: Mapping[str, Any]) -> Stats | None:
         return None
     fields = found[1]
     boards = number(fields.get("miner_count"))
-    boards_c = tuple(_hottest(fields.get(f"temp_pcb{n}")) for n in range(1, 5) if number(fields.get(f"chain_acn{n}")))
     return Stats(
-        hash_rate_hs=number(fields.get("GHS 5s")) * HASHES_PER_GIGAHASH,
-        uptime_s=number(fields.get("Elapsed")),
-        boards_c=boards_c,
-        hottest_c=first_number(fields, "temp_max"),
-        fans_rpm=tuple(number(fields.get(f"fan{n}")) for n in range(1, _fan_count(fields) + 1)),
-        boards=int(boards) if boards == boards else None,  # noqa: PLR0124 - NaN is unequal to itself
+        number(fields.get("GHS 5s")) * HASHES_PER_GIGAHASH,
+        number(fields.get("Elapsed")),
+        tuple([_hottest(fields.get(heat)) for chips, heat in _BOARD_FIELDS if fields.get(chips)]),
+        first_number(fields, "temp_max"),
+        tuple([number(fields.get(name)) for name in _FAN_FIELDS if name in fields]),
+        int(boards) if boards == boards else None,  # noqa: PLR0124 - NaN is unequal to itself
     )
 
 
@@ -96,11 +104,17 @@ def parse_config(reply: Mapping[str, Any]) -> Config | None:
         return None
     step = number(fields.get("ProfileStep"))
     return Config(
-        is_curtailed=_curtailed(fields.get("CurtailMode")),
-        profile=text(fields.get("Profile")),
-        profile_step=int(step) if step == step else None,  # noqa: PLR0124 - NaN is unequal to itself
-        system_status=text(fields.get("SystemStatus")),
-        nameplate_hs=number(fields.get("NameplateTHS")) * HASHES_PER_TERAHASH,
+        _curtailed(fields.get("CurtailMode")),
+        text(fields.get("Profile")),
+        int(step) if step == step else None,  # noqa: PLR0124 - NaN is unequal to itself
+    )
+
+
+def parse_nameplate(reply: Mapping[str, Any]) -> Nameplate:
+    """Read who the miner is and what it promises; empty and NaN where the reply does not tell."""
+    fields = row(reply, "CONFIG")
+    return Nameplate(
+        hash_rate_hs=number(fields.get("NameplateTHS")) * HASHES_PER_TERAHASH,
         mac=mac(fields.get("MACAddr")),
         serial=text(fields.get("SerialNumber")),
         model=text(fields.get("Model")),
@@ -196,13 +210,9 @@ def _curtailed(mode: object) -> bool | None:
     return mode.strip().lower() not in ("", "none", "wakeup")
 
 
-def _hottest(text_value: object) -> float:
+def _hottest(corners: object) -> float:
     """Highest of "47-34-34-47", the four corners of a board."""
-    corners = [number(part) for part in text(text_value).split("-")]
-    known = [corner for corner in corners if corner == corner]  # noqa: PLR0124 - NaN is unequal to itself
-    return max(known) if known else float("nan")
-
-
-def _fan_count(fields: Mapping[str, Any]) -> int:
-    count = number(fields.get("fan_num"))
-    return min(int(count), 8) if count > 0 else 0
+    try:
+        return max(map(float, text(corners).split("-")))
+    except ValueError:
+        return nan

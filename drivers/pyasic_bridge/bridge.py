@@ -15,6 +15,8 @@ from farmctl.ports.devices import Credentials
 
 START_S = 30.0
 """Importing pyasic takes 0.7-0.9 s on an idle core; a busy small machine needs many times that."""
+RESTART_S = 10.0
+"""After a start that failed; the queue behind it would else try one by one."""
 RSS_BYTES_MAX = 512 << 20
 OPEN_FILES_MAX = 4096
 """Idle it has 60-90 MiB and 10 files; 100 Antminers at 12 requests each are 1,200. Above is what pyasic leaked."""
@@ -50,6 +52,7 @@ class Bridge:
         self._starting: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._retired: set[WorkerProcess] = set()
+        self._no_start_before_s = 0.0
         self._ids = count(READY_ID + 1)
         self._holders: set[object] = set()
 
@@ -129,7 +132,13 @@ class Bridge:
             self._starting, self._loop, self._link = asyncio.Lock(), loop, None
         async with self._starting:
             if self._link is None or self._link.has_ended:
-                self._link = await self._start(loop)
+                if loop.time() < self._no_start_before_s:
+                    raise SilentPeerError("the pyasic worker did not start a moment ago")
+                try:
+                    self._link = await self._start(loop)
+                except SilentPeerError:
+                    self._no_start_before_s = loop.time() + RESTART_S
+                    raise
             return self._link
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> WorkerProcess:

@@ -9,7 +9,7 @@ from typing import Any
 
 from drivers.pyasic_bridge.wire import Call, CallFailedError, Failing, Snapshot
 
-POLL = ("hashrate", "hashboards", "wattage", "wattage_limit", "fans", "uptime", "is_mining", "errors")
+POLL = ("hashrate", "hashboards", "wattage", "wattage_limit", "fans", "uptime", "errors")
 WHO = ("mac", "serial_number", "fw_ver")
 FACTS = (*WHO, "pools", "expected_hashrate", "hashboards")
 """Names of pyasic's `DataOptions`; each one left out is one request to the miner less."""
@@ -143,7 +143,6 @@ def _snapshot(found: tuple[Any, Any]) -> Snapshot:
         nominal_hs=_hashes(data.expected_hashrate),
         power_w=_figure(data.wattage),
         power_limit_w=_figure(data.wattage_limit),
-        says_off=data.is_mining is False,
         uptime_s=_figure(data.uptime),
         fans_rpm=tuple(float(fan.speed) for fan in data.fans if fan.speed is not None),
         chips_c=tuple(float(max(heat)) for heat in heats if heat),

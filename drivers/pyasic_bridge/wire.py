@@ -51,8 +51,6 @@ class Snapshot:
     nominal_hs: float | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
-    says_off: bool = False
-    """`is_mining` was False; True and None are the same to pyasic and say nothing."""
     uptime_s: float | None = None
     fans_rpm: tuple[float, ...] = ()
     chips_c: tuple[float, ...] = ()

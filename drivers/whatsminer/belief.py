@@ -33,6 +33,7 @@ class Belief:
         "commanded_limit_w",
         "is_off",
         "is_stable",
+        "limit_w",
         "original_limit_w",
         "percent",
         "percent_needs_v2",
@@ -44,6 +45,8 @@ class Belief:
         self.is_stable: bool | None = None
         self.commanded_limit_w: int | None = None
         """What `watts:N` set; None: the operator's own limit holds."""
+        self.limit_w = nan
+        """The limit in the last summary or write, W."""
         self.original_limit_w = nan
         """The limit that was found before we set one, W."""
         self.percent_needs_v2 = False
@@ -67,6 +70,7 @@ class Belief:
             self.percent = summary.percent
         limit_w = summary.power_limit_w
         if isfinite(limit_w):
+            self.limit_w = limit_w
             if self.commanded_limit_w is None:
                 self.original_limit_w = limit_w
             elif self._settling == 0 and limit_w != self.commanded_limit_w:

@@ -135,6 +135,7 @@ class WhatsminerDevice(Device):
         belief = self._belief
         if isfinite(belief.original_limit_w) and belief.commanded_limit_w is not None:
             await self._door.write("adjust_power_limit", power_limit=str(round(belief.original_limit_w)))
+            belief.limit_w = belief.original_limit_w
             belief.commanded_limit_w = None
         if belief.percent is not None and belief.percent < FULL_PERCENT:
             await self._set_percent(FULL_PERCENT, woken=woken)
@@ -143,9 +144,14 @@ class WhatsminerDevice(Device):
         await self._set_percent(percent, woken=await self._wake())
 
     async def _limit(self, limit_w: int) -> None:
-        await self._wake()
-        await self._door.write("adjust_power_limit", power_limit=str(limit_w))
-        self._belief.commanded_limit_w = limit_w
+        woken = await self._wake()
+        belief = self._belief
+        # Setting the limit it already has would restart mining for nothing (DEVICES.md section 6).
+        if belief.limit_w != limit_w:
+            await self._door.write("adjust_power_limit", power_limit=str(limit_w))
+        elif belief.percent is not None and belief.percent < FULL_PERCENT:
+            await self._set_percent(FULL_PERCENT, woken=woken)
+        belief.limit_w = belief.commanded_limit_w = limit_w
 
     async def _wake(self) -> bool:
         """Power on where it sleeps, or where that cannot be read; says whether it did."""

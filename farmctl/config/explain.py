@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
@@ -59,7 +60,7 @@ def explain(error: ValidationError, path: KeyPath, document: Document) -> Iterat
             case "extra_forbidden":
                 yield unknown_key(where, document)
             case _:
-                got = _shown(_value_at(document, where))
+                got = shown(_value_at(document, where))
                 yield document.fault(where, f"{_expectation(detail)}, got {got}")
 
 
@@ -79,6 +80,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value of the file, short and without control characters, for a message."""
+    match value:
+        case dict():
+            return "a table"
+        case list():
+            return f"a list of {len(value)}"
+        case bool():
+            return str(value).lower()
+        case str():
+            return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
+        case int() if abs(value) >= 10**_SHOWN_CHARACTERS:
+            return "a number beyond measure"
+        case _:
+            return str(value)[:_SHOWN_CHARACTERS]
 
 
 def table_at(path: KeyPath) -> type[Table] | None:
@@ -134,19 +152,3 @@ def _value_at(document: Document, path: KeyPath) -> object:
             case _:
                 return None
     return value
-
-
-def _shown(value: object) -> str:
-    match value:
-        case dict():
-            return "a table"
-        case list():
-            return f"a list of {len(value)}"
-        case bool():
-            return str(value).lower()
-        case str():
-            return f'"{value[:_SHOWN_CHARACTERS]}"'
-        case int() if abs(value) >= 10**_SHOWN_CHARACTERS:
-            return "a number beyond measure"
-        case _:
-            return str(value)[:_SHOWN_CHARACTERS]

@@ -79,7 +79,7 @@ def load(
 def parse(text: str, file: str = FILE_NAME, known: Known | None = None) -> Loaded:
     """Check a text alone: no environment, and the files it names are not looked at."""
     document = read_document(text, file)
-    config = _believe(document, {BASE_DIR: None, CREDENTIALS_DIR: None}, known or Known(), look=False)
+    config = _believe(document, {}, known or Known(), look=False)
     return Loaded(config=config, files=(), origins=document.origins)
 
 

@@ -32,6 +32,8 @@ from farmctl.ports.store import JournalRecord, Store
 log = structlog.get_logger(__name__)
 
 MEMORY_STATE = "control.memory"
+HEARD_STATE = "control.heard"
+"""Journal number of the last signal that the stored memory has taken in."""
 CHECKPOINT_S = 10.0
 TELEMETRY_S = 2.0
 STATE_S = 60.0
@@ -86,6 +88,7 @@ class Cycle:
         self._p = parts
         self._memory = memory
         self._may_raise = True
+        self._heard = 0
         self._told_ms = {"checkpoint": 0, "telemetry": 0, "state": 0, "record": 0}
         self._last_said: tuple[object, ...] = ()
         self._waiting_since: float | None = None
@@ -112,6 +115,7 @@ class Cycle:
     async def _once(self) -> None:
         parts = self._p
         arrivals = parts.inbox.drain()
+        self._heard = max([self._heard, *(arrival.seq for arrival in arrivals)])
         now_ms = parts.clock.now_ms()
         view = self._freeze(arrivals)
         if len(view.table) > OFF_LOOP_ROWS:
@@ -168,13 +172,15 @@ class Cycle:
         if news or self._due("record", HEARTBEAT_RECORD_S, decision.at_ms):
             records.insert(0, decision_record(view, decision, alarms))
         self._last_said = said
-        checkpointed = bool(decision.transitions) or self._due("checkpoint", CHECKPOINT_S, decision.at_ms)
+        checkpointed = bool(decision.transitions or view.inbox) or self._due("checkpoint", CHECKPOINT_S, decision.at_ms)
         return await self._append(records, checkpointed=checkpointed)
 
     async def _append(self, records: list[JournalRecord], *, checkpointed: bool) -> bool:
         states: dict[str, bytes] = {}
         if checkpointed:
             states[MEMORY_STATE] = await asyncio.to_thread(checkpoint.dump, self._memory)
+            if self._heard:
+                states[HEARD_STATE] = str(self._heard).encode()
         if not records and not states:
             return self._may_raise
         try:

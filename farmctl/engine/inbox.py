@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import orjson
 import structlog
 from pydantic import TypeAdapter
 from typing_extensions import override
@@ -16,11 +17,12 @@ from farmctl.core.grid import LinkStatus, SignalMessage
 from farmctl.errors import StoreError
 from farmctl.ports.grid import Inbox, Receipt, Refusal
 from farmctl.ports.site import Clock
-from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store
+from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store, StoredRecord
 
 log = structlog.get_logger(__name__)
 
 _MESSAGE: TypeAdapter[SignalMessage] = TypeAdapter(SignalMessage)
+"""The three shapes share no set of required fields, so that validation finds the right one without a tag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Arrival:
     message: SignalMessage
     arrived_s: float
     """Monotonic time at which it was heard."""
+    seq: int
+    """Its place in the journal."""
 
 
 class GridInbox(Inbox):
@@ -59,9 +63,9 @@ class GridInbox(Inbox):
                 **_verbatim(receipt.raw),
             },
         )
-        await self._store.append([record], receipt.states)
+        stored = await self._store.append([record], receipt.states)
         self.accepted += 1
-        self._waiting.append(Arrival(message=receipt.message, arrived_s=arrived_s))
+        self._waiting.append(Arrival(message=receipt.message, arrived_s=arrived_s, seq=stored.seq if stored else 0))
         self._wake.set()
 
     @override
@@ -106,11 +110,11 @@ class GridInbox(Inbox):
         """All sources as last told."""
         return tuple(self._links.values())
 
-    def recall(self, bodies: list[Mapping[str, JsonValue]]) -> None:
+    def recall(self, records: Iterable[StoredRecord]) -> None:
         """Queue again signals that were journalled but not yet decided on when the last run ended."""
-        for body in bodies:
-            message = _MESSAGE.validate_python(body["message"])
-            self._waiting.append(Arrival(message=message, arrived_s=self._clock.monotonic_s()))
+        for stored in records:
+            message = _MESSAGE.validate_json(orjson.dumps(stored.record.body["message"]))
+            self._waiting.append(Arrival(message=message, arrived_s=self._clock.monotonic_s(), seq=stored.seq))
 
     def drain(self) -> tuple[Arrival, ...]:
         """Everything that waits, in order of arrival."""

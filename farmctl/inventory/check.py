@@ -85,7 +85,7 @@ class _Checker:
             if name not in known:
                 hint = did_you_mean(name, known) or f"; known: {', '.join(sorted(known)) or 'none'}"
                 got = f'got "{name}"' if name else "it has none"
-                yield self._fault(row, column, f"expected the name of a {column}, {got}{hint}")
+                yield self._fault(row, column, f"expected a known {column}, {got}{hint}")
 
     def _fault(self, row: InventoryRow, column: str, expected: str) -> Fault:
         line = self._lines.get(row.miner_id, 0)

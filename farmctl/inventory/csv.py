@@ -131,7 +131,7 @@ def _strangers(cells: Mapping[str, str], known: Mapping[str, frozenset[str] | No
         name = cells.get(column, "").strip()
         if names is not None and column in cells and name not in names and not (column in REQUIRED and not name):
             hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names - {''})) or 'none'}"
-            yield column, f'expected the name of a {column}, got "{name}"{hint}'
+            yield column, f'expected a known {column}, got "{name}"{hint}'
 
 
 def _header_faults(header: Sequence[str], file: str) -> Iterator[Fault]:

@@ -156,7 +156,10 @@ async def _read_block(client: AsyncModbusTcpClient, block: Block, values: _Value
             answer = await client.read_holding_registers(block.address, count=block.count, device_id=block.unit_id)
         case ReadFunction.INPUT:
             answer = await client.read_input_registers(block.address, count=block.count, device_id=block.unit_id)
-    if answer.isError() or len(answer.registers) != block.count:
+    if answer.isError():  # the device said no: the connection is sound, the values are absent
+        log.debug("meter_block_refused", unit_id=block.unit_id, address=block.address, answer=str(answer))
+        return
+    if len(answer.registers) != block.count:
         raise MalformedReplyError(f"address {block.address}: {answer}, expected {block.count} registers")
     for register in block.registers:
         start = register.address - block.address

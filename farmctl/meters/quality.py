@@ -88,17 +88,22 @@ def judge(history: History, observed: Observed, fleet_w: float, now_ms: int, tru
     history = replace(history, answered_ms=observed.at_ms)
     if not now_ms - observed.at_ms <= trust.fresh_ms:
         return _verdict(history, math.nan, observed.at_ms, Doubt.STALE)
-    power_w = observed.power_w
+    if trust.min_w <= observed.power_w <= trust.max_w:
+        history = _remember(history, observed.power_w, fleet_w, observed.at_ms, trust)
+    doubt = _doubt_of_value(history, observed.power_w, observed.at_ms, trust)
+    return _verdict(history, observed.power_w, observed.at_ms, doubt)
+
+
+def _doubt_of_value(history: History, power_w: float, at_ms: int, trust: Trust) -> Doubt:
     if math.isnan(power_w):
-        return _verdict(history, power_w, observed.at_ms, Doubt.SENTINEL)
+        return Doubt.SENTINEL
     if not trust.min_w <= power_w <= trust.max_w:
-        return _verdict(history, power_w, observed.at_ms, Doubt.OUT_OF_RANGE)
-    history = _remember(history, power_w, fleet_w, observed.at_ms, trust)
-    if _is_frozen(history, observed.at_ms, trust):
-        return _verdict(history, power_w, observed.at_ms, Doubt.FROZEN)
-    if history.off_since_ms != NEVER_MS and observed.at_ms - history.off_since_ms >= trust.off_ms:
-        return _verdict(history, power_w, observed.at_ms, Doubt.OFF_FLEET_SUM)
-    return _verdict(history, power_w, observed.at_ms, Doubt.NONE)
+        return Doubt.OUT_OF_RANGE
+    if _is_frozen(history, at_ms, trust):
+        return Doubt.FROZEN
+    if history.off_since_ms != NEVER_MS and at_ms - history.off_since_ms >= trust.off_ms:
+        return Doubt.OFF_FLEET_SUM
+    return Doubt.NONE
 
 
 def _verdict(history: History, power_w: float, at_ms: int, doubt: Doubt) -> Verdict:

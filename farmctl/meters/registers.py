@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -162,7 +163,7 @@ def blocks_of(registers: tuple[Register, ...]) -> tuple[Block, ...]:
     return tuple(sorted(blocks, key=lambda block: all(r.name is not Quantity.KW for r in block.registers)))
 
 
-def decode(register: Register, words: list[int]) -> float:
+def decode(register: Register, words: Sequence[int]) -> float:
     """The register's value in SI (W, var, V, Hz, J); NaN where it says that it has none.
 
     Raises ValueError when there are not as many words as the type has.
@@ -177,7 +178,7 @@ def decode(register: Register, words: list[int]) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _is_sentinel(register: Register, words: list[int]) -> bool:
+def _is_sentinel(register: Register, words: Sequence[int]) -> bool:
     """Every word 0x8000 or every word 0xFFFF, or the lowest number of a signed type."""
     if any(all(word == sentinel for word in words) for sentinel in NO_VALUE_WORDS):
         return True

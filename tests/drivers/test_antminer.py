@@ -1,78 +1,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from math import isnan
 from typing import Any
 
 import pytest
 
-from drivers.antminer.device import BOOT_S, REREAD_S, RETRY_S, AntminerDevice
+from drivers.antminer.device import BOOT_S, REREAD_S, RETRY_S
 from drivers.antminer.driver import AntminerDriver
-from farmctl.core.model import MinerState, OperatingPoint, PointKind, PowerSource
-from farmctl.errors import CredentialError, FarmError, MalformedReplyError, RefusedError, SilentPeerError
-from farmctl.ports.devices import AppliesPoint, Credentials, Endpoint, Locates, Prepares, Reboots
+from farmctl.core.model import MinerState, PowerSource
+from farmctl.errors import CredentialError, FarmError, MalformedReplyError, SilentPeerError
+from farmctl.ports.devices import Endpoint
+from tests.drivers.fixtures.antminer.meeting import CONF, FACTORY, STATS, Clock, meeting, recorded
 from tests.drivers.fixtures.antminer.stock import StockAntminer, recording, serving
-
-CASE = "antminer_s19pro_49.0.1.3"
-FACTORY = Credentials()
-WRITE = "/cgi-bin/set_miner_conf.cgi"
-CONF = "/cgi-bin/get_miner_conf.cgi"
-STATS = "/cgi-bin/stats.cgi"
-RANGE = "/cgi-bin/get_adjustment_params.cgi"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
 def case() -> dict[str, Any]:
-    found = recording(CASE)
-    if found is None:
-        pytest.skip(f"recording {CASE} is missing")
-    return found
+    return recorded()
 
 
 @pytest.fixture
 def stock(case: dict[str, Any]) -> StockAntminer:
     return StockAntminer(case["raw"])
-
-
-@asynccontextmanager
-async def meeting(stock: StockAntminer, clock: Clock | None = None) -> AsyncIterator[AntminerDevice]:
-    async with serving(stock) as ports:
-        driver = AntminerDriver()
-        device = driver.device(Endpoint(host="127.0.0.1", ports=ports), FACTORY)
-        if clock is not None:
-            device._clock = clock
-        try:
-            yield device
-        finally:
-            await device.close()
-
-
-def point(setting: str) -> OperatingPoint:
-    kind = {"sleep": PointKind.SLEEP, "full": PointKind.FULL}.get(setting, PointKind.THROTTLE)
-    return OperatingPoint(kind=kind, power_w=0.0, hash_rate_hs=0.0, setting=setting)
-
-
-def fingerprint(stock: StockAntminer) -> str:
-    kept = {
-        key: value for key, value in stock.conf.items() if key not in {"bitmain-work-mode", "bitmain-hashrate-percent"}
-    }
-    return f"{kept!r} {stock.password}"
-
-
-def with_percent(stock: StockAntminer) -> StockAntminer:
-    stock.conf["bitmain-hashrate-percent"] = "100"
-    stock.pages[RANGE] = {"hashrate_percent_min": "65", "hashrate_percent_max": "100"}
-    return stock
 
 
 # ------------------------------------------------------------------ reading
@@ -248,6 +198,17 @@ async def test_a_miner_that_is_gone_is_silent(stock: StockAntminer) -> None:
     await device.close()
 
 
+async def test_a_miner_that_takes_the_connection_and_says_nothing_is_silent_and_never_asleep(
+    stock: StockAntminer,
+) -> None:
+    stock.fall_asleep()
+    stock.api_silent_s = 4.0
+    async with meeting(stock) as device:
+        with pytest.raises(SilentPeerError, match="did not answer within 3 s"):
+            await device.poll()
+    assert stock.asked == [], "its pages would cost the slot another deadline"
+
+
 # ------------------------------------------------------------------ identity
 
 
@@ -286,138 +247,3 @@ async def test_a_valid_mac_is_the_identity_in_lower_case(stock: StockAntminer) -
     stock.pages["/cgi-bin/get_system_info.cgi"]["macaddr"] = "02:55:97:22:3A:72"
     async with meeting(stock) as device:
         assert (await device.identity()).miner_id == "02:55:97:22:3a:72"
-
-
-# ------------------------------------------------------------------ commands
-
-
-def test_the_device_has_the_capabilities_it_claims() -> None:
-    device = AntminerDriver().device(Endpoint(host="127.0.0.1", ports={}), FACTORY)
-    assert all(isinstance(device, capability) for capability in (AppliesPoint, Locates, Reboots, Prepares))
-
-
-@pytest.mark.parametrize(("setting", "mode"), [("sleep", 1), ("full", 0), ("mode:low", 3)])
-async def test_a_mode_is_written_alone(stock: StockAntminer, setting: str, mode: int) -> None:
-    before = fingerprint(stock)
-    async with meeting(stock) as device:
-        await device.apply(point(setting))
-        reading = await device.poll()
-    assert stock.posted == [(WRITE, {"miner-mode": mode})]
-    assert fingerprint(stock) == before
-    assert reading.setting == setting
-
-
-async def test_percent_is_written_alone_on_a_miner_that_is_awake(stock: StockAntminer) -> None:
-    with_percent(stock)
-    before = fingerprint(stock)
-    async with meeting(stock) as device:
-        await device.apply(point("percent:80"))
-        reading = await device.poll()
-        await device.apply(point("full"))
-    assert stock.posted == [
-        (WRITE, {"bitmain-hashrate-percent": "80"}),
-        (WRITE, {"miner-mode": 0, "bitmain-hashrate-percent": "100"}),
-    ]
-    assert (reading.state, reading.setting) == (MinerState.THROTTLED, "percent:80")
-    assert fingerprint(stock) == before
-
-
-async def test_percent_wakes_a_miner_that_sleeps(stock: StockAntminer) -> None:
-    with_percent(stock).fall_asleep()
-    async with meeting(stock) as device:
-        await device.apply(point("percent:80"))
-    assert stock.posted == [(WRITE, {"miner-mode": 0, "bitmain-hashrate-percent": "80"})]
-
-
-@pytest.mark.parametrize("setting", ["percent:64", "percent:101", "percent:x", "watts:3000", "mode:turbo", ""])
-async def test_a_setting_that_stock_does_not_have_is_refused_before_anything_is_written(
-    stock: StockAntminer, setting: str
-) -> None:
-    with_percent(stock)
-    async with meeting(stock) as device:
-        with pytest.raises(RefusedError):
-            await device.apply(point(setting))
-    assert stock.posted == []
-
-
-async def test_percent_is_refused_where_the_page_or_the_key_is_missing(stock: StockAntminer) -> None:
-    async with meeting(stock) as device:
-        with pytest.raises(RefusedError, match="no percent control"):
-            await device.apply(point("percent:80"))
-    stock.conf["bitmain-hashrate-percent"] = "100"
-    async with meeting(stock) as device:
-        with pytest.raises(RefusedError, match="no percent control"):
-            await device.apply(point("percent:80"))
-    assert stock.posted == []
-
-
-async def test_the_devices_no_is_a_refusal(stock: StockAntminer) -> None:
-    stock.bodies[WRITE] = b'{"stats":"error","code":"M001","msg":"Illegal request!"}'
-    async with meeting(stock) as device:
-        with pytest.raises(RefusedError, match="Illegal request"):
-            await device.apply(point("sleep"))
-
-
-async def test_a_write_may_take_longer_than_a_read(stock: StockAntminer) -> None:
-    stock.write_s = 3.3
-    stock.preamble = "Received JSON data.\nfree power from web is null\n"
-    async with meeting(stock) as device:
-        await device.apply(point("sleep"))
-    assert stock.conf["bitmain-work-mode"] == "1"
-
-
-async def test_a_yes_that_changed_nothing_is_seen_in_the_next_poll(stock: StockAntminer) -> None:
-    stock.modes_accepted = {0, 1}
-    async with meeting(stock) as device:
-        await device.poll()
-        await device.apply(point("mode:low"))
-        assert (await device.poll()).setting == "full"
-
-
-@pytest.mark.parametrize("fault", [404, 500, 503])
-async def test_nothing_is_written_to_a_miner_whose_configuration_was_never_read(
-    stock: StockAntminer, fault: int
-) -> None:
-    stock.statuses[CONF] = fault
-    before = fingerprint(stock)
-    async with meeting(stock) as device:
-        with pytest.raises(FarmError):
-            await device.apply(point("sleep"))
-    assert stock.posted == []
-    assert fingerprint(stock) == before
-
-
-async def test_once_known_a_miner_sleeps_though_every_read_fails(stock: StockAntminer) -> None:
-    before = fingerprint(stock)
-    async with meeting(stock) as device:
-        await device.prepare()
-        stock.statuses = {CONF: 500, STATS: 500, RANGE: 500}
-        stock.api_open = False
-        await device.apply(point("sleep"))
-    assert stock.posted == [(WRITE, {"miner-mode": 1})]
-    assert fingerprint(stock) == before
-
-
-async def test_form_encoded_firmware_is_never_posted_to(stock: StockAntminer) -> None:
-    del stock.conf["bitmain-work-mode"]  # an S9's configuration: no work mode, and a script that reads forms
-    async with meeting(stock) as device:
-        with pytest.raises(MalformedReplyError, match="not touching this firmware"):
-            await device.apply(point("sleep"))
-    assert stock.posted == []
-
-
-async def test_an_expired_nonce_costs_a_command_one_more_request_and_is_carried_out_once(stock: StockAntminer) -> None:
-    async with meeting(stock) as device:
-        await device.prepare()
-        stock.forget_nonces()
-        await device.apply(point("sleep"))
-    assert stock.posted == [(WRITE, {"miner-mode": 1})]
-
-
-async def test_the_light_is_switched_and_the_board_restarted(stock: StockAntminer) -> None:
-    async with meeting(stock) as device:
-        await device.locate(on=True)
-        await device.locate(on=False)
-        await device.reboot()
-    assert [sent for _, sent in stock.posted] == [{"blink": True}, {"blink": False}]
-    assert stock.asked[-1] == "GET /cgi-bin/reboot.cgi"

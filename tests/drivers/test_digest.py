@@ -154,3 +154,8 @@ async def test_the_shared_session_closes_with_its_last_device_and_opens_again() 
         assert (open_after_the_first, session.closed) == (True, True)
         assert b"bitmain-work-mode" in await one.get(PAGE)
         await one.close()
+
+
+def test_a_user_that_a_digest_cannot_say_is_refused_at_once() -> None:
+    with pytest.raises(CredentialError, match="without a colon"):
+        DigestClient(SharedWeb(), host="127.0.0.1", port=80, user="ro:ot", password=PASSWORD)

@@ -198,6 +198,17 @@ async def test_an_expired_session_is_renewed_once_and_the_write_goes_through() -
         assert bench.told() == ["curtail sleep", "curtail sleep"]
 
 
+@pytest.mark.parametrize("idle_s", [55, 70])
+async def test_a_session_prepared_long_ago_is_no_obstacle(idle_s: float) -> None:
+    async with luxos() as bench:
+        assert isinstance(bench.device, Prepares)
+        await bench.device.prepare()
+        await bench.world.advance(idle_s)
+        await bench.device.prepare()
+        await bench.apply("sleep")
+        assert bench.sim.is_asleep
+
+
 async def test_a_refused_logon_is_refused() -> None:
     async with luxos() as bench:
         bench.fault(Fault.UNAUTHORIZED)

@@ -227,6 +227,20 @@ async def test_a_killed_worker_is_replaced_at_the_next_call(driver: PyasicDriver
     assert driver.bridge.pid != first
 
 
+async def test_a_worker_that_cannot_start_says_why_and_is_not_tried_by_everyone_in_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyasic.py").write_text("raise ImportError('pydantic is too old')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    bridge = Bridge()
+    with pytest.raises(SilentPeerError, match="pydantic is too old"):
+        await bridge.call("poll", NOBODY, FACTORY, deadline_s=1.0)
+    with pytest.raises(SilentPeerError, match="a moment ago"):
+        await bridge.call("poll", NOBODY, FACTORY, deadline_s=1.0)
+    assert bridge.started == 1
+    await bridge.close()
+
+
 async def test_a_worker_that_hangs_costs_its_callers_a_deadline_and_is_replaced() -> None:
     bridge = Bridge(grace_s=0.3)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from drivers.antminer.driver import AntminerDriver
 from drivers.pyasic_bridge.driver import PyasicDriver, identity, reading, state
 from drivers.pyasic_bridge.wire import (
     Answer,
@@ -22,7 +23,7 @@ from drivers.pyasic_bridge.wire import (
 )
 from farmctl.core.model import MinerState, PowerSource
 from farmctl.errors import MalformedReplyError
-from farmctl.ports.devices import Credentials, Endpoint
+from farmctl.ports.devices import Credentials, Driver, Endpoint
 
 WHATSMINER = ("M50VH50", "BTMinerV2", "StockFirmware", "object")
 AVALON = ("AvalonQ", "AvalonMiner", "CGMiner", "object")
@@ -42,16 +43,17 @@ def snapshot(**figures: Any) -> Snapshot:
         ({"hash_rate_hs": 0.0, "power_w": 3000.0, "uptime_s": 60.0}, MinerState.BOOTING),
         ({"hash_rate_hs": 0.0, "power_w": 3000.0, "uptime_s": 9000.0}, MinerState.FAULT),
         ({"hash_rate_hs": 0.0}, MinerState.UNKNOWN),
-        ({"hash_rate_hs": 0.0, "says_off": True}, MinerState.CURTAILED),
-        ({"hash_rate_hs": 0.0, "says_off": True, "power_w": 3000.0, "uptime_s": 9000.0}, MinerState.FAULT),
-        ({"hash_rate_hs": 0.0, "says_off": True, "classes": AVALON}, MinerState.UNKNOWN),
         ({"power_w": 28.0}, MinerState.UNKNOWN),
-        ({"says_off": True}, MinerState.UNKNOWN),
         ({"hash_rate_hs": 44.5e12, "power_w": 146.0, "classes": AVALON}, MinerState.UNKNOWN),
     ],
 )
 def test_the_state_comes_from_hash_rate_and_watts_together(figures: dict[str, Any], expected: MinerState) -> None:
     assert state(snapshot(**figures)) is expected
+
+
+def test_both_drivers_are_drivers() -> None:
+    drivers: list[Driver] = [PyasicDriver(), AntminerDriver()]
+    assert [driver.name for driver in drivers] == ["pyasic", "antminer"]
 
 
 def test_what_pyasic_does_not_know_stays_unknown() -> None:
@@ -120,7 +122,7 @@ def test_what_pyasic_prints_never_reaches_the_pipe(tmp_path: Path) -> None:
     (tmp_path / "pyasic.py").write_text(NOISY)
     root = Path(__file__).parents[2]
     calls = [Call(id=n, operation="poll", host="127.0.0.1", deadline_s=5.0) for n in (1, 2)]
-    with subprocess.Popen(  # noqa: S603  our own interpreter
+    with subprocess.Popen(
         [sys.executable, "-m", "drivers.pyasic_bridge.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

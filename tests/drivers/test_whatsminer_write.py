@@ -188,6 +188,15 @@ async def test_watts_set_the_limit_and_full_gives_the_old_one_back() -> None:
         assert bench.sim.limit_w == before_w
 
 
+async def test_the_limit_it_already_has_is_not_sent_again_because_that_restarts_mining() -> None:
+    async with whatsminer() as bench:
+        await bench.device.poll()
+        await bench.apply("watts:2500")
+        await bench.device.poll()
+        await bench.apply("watts:2500")
+        assert bench.told() == ["adjust_power_limit"]
+
+
 @pytest.mark.parametrize("setting", ["percent:0", "percent:101", "percent:x", "watts:0", "mode:low", "profile:a", ""])
 async def test_a_setting_it_does_not_have_is_refused_before_the_wire(setting: str) -> None:
     async with whatsminer() as bench:

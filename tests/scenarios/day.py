@@ -29,8 +29,14 @@ START_MS = 1_795_510_800_000
 
 
 def ladder(
-    name: str = "fast", *, full_w: float = 3_400.0, j_per_th: float = 20.0, throttle: bool = True, down_s: float = 5.0,
-    up_s: float = 30.0, trim_s: float = 3.0,
+    name: str = "fast",
+    *,
+    full_w: float = 3_400.0,
+    j_per_th: float = 20.0,
+    throttle: bool = True,
+    down_s: float = 5.0,
+    up_s: float = 30.0,
+    trim_s: float = 3.0,
 ) -> Ladder:
     """Sleep, 40..95 % in 5 % steps where it throttles, full; throttled points are a little more efficient."""
     points = [OperatingPoint(kind=PointKind.SLEEP, power_w=40.0, hash_rate_hs=0.0, setting="sleep")]
@@ -118,8 +124,13 @@ class Farm:
 
 
 def farm(
-    miners: int = 100, *, ladders: tuple[Ladder, ...] | None = None, feeders: int = 1,
-    rating_w: float = np.inf, feeder_rating_w: float = np.inf, aux_w: float = 0.0,
+    miners: int = 100,
+    *,
+    ladders: tuple[Ladder, ...] | None = None,
+    feeders: int = 1,
+    rating_w: float = np.inf,
+    feeder_rating_w: float = np.inf,
+    aux_w: float = 0.0,
 ) -> Farm:
     """`miners` machines, ladders and feeders dealt round."""
     ladders = ladders or (ladder(),)
@@ -139,7 +150,9 @@ class Day:
     def __init__(self, the_farm: Farm, *, poll_s: float = 2.0, metered: bool = True, **rule_changes: object) -> None:
         self.farm = the_farm
         book = the_farm.book
-        self.rated_w = float(book.power_w[the_farm.ladder_of, book.steps[the_farm.ladder_of] - 1].sum()) + the_farm.aux_w
+        self.rated_w = (
+            float(book.power_w[the_farm.ladder_of, book.steps[the_farm.ladder_of] - 1].sum()) + the_farm.aux_w
+        )
         self.rules = rules(self.rated_w, **rule_changes)
         self.table = FleetTable.empty(len(the_farm.ladder_of))
         self.table.miner_id[:] = [f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}" for n in range(len(self.table))]
@@ -164,18 +177,35 @@ class Day:
 
     # ---- the story's verbs
 
-    def event(self, event_id: str, *, setpoint_w: float | None = None, limit_w: float | None = None,
-              for_s: float = 600.0, starts_in_s: float = 0.0, **fields: object) -> GridEvent:
+    def event(
+        self,
+        event_id: str,
+        *,
+        setpoint_w: float | None = None,
+        limit_w: float | None = None,
+        for_s: float = 600.0,
+        starts_in_s: float = 0.0,
+        **fields: object,
+    ) -> GridEvent:
         """Deliver one event."""
         seq = next(self.sequence)
         start = self.now_ms + int(starts_in_s * 1000)
         end = start + int(for_s * 1000)
         default = EventClass.TARGET if limit_w is None else EventClass.LIMIT
         event = GridEvent(
-            event_id=event_id, msg_id=f"m{seq}", source="grid", issuer="grid-op", epoch=1, seq=seq,
-            event_class=default, priority=10, created_ms=self.now_ms, expires_ms=end,
+            event_id=event_id,
+            msg_id=f"m{seq}",
+            source="grid",
+            issuer="grid-op",
+            epoch=1,
+            seq=seq,
+            event_class=default,
+            priority=10,
+            created_ms=self.now_ms,
+            expires_ms=end,
             intervals=(Interval(start_ms=start, end_ms=end, limit_w=limit_w, setpoint_w=setpoint_w),),
-            respond_within_s=30.0, tolerance_w=0.02 * self.rated_w,
+            respond_within_s=30.0,
+            tolerance_w=0.02 * self.rated_w,
         )
         event = replace(event, **fields)  # type: ignore[arg-type]
         self.inbox.append(EventPut(event=event))
@@ -243,11 +273,22 @@ class Day:
         sample = MeterSample(power_w=self.farm.meter_w(), at_ms=self.now_ms, quality=Quality.OK)
         frozen = FleetTable(**{f.name: getattr(self.table, f.name).copy() for f in fields(FleetTable)})
         view = FleetView(
-            table=frozen, ladders=self.farm.book, groups=("fast",), circuits=self.farm.tree, rules=self.rules,
+            table=frozen,
+            ladders=self.farm.book,
+            groups=("fast",),
+            circuits=self.farm.tree,
+            rules=self.rules,
             meter=sample if self.metered else NO_METER,
-            links=(LinkStatus(source="grid", connected=self.link_alive, last_valid_ms=self.last_valid_ms,
-                              confirmed=self.link_confirmed),),
-            inbox=tuple(self.inbox), overrides=tuple(self.overrides),
+            links=(
+                LinkStatus(
+                    source="grid",
+                    connected=self.link_alive,
+                    last_valid_ms=self.last_valid_ms,
+                    confirmed=self.link_confirmed,
+                ),
+            ),
+            inbox=tuple(self.inbox),
+            overrides=tuple(self.overrides),
         )
         view = replace(view, **self.changes)  # type: ignore[arg-type]
         self.inbox.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from farmctl.store.memory import MemoryStore
 from farmctl.store.sqlite import SqliteStore, open_sqlite
 
 Engine = MemoryStore | SqliteStore
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_loop_made_in_passing() -> None:
+    # looptime 0.9 asks the policy for a loop around synchronous tests, too; until somebody has set one (None counts),
+    # the policy makes one on the spot, which nobody closes: a ResourceWarning in whichever test runs next.
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farmctl.errors import StoreError
@@ -42,6 +42,7 @@ def altered(data: bytes, place: int, mask: int) -> bytes:
     return data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :]
 
 
+@settings(deadline=None)
 @given(JOURNALS)
 def test_what_was_chained_is_intact_also_after_reading_it_back(records: list[JournalRecord]) -> None:
     links = links_of(records)
@@ -51,6 +52,7 @@ def test_what_was_chained_is_intact_also_after_reading_it_back(records: list[Jou
     assert [link(stored(each)) for each in links] == links
 
 
+@settings(deadline=None)
 @given(JOURNALS, st.data())
 def test_any_altered_byte_is_found_and_its_record_named(records: list[JournalRecord], data: st.DataObject) -> None:
     links = links_of(records)
@@ -83,6 +85,7 @@ def test_any_altered_byte_is_found_and_its_record_named(records: list[JournalRec
     assert verdict.what is expected.get(part, Fault.HASH)
 
 
+@settings(deadline=None)
 @given(JOURNALS, st.data())
 def test_a_missing_record_is_found_where_it_was(records: list[JournalRecord], data: st.DataObject) -> None:
     links = links_of([*records, *records])
@@ -133,6 +136,7 @@ def test_verifying_reads_one_record_at_a_time_and_no_further_than_the_first_faul
     assert verdict.seq == asked == 41
 
 
+@settings(deadline=None)
 @given(JOURNALS)
 def test_the_hash_is_what_the_published_rule_says(records: list[JournalRecord]) -> None:
     head = bytes(32)
@@ -158,6 +162,7 @@ def test_the_first_hash_of_journal_format_1_never_changes() -> None:
     assert first.hash == hashlib.sha256(bytes(32) + line).digest()
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_of_any_size_survives_reading_and_writing_again(number: float) -> None:
     first = links_of([JournalRecord(kind=RecordKind.INPUT, at_ms=0, body={"x": number})])[0]

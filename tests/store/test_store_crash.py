@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from farmctl.errors import StoreError
-from farmctl.ports.store import JournalRecord, RecordKind
+from farmctl.ports.store import JournalRecord, RecordKind, StoredRecord
 from farmctl.store.journal import Intact
-from farmctl.store.sqlite import open_sqlite
+from farmctl.store.sqlite import SqliteStore, open_sqlite
 
 ROOT = Path(__file__).parents[2]
 HAMMER = Path(__file__).with_name("journal_hammer.py")
@@ -33,9 +33,11 @@ async def hammered(path: Path, after_s: float) -> list[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout is not None
-    async with asyncio.timeout(READY_S):
-        first = await process.stdout.readline()
-        await asyncio.sleep(after_s)
+    try:
+        async with asyncio.timeout(READY_S):
+            first = await process.stdout.readline()
+            await asyncio.sleep(after_s)
+    finally:
         process.kill()
         rest = await process.stdout.read()
         await process.wait()
@@ -52,18 +54,18 @@ async def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path: 
     for _ in range(KILLS):
         numbers: dict[str, int] = {}
         for line in await hammered(path, dice.uniform(0.0, 0.3)):
-            seq, digest, size, number = line.split()
+            seq, digest, caller, number = line.split()
             acknowledged[int(seq)] = digest
-            numbers[size] = int(number)
+            numbers[caller] = int(number)
         store = await open_sqlite(path)
         verdict = await store.verify()
         assert isinstance(verdict, Intact)
         found = {each.seq: each.hash async for each in store.records()}
         assert acknowledged.items() <= found.items()
-        for size, number in numbers.items():
-            value = await store.state(f"caller-{size}")
+        for caller, least in numbers.items():
+            value = await store.state(f"caller-{caller}")
             assert value is not None
-            assert int(value) >= number
+            assert int(value) >= least
         await store.close()
     assert len(acknowledged) > KILLS
 
@@ -78,7 +80,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"mount -t tmpfs is not possible here: {error}")
     yield disk
-    subprocess.run(["umount", str(disk)], check=True, timeout=20)  # noqa: S603, S607 - fixed words, our own folder
+    subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=20)  # noqa: S603, S607 - fixed words, our own folder
 
 
 async def test_a_full_disk_loses_nothing_acknowledged_and_appends_go_on_when_there_is_room(small_disk: Path) -> None:
@@ -86,12 +88,9 @@ async def test_a_full_disk_loses_nothing_acknowledged_and_appends_go_on_when_the
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_000_000))
     store = await open_sqlite(path)
-    acknowledged = []
+    acknowledged: list[StoredRecord] = []
     with pytest.raises(StoreError, match=r"journal\.db: .*(SQLITE_FULL|SQLITE_IOERR)"):
-        while True:
-            last = await store.append([packed(len(acknowledged))])
-            assert last is not None
-            acknowledged.append(last)
+        await fill(store, acknowledged)
     with pytest.raises(StoreError):
         await store.append([packed(0)])
     assert acknowledged == [each async for each in store.records()]
@@ -106,7 +105,12 @@ async def test_a_full_disk_loses_nothing_acknowledged_and_appends_go_on_when_the
     await store.close()
 
 
+async def fill(store: SqliteStore, acknowledged: list[StoredRecord]) -> None:
+    while True:
+        last = await store.append([packed(len(acknowledged))])
+        assert last is not None
+        acknowledged.append(last)
+
+
 def packed(number: int) -> JournalRecord:
-    return JournalRecord(
-        kind=RecordKind.DECISION, at_ms=number, body={"n": number}, blob=random.Random(number).randbytes(9_000)
-    )
+    return JournalRecord(kind=RecordKind.DECISION, at_ms=number, body={"n": number}, blob=bytes(9_000))

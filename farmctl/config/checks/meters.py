@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farmctl.config.checks.names import repeated
+from farmctl.config.explain import shown
 from farmctl.config.fault import Fault
 from farmctl.config.parts import Parts
+from farmctl.config.schema.circuits import UNITS
 
 
 def meter_faults(parts: Parts) -> Iterator[Fault]:
@@ -22,6 +24,11 @@ def meter_faults(parts: Parts) -> Iterator[Fault]:
             yield fault(path, f'expected a register named kw in meter "{meter.name}"')
         yield from repeated(parts, path, ((n, register.name) for n, register in enumerate(meter.registers)))
         for place, register in enumerate(meter.registers):
+            if register.unit_in_force not in UNITS[register.name]:
+                text = f"expected one of {', '.join(UNITS[register.name])}, got {shown(register.unit)}"
+                yield fault((*path, place, "unit"), text)
+            if register.scale == 0:
+                yield fault((*path, place, "scale"), "expected a number that is not 0")
             if register.min is not None and register.max is not None and register.min >= register.max:
                 text = f"expected more than min = {register.min:g}, got {register.max:g}"
                 yield fault((*path, place, "max"), text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from farmctl.config.explain import did_you_mean
+from farmctl.config.explain import did_you_mean, shown
 from farmctl.config.fault import Fault, KeyPath
 from farmctl.config.parts import Parts
 
@@ -16,7 +16,7 @@ def repeated(parts: Parts, path: KeyPath, names: Iterable[tuple[int, str]], key:
         if name in first:
             origin = parts.document.origin((*path, first[name], key))
             yield parts.document.fault(
-                (*path, number, key), f'expected a name of its own; "{name}" is also at {origin}'
+                (*path, number, key), f"expected a name of its own; {shown(name)} is also at {origin}"
             )
         first.setdefault(name, number)
 
@@ -27,4 +27,4 @@ def unknown_name(parts: Parts, path: KeyPath, name: str, known: Iterable[str], w
     if name in names:
         return
     hint = did_you_mean(name, names) or (f"; known: {', '.join(names)}" if names else "; there is none")
-    yield parts.document.fault(path, f'expected the name of a {what}, got "{name}"{hint}')
+    yield parts.document.fault(path, f"expected a known {what}, got {shown(name)}{hint}")

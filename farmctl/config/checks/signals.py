@@ -43,8 +43,8 @@ def _trust(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
                 yield fault(("signal", number, "brokers", place), text)
     elif not any(issuer.keys for issuer in signal.issuers):
         yield fault(("signal", number, "issuers"), 'expected an issuer with a key: auth is "ed25519"')
-    if "full" in signal.forms and not signal.programmes:
-        yield fault(("signal", number, "programmes"), "expected at least one programID for the full form")
+    if "openadr" in signal.forms and not signal.programmes:
+        yield fault(("signal", number, "programmes"), "expected at least one programID for the openadr form")
 
 
 def _login(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:

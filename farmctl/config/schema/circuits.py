@@ -8,7 +8,15 @@ from pydantic import Field
 
 from farmctl.config.schema.kinds import Label, Number, Port, Positive, Switch, Table, Text
 
-Quantity = Literal["kw", "kvar", "volts", "hz", "kwh_import"]
+Quantity = Literal["kw", "kvar", "volts", "hz", "kwhImport"]
+UNITS: dict[Quantity, tuple[str, ...]] = {
+    "kw": ("kW", "W", "MW"),
+    "kvar": ("kvar", "var", "Mvar"),
+    "volts": ("V", "kV"),
+    "hz": ("Hz", "mHz"),
+    "kwhImport": ("kWh", "Wh", "MWh"),
+}
+"""Units that each quantity may come in; the first is taken where the file names none."""
 Address = Annotated[int, Field(strict=True, ge=0, le=65535)]
 UnitId = Annotated[int, Field(strict=True, ge=0, le=255)]
 
@@ -39,18 +47,23 @@ class RegisterTable(Table):
     """Modbus function: 3 reads holding registers, 4 reads input registers."""
     unit_id: UnitId | None = None
     """Unit that holds it; left out: the meter's."""
-    word_order: Literal["big", "little"] = "big"
+    word_order: Literal["high", "low"] = "high"
     """Which word comes first in values of more than 16 bits."""
     scale: Number = 1.0
     """Multiply the raw number by this to get `unit`."""
-    unit: Text = "kW"
-    """Unit after scaling: kW, kvar, V, Hz or kWh."""
+    unit: Text | None = None
+    """Unit after scaling, such as W, kvar, V, Hz or Wh; left out: kW, kvar, V, Hz or kWh."""
     sign: Literal[1, -1] = 1
     """-1 where the meter counts import as negative."""
     min: Number | None = None
     """Below this the value is BAD, in `unit`."""
     max: Number | None = None
     """Above this the value is BAD, in `unit`."""
+
+    @property
+    def unit_in_force(self) -> str:
+        """The unit with its default applied."""
+        return self.unit or UNITS[self.name][0]
 
 
 class MeterTable(Table):

@@ -33,7 +33,7 @@ class FarmConfig(Table):
     store: StoreTable = Field(default_factory=StoreTable)
     """Where the journal lives."""
     metrics: MetricsTable = Field(default_factory=MetricsTable)
-    """The Prometheus endpoint."""
+    """Where Prometheus scrapes."""
     api: ApiTable = Field(default_factory=ApiTable)
     """The control API."""
     credentials: tuple[CredentialsTable, ...] = ()

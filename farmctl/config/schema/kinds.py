@@ -13,7 +13,10 @@ CREDENTIAL_PREFIX = "credential:"
 
 BASE_DIR = "base_dir"
 CREDENTIALS_DIR = "credentials_dir"
-"""Keys of the validation context: where relative paths start, and where systemd put the credentials."""
+"""Keys of the validation context: where relative paths start, and where systemd put the credentials.
+
+Without a context paths stay as they are written.
+"""
 
 LAST_PORT = 65535
 
@@ -29,7 +32,7 @@ class Table(BaseModel):
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     places: Mapping[str, Path | None] = info.context or {}
     text = str(path)
-    if text.startswith(CREDENTIAL_PREFIX):
+    if text.startswith(CREDENTIAL_PREFIX) and CREDENTIALS_DIR in places:
         folder = places.get(CREDENTIALS_DIR)
         if folder is None:
             raise ValueError("a systemd credential needs $CREDENTIALS_DIRECTORY, which is not set")

@@ -64,10 +64,10 @@ class MqttTable(Table):
     """Brokers as host:port, tried in this order."""
     op: SiteName
     """Operator id in the topics grid/v1/{op}/{site}/..."""
-    forms: tuple[Literal["full", "simple"], ...] = Field(default=("full",), min_length=1)
-    """Message forms that are listened to: full (OpenADR 3.1 events with snapshots), simple (small sites)."""
+    forms: tuple[Literal["openadr", "simple"], ...] = Field(default=("openadr",), min_length=1)
+    """Message forms that are listened to: openadr (signed OpenADR 3.1 events with snapshots), simple (small sites)."""
     programmes: tuple[Text, ...] = ()
-    """programID values that are ours; another is refused with code 252. The full form needs at least one."""
+    """programID values that are ours; another is refused with code 252. The openadr form needs at least one."""
     groups: tuple[Text, ...] = ()
     """Names besides the site's own by which events may target it."""
     auth: Literal["ed25519", "unsigned-demo"] = "ed25519"

@@ -156,7 +156,7 @@ def _level(stretch: Stretch, value: Value, rules: IntakeRules) -> Stretch:
         raise NotAcceptedError(Reason.UNSUPPORTED, "SIMPLE: the site has no table of levels", code=NOT_SUPPORTED)
     if value == SIMPLE_EMERGENCY:
         table = rules.simple_levels_w[SIMPLE_EMERGENCY:]
-        return replace(_limited(stretch, min(rules.emergency_w, *table), rules), emergency=True)
+        return replace(_limited(stretch, min((rules.emergency_w, *table)), rules), emergency=True)
     return _limited(stretch, rules.simple_levels_w[value], rules)
 
 

@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from typing_extensions import override
 
 from farmctl.ports.site import Clock
-from farmctl.signals.mqtt.config import MqttSourceConfig
+from farmctl.signals.mqtt.config import MqttSourceConfig, TlsFiles
 from farmctl.signals.mqtt.topics import Topics
 from farmctl.signals.uplink import Sender, encoded, status_json
 
@@ -57,20 +57,16 @@ class Connector:
 
         Raises aiomqtt.MqttError when the broker cannot be reached, refuses, or the connection breaks.
         """
-        client = self._client(broker)
-        await _entered(client)
-        try:
-            await self._subscribe(client)
-            await self.say(client, ONLINE)
-            yield client
-        except asyncio.CancelledError:
-            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_WITHIN_S):
-                    await self.say(client, OFFLINE)
-            raise
-        finally:
-            with contextlib.suppress(aiomqtt.MqttError):
-                await client.__aexit__(None, None, None)
+        async with connection(self._client(broker)) as client:
+            try:
+                await self._subscribe(client)
+                await self.say(client, ONLINE)
+                yield client
+            except asyncio.CancelledError:
+                with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                    async with asyncio.timeout(FAREWELL_WITHIN_S):
+                        await self.say(client, OFFLINE)
+                raise
 
     async def say(self, client: aiomqtt.Client, status: str) -> None:
         """Publish the status, retained."""
@@ -87,26 +83,19 @@ class Connector:
 
     def _client(self, broker: tuple[str, int]) -> aiomqtt.Client:
         config = self.config
-        host, port = broker
-        version = _PROTOCOLS[config.protocol]
-        five = version is aiomqtt.ProtocolVersion.V5
-        return aiomqtt.Client(
-            host,
-            port,
+        delayed = _delayed() if config.protocol == "5" else None
+        return quiet_client(
+            broker,
+            name=config.name,
+            errors=self.errors,
             username=config.username,
             password=config.password,
-            logger=_quiet(config.name, self.errors),
+            keepalive_s=config.keepalive_s,
+            tls=config.tls,
             # a stable id: the broker ends a half-open session of ours at once, so its will cannot come late
             identifier=f"farmctl-{config.site}-{config.name}-{config.controller_id}",
-            protocol=version,
-            clean_session=None if five else True,
-            will=aiomqtt.Will(
-                self.topics.status, self._status(OFFLINE), qos=1, retain=True, properties=_delayed() if five else None
-            ),
-            timeout=ANSWER_WITHIN_S,
-            keepalive=config.keepalive_s,
-            max_queued_incoming_messages=MOST_QUEUED,
-            tls_context=None if config.tls is None else config.tls.context(),
+            protocol=config.protocol,
+            will=aiomqtt.Will(self.topics.status, self._status(OFFLINE), qos=1, retain=True, properties=delayed),
         )
 
     def _status(self, status: str) -> bytes:
@@ -114,10 +103,12 @@ class Connector:
         return encoded(body, topic=self.topics.status, sender=self.sender)
 
 
-async def _entered(client: aiomqtt.Client) -> None:
-    """Connect; a cancel waits for the connecting thread, which cannot be stopped, and closes what it opened.
+@contextlib.asynccontextmanager
+async def connection(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
+    """The client while it is connected.  Raises aiomqtt.MqttError.
 
-    aiomqtt 2.5.1 connects in an executor thread; left alone it would leave its socket and its misc task behind.
+    A cancel waits for the connecting thread, which cannot be stopped, and closes what it opened: aiomqtt 2.5.1
+    connects in an executor thread; left alone it would leave its socket and its misc task behind.
     """
     entering = asyncio.ensure_future(client.__aenter__())
     try:
@@ -127,15 +118,50 @@ async def _entered(client: aiomqtt.Client) -> None:
             await entering
             await client.__aexit__(None, None, None)
         raise
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await client.__aexit__(None, None, None)
 
 
-def _quiet(name: str, errors: ErrorCount) -> logging.Logger:
-    """A logger of our own that prints nothing: errors are counted, warnings are not even that."""
+def quiet_client(  # noqa: PLR0913 - all by name, each a setting of the connection
+    broker: tuple[str, int],
+    *,
+    name: str,
+    errors: ErrorCount,
+    username: str | None,
+    password: str | None,
+    keepalive_s: int,
+    tls: TlsFiles | None,
+    identifier: str | None = None,
+    protocol: str = "3.1.1",
+    will: aiomqtt.Will | None = None,
+) -> aiomqtt.Client:
+    """A client with a clean session, bounded queues and a logger of our own that prints nothing.
+
+    Errors are counted; warnings are not even that.
+    """
     logger = logging.getLogger(f"farmctl.signals.mqtt.{name}")
     logger.setLevel(logging.ERROR)
     logger.propagate = False
     logger.handlers = [errors]
-    return logger
+    version = _PROTOCOLS[protocol]
+    return aiomqtt.Client(
+        broker[0],
+        broker[1],
+        username=username,
+        password=password,
+        logger=logger,
+        identifier=identifier,
+        protocol=version,
+        clean_session=None if version is aiomqtt.ProtocolVersion.V5 else True,
+        will=will,
+        timeout=ANSWER_WITHIN_S,
+        keepalive=keepalive_s,
+        max_queued_incoming_messages=MOST_QUEUED,
+        tls_context=None if tls is None else tls.context(),
+    )
 
 
 def _check_granted(topic: str, granted: object) -> None:

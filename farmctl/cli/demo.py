@@ -1,0 +1,152 @@
+"""`farmctl demo`: the main job on a simulated farm, with or without a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from farmctl.cli.output import print_json, say
+from farmctl.errors import FarmError
+
+if TYPE_CHECKING:
+    from farmctl.engine.cycle import Picture
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+STATUS_S = 5.0
+
+
+@click.command()
+@click.option("--headless", is_flag=True, help="No terminal: progress on stderr, one JSON object at the end.")
+@click.option("--for", "for_text", default=None, help="How long, such as 60s or 5m; default: until stopped.")
+@click.option("--miners", type=click.IntRange(1, 10_000), default=300, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--faults/--no-faults", default=True, show_default=True, help="Let some machines misbehave.")
+@click.option("--port-base", type=int, default=None, help="All miners on 127.0.0.1, from this port on.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=None, help="Keep the files here.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def demo(**options: Any) -> int:
+    """Run a simulated farm that follows the grid: broker, miners, meter, dispatcher and the real controller."""
+    import uvloop  # noqa: PLC0415 - only what runs a loop pays for it
+
+    return uvloop.run(_demo(**options))
+
+
+async def _demo(
+    *,
+    headless: bool,
+    for_text: str | None,
+    miners: int,
+    seed: int,
+    faults: bool,
+    port_base: int | None,
+    folder: Path | None,
+    output: str,
+) -> int:
+    from farmctl.engine.supervisor import stop_on_signals  # noqa: PLC0415 - see above
+    from farmctl.wiring.demo.play import DemoPlan, default_port_base, play  # noqa: PLC0415 - see above
+
+    stop = asyncio.Event()
+    stop_on_signals(stop, [])
+    board = StatusBoard(live=not headless and sys.stdout.isatty())
+    if folder is not None:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    plan = DemoPlan(
+        miners=miners,
+        seed=seed,
+        for_s=seconds_of(for_text) if for_text else None,
+        faults=faults,
+        port_base=port_base if port_base is not None else default_port_base(),
+        say=board.say,
+        picture=board.show,
+        folder=folder,
+    )
+    try:
+        summary = await play(plan, stop)
+    except* FarmError as group:
+        raise _first(group) from group
+    board.close()
+    if output == "json" or headless:
+        print_json(summary)
+    else:
+        _tell(summary)
+    return 0
+
+
+class StatusBoard:
+    """Progress for people: start-up messages, then the status line every few seconds."""
+
+    def __init__(self, *, live: bool) -> None:
+        """`live` redraws one line of a terminal."""
+        self._live = live
+        self._started = time.monotonic()
+        self._last = 0.0
+
+    def say(self, message: str) -> None:
+        """One line on stderr, with the seconds since the start."""
+        say(f"[{time.monotonic() - self._started:6.1f} s] {message}")
+
+    def show(self, picture: Picture) -> None:
+        """The status line, redrawn each cycle on a terminal and printed now and then elsewhere."""
+        now = time.monotonic()
+        if now - self._last < (0.5 if self._live else STATUS_S):
+            return
+        self._last = now
+        line = status_line(picture)
+        if self._live:
+            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+        else:
+            self.say(line)
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._live:
+            click.echo("", err=True)
+
+
+def status_line(picture: Picture) -> str:
+    """Target, actual, deviation, mode, states and alarms on one line."""
+    from farmctl.wiring.strip import strip_of  # noqa: PLC0415 - numpy comes with it
+
+    strip = strip_of(picture)
+    states = " ".join(f"{name} {count}" for name, count in strip.states.items() if count)
+    alarms = ", ".join(strip.alarms) or "none"
+    return (
+        f"{strip.mode:<13} power {strip.power_kw:8.1f} kW  target {strip.target_kw:8.1f}  "
+        f"dev {strip.deviation_pct:+5.1f} %  limit {strip.limit_kw:8.1f}  {strip.reason}  [{states}]  alarms: {alarms}"
+    )
+
+
+def seconds_of(text: str) -> float:
+    """`90s`, `5m`, `2h` in seconds; a bare number is a usage error."""
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r}: expected a time with a unit, such as 60s, 5m or 2h", param_hint="--for")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _first(group: BaseExceptionGroup[FarmError]) -> FarmError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, FarmError) else FarmError(str(error))
+
+
+def _tell(summary: dict[str, Any]) -> None:
+    for event in summary["events"]:
+        click.echo(
+            f"{event['id']:<40} {event['state']:<10} target {event['target_kw'] or event['limit_kw']} kW  "
+            f"reached after {event['reached_s']} s  mean error {event['mean_error_pct']} %"
+        )
+    tracking, journal = summary["tracking"], summary["journal"]
+    click.echo(
+        f"{summary['miners']} miners, {summary['polls']} polls, tracking error {tracking['mean_error_pct']} %, "
+        f"{summary['limit_violations']} limit violations, journal of {journal['records']} records "
+        f"{'intact' if journal['chain_ok'] else 'BROKEN'}"
+    )

@@ -1,0 +1,9 @@
+"""The only place where parts meet: configuration in, a running farm out."""
+
+from __future__ import annotations
+
+from farmctl.wiring.direct import stop_all_directly
+from farmctl.wiring.drivers import load_drivers
+from farmctl.wiring.farm import run_farm
+
+__all__ = ["load_drivers", "run_farm", "stop_all_directly"]

@@ -1,0 +1,232 @@
+"""A whole site: every part made from the configuration, run together, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from farmctl import __version__
+from farmctl.config.build import circuit_tree, site_rules
+from farmctl.config.load import Loaded
+from farmctl.config.schema import FarmConfig
+from farmctl.core.fleet import CircuitTree
+from farmctl.core.memory import Memory
+from farmctl.engine import checkpoint
+from farmctl.engine.actuator import Actuator, ActuatorRules
+from farmctl.engine.clock import SystemClock
+from farmctl.engine.cycle import HEARD_STATE, MEMORY_STATE, Cycle, CycleParts, Picture
+from farmctl.engine.desk import Desk
+from farmctl.engine.inbox import GridInbox
+from farmctl.engine.metering import SiteMeter
+from farmctl.engine.poller import Poller, PollRules
+from farmctl.engine.supervisor import supervise
+from farmctl.engine.tally import Tally, Watch
+from farmctl.errors import StoreError
+from farmctl.ports.grid import SignalSource
+from farmctl.ports.store import JournalRecord, RecordKind, Store
+from farmctl.store.sqlite import open_sqlite
+from farmctl.wiring.drivers import load_drivers
+from farmctl.wiring.fleet import Fleet, gather
+from farmctl.wiring.meters import site_meter
+from farmctl.wiring.signals import mqtt_sources
+
+log = structlog.get_logger(__name__)
+
+JOURNAL = "journal.db"
+WRITE_DEADLINE_S = 15.0
+"""Backstop of one command: a session, a token, a wake and a slow configuration write."""
+NORMAL_IN_FLIGHT = 100
+FAST_POLL_S = 1.5
+CALLS_PER_POLL = 4
+"""A first poll may need identity, facts, ladder and the reading itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Who hears of what happens; called on the loop, must not wait."""
+
+    pictures: tuple[Callable[[Picture], None], ...] = ()
+    watches: tuple[Watch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farm:
+    """The running parts, for whoever shows or steers them."""
+
+    config: FarmConfig
+    fleet: Fleet
+    cycle: Cycle
+    poller: Poller
+    actuator: Actuator
+    inbox: GridInbox
+    desk: Desk
+    meter: SiteMeter
+    store: Store
+    tally: Tally
+    sources: tuple[SignalSource, ...]
+    stop: asyncio.Event
+
+    async def run(self) -> None:
+        """Run every part until `stop` is set."""
+        await supervise(
+            {
+                "cycle": self.cycle.run,
+                "poller": self.poller.run,
+                "actuator": self.actuator.run,
+                "meter": self.meter.run,
+                **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
+            },
+            self.stop,
+        )
+
+
+@asynccontextmanager
+async def built(
+    loaded: Loaded,
+    *,
+    stop: asyncio.Event,
+    listeners: Listeners | None = None,
+) -> AsyncIterator[Farm]:
+    """Make the farm; on leaving, the fleet stays as it is and the journal says so.
+
+    Raises ConfigError with every fault before anything is sent.
+    """
+    config, clock = loaded.config, SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await open_sqlite(config.store.dir / JOURNAL)
+        stack.push_async_callback(store.close)
+        rows = await store.inventory()
+        tree = circuit_tree(config)
+        fleet = gather(config, rows, tree, load_drivers(sorted({row.driver for row in rows})))
+        stack.push_async_callback(_close_devices, fleet)
+        farm = await _assembled(config, store, fleet, tree, listeners or Listeners(), stop)
+        await _journal(store, clock.now_ms(), RecordKind.START, miners=len(rows), version=__version__, pid=os.getpid())
+        try:
+            yield farm
+        finally:
+            await farm.cycle.stop("asked to")
+            last = farm.cycle.latest.decision.cycle if farm.cycle.latest else 0
+            await _journal(store, clock.now_ms(), RecordKind.STOP, fleet="left as it is", cycle=last)
+
+
+async def run_farm(loaded: Loaded, stop: asyncio.Event) -> None:
+    """Run a site until `stop` is set."""
+    async with built(loaded, stop=stop) as farm:
+        await farm.run()
+
+
+async def _assembled(
+    config: FarmConfig,
+    store: Store,
+    fleet: Fleet,
+    tree: CircuitTree,
+    listeners: Listeners,
+    stop: asyncio.Event,
+) -> Farm:
+    clock, wake = SystemClock(), asyncio.Event()
+    tally = Tally(*listeners.watches)
+    poller = Poller(fleet.keeper, clock, _poll_rules(config), tally)
+    poller.take(fleet.links.values())
+    actuator = Actuator(fleet.keeper, poller, clock, _actuator_rules(config), tally)
+    actuator.take(fleet.links)
+    inbox = GridInbox(store, clock, wake)
+    desk = Desk(store, clock, wake, armed=not config.control.observe)
+    metered = site_meter(config, clock, lambda: _fleet_w(fleet))
+    meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
+    sources = mqtt_sources(config, clock)
+    parts = CycleParts(
+        keeper=fleet.keeper,
+        poller=poller,
+        actuator=actuator,
+        inbox=inbox,
+        desk=desk,
+        meter=meter,
+        store=store,
+        clock=clock,
+        wake=wake,
+        links=fleet.links,
+        circuits=tree,
+        rules=site_rules(config),
+        groups=fleet.groups,
+        policy=config.control.policy,
+        seed=config.control.seed,
+        period_s=config.control.cycle_s,
+        signed=all(table.auth == "ed25519" for table in config.signal),
+        uplinks=sources,
+        on_picture=listeners.pictures,
+        on_response=tally.responded,
+    )
+    memory = await _remembered(store, fleet, inbox, clock.now_ms())
+    return Farm(
+        config=config,
+        fleet=fleet,
+        cycle=Cycle(parts, memory),
+        poller=poller,
+        actuator=actuator,
+        inbox=inbox,
+        desk=desk,
+        meter=meter,
+        store=store,
+        tally=tally,
+        sources=sources,
+        stop=stop,
+    )
+
+
+def _poll_rules(config: FarmConfig) -> PollRules:
+    poll = config.poll
+    return PollRules(
+        interval_s=poll.interval_s,
+        in_flight=poll.in_flight,
+        fast_interval_s=min(FAST_POLL_S, poll.interval_s),
+        backoff_max_s=poll.backoff_max_s,
+        facts_interval_s=poll.facts_interval_s,
+        deadline_s=CALLS_PER_POLL * (poll.connect_s + poll.answer_s),
+    )
+
+
+def _actuator_rules(config: FarmConfig) -> ActuatorRules:
+    return ActuatorRules(
+        urgent_in_flight=config.poll.urgent_in_flight,
+        normal_in_flight=NORMAL_IN_FLIGHT,
+        deadline_s=WRITE_DEADLINE_S,
+    )
+
+
+async def _remembered(store: Store, fleet: Fleet, inbox: GridInbox, now_ms: int) -> Memory:
+    """What the last run knew, with the signals that it had taken but not yet decided on."""
+    data = await store.state(MEMORY_STATE)
+    if data is None:
+        return Memory.at_boot(fleet.keeper.table.miner_id.copy(), now_ms)
+    heard = int(await store.state(HEARD_STATE) or b"0")
+    late = [r async for r in store.records(after_seq=heard, kinds=frozenset({RecordKind.SIGNAL}))]
+    inbox.recall(late)
+    return checkpoint.load(data).rebooted(now_ms)
+
+
+def _fleet_w(fleet: Fleet) -> float:
+    """Sum of what the miners say; NaN before anything was heard."""
+    power_w = fleet.keeper.table.power_w
+    return float(np.nansum(power_w)) if np.isfinite(power_w).any() else float("nan")
+
+
+async def _close_devices(fleet: Fleet) -> None:
+    for link in fleet.links.values():
+        await link.device.close()
+
+
+async def _journal(store: Store, now_ms: int, kind: RecordKind, **body: str | int) -> None:
+    try:
+        await asyncio.shield(store.append([JournalRecord(kind=kind, at_ms=now_ms, body=body)]))
+    except StoreError as error:
+        log.warning("not_journalled", kind=kind.value, error=str(error))
+
+
+def _listening(source: SignalSource, inbox: GridInbox) -> Callable[[], Awaitable[None]]:
+    return lambda: source.run(inbox)

@@ -1,0 +1,102 @@
+"""From inventory rows to seats in the columns and links to the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from farmctl.config.credentials import credentials_for, read_secret
+from farmctl.config.schema import CredentialsTable, FarmConfig
+from farmctl.config.shipped import shipped_profiles
+from farmctl.core.fleet import CircuitTree
+from farmctl.core.model import Ladder, MinerId
+from farmctl.engine.fleet import FleetKeeper, Seat
+from farmctl.engine.link import Link
+from farmctl.inventory.check import check_rows
+from farmctl.inventory.fault import InventoryFaultsError
+from farmctl.inventory.profiles import Profiles, ladder_for, read_profiles
+from farmctl.ports.devices import AppliesPoint, Credentials, Driver, Endpoint
+from farmctl.ports.store import InventoryRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The machines of a site, ready to be polled."""
+
+    keeper: FleetKeeper
+    links: dict[MinerId, Link]
+    groups: tuple[str, ...]
+    """Model and firmware of each group code."""
+
+
+def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, drivers: Mapping[str, Driver]) -> Fleet:
+    """Seat every miner and make its device. Raises InventoryFaultsError with every fault of the inventory."""
+    faults = check_rows(rows, tree=tree, drivers=drivers)
+    if faults:
+        raise InventoryFaultsError(faults)
+    ladders = _Ladders(read_profiles(shipped_profiles()))
+    nodes = {name: number for number, name in enumerate(tree.names)}
+    groups = tuple(sorted({_group(row) for row in rows}))
+    code = {group: number for number, group in enumerate(groups)}
+    keeper = FleetKeeper()
+    devices = {row.miner_id: drivers[row.driver].device(endpoint_of(row), _login(config, row)) for row in rows}
+    keeper.seat(
+        [
+            Seat(
+                row=row,
+                ladder=ladders.of(row),
+                node=nodes[row.circuit],
+                group=code[_group(row)],
+                commandable=isinstance(devices[row.miner_id], AppliesPoint),
+            )
+            for row in rows
+        ]
+    )
+    links = {miner: Link(miner_id=miner, row=keeper.row_of[miner], device=device) for miner, device in devices.items()}
+    for link in links.values():
+        # Nobody is commanded before its identity was read: two miners may have swapped addresses.
+        keeper.allow(link.row, commandable=False)
+    return Fleet(keeper=keeper, links=links, groups=groups)
+
+
+def endpoint_of(row: InventoryRow) -> Endpoint:
+    """Where a miner of the inventory answers."""
+    return Endpoint(host=row.host, ports=row.ports)
+
+
+def login_of(entries: Iterable[CredentialsTable], row: InventoryRow) -> Credentials:
+    """The first entry of the configuration that fits a miner, its secret read from its file."""
+    about = {
+        "host": row.host,
+        "id": row.miner_id,
+        "model": row.model,
+        "circuit": row.circuit,
+        "container": row.container,
+        "rack": row.rack,
+    }
+    entry = credentials_for(entries, row.driver, about)
+    if entry is None:
+        return Credentials()
+    return Credentials(user=entry.user or "", password=read_secret(entry.password_file))
+
+
+def _login(config: FarmConfig, row: InventoryRow) -> Credentials:
+    return login_of(config.credentials, row)
+
+
+def _group(row: InventoryRow) -> str:
+    return f"{row.model or 'unknown'}\t{row.firmware or row.driver}"
+
+
+class _Ladders:
+    """Ladders by model, each looked up once."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+        self._known: dict[tuple[str, str, str], Ladder | None] = {}
+
+    def of(self, row: InventoryRow) -> Ladder | None:
+        key = (row.driver, row.model, row.firmware)
+        if key not in self._known:
+            self._known[key] = ladder_for(*key, self._profiles)
+        return self._known[key]

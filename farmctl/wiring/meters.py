@@ -1,0 +1,60 @@
+"""From [[meter]] tables to meters that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from farmctl.config.schema import FarmConfig, MeterTable
+from farmctl.config.schema.circuits import RegisterTable
+from farmctl.core.units import WATTS_PER_KW
+from farmctl.meters.modbus import MeterConfig, ModbusMeter
+from farmctl.meters.registers import SI_FACTOR, Quantity, ReadFunction, Register, RegisterType, WordOrder
+from farmctl.ports.site import Clock
+
+OVER_RATING = 1.5
+"""A reading above this multiple of the rating is not believed where the register states no maximum."""
+_WIDEST = 1e12
+
+
+def site_meter(config: FarmConfig, clock: Clock, fleet_w: Callable[[], float]) -> tuple[ModbusMeter, float] | None:
+    """The revenue meter and its period, s; None where the site has none."""
+    table = next((meter for meter in config.meter if meter.site), None)
+    if table is None:
+        return None
+    meter = ModbusMeter(meter_config(table, config.site.rated_kw * WATTS_PER_KW), clock, fleet_w)
+    return meter, table.period_s
+
+
+def meter_config(table: MeterTable, rated_w: float) -> MeterConfig:
+    """One table in the words of the meter."""
+    return MeterConfig(
+        name=table.name,
+        host=table.host,
+        port=table.port,
+        registers=tuple(
+            Register(
+                name=Quantity(register.name),
+                unit_id=table.unit_id if register.unit_id is None else register.unit_id,
+                function=ReadFunction(register.fc),
+                address=register.address,
+                type=RegisterType(register.type),
+                word_order=WordOrder(register.word_order),
+                scale=register.scale,
+                unit=register.unit_in_force,
+                sign=register.sign,
+                min=_least(register.name) if register.min is None else register.min,
+                max=_most(register, rated_w) if register.max is None else register.max,
+            )
+            for register in table.registers
+        ),
+        rated_w=rated_w,
+        timeout_s=table.timeout_s,
+    )
+
+
+def _least(name: str) -> float:
+    return 0.0 if name == "kw" else -_WIDEST
+
+
+def _most(register: RegisterTable, rated_w: float) -> float:
+    return OVER_RATING * rated_w / SI_FACTOR[register.unit_in_force] if register.name == "kw" else _WIDEST

@@ -1,0 +1,117 @@
+"""From [[signal]] tables to sources that listen and answer."""
+
+from __future__ import annotations
+
+import base64
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from farmctl.config.credentials import read_secret
+from farmctl.config.schema import FarmConfig, MqttTable
+from farmctl.config.schema.signals import IssuerTable
+from farmctl.core.grid import EventClass
+from farmctl.core.units import MS_PER_S, WATTS_PER_KW
+from farmctl.errors import ConfigError
+from farmctl.ports.site import Clock
+from farmctl.signals._intake.keys import FOREVER_MS, IssuerKey, Keyring
+from farmctl.signals._intake.permissions import IssuerRule
+from farmctl.signals.mqtt import MqttSource
+from farmctl.signals.mqtt.config import Form, MqttSourceConfig, TlsFiles
+
+
+def mqtt_sources(config: FarmConfig, clock: Clock) -> tuple[MqttSource, ...]:
+    """Every MQTT source of the configuration."""
+    return tuple(MqttSource(source_config(config, table), clock) for table in config.signal)
+
+
+def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
+    """One table in the words of the source."""
+    site = config.site
+    issuer = _issuer_of(table)
+    emergency_kw = table.emergency_kw if table.emergency_kw is not None else site.safe_min_kw
+    levels = table.simple_levels_kw
+    tls = None
+    if table.ca_file is not None:
+        tls = TlsFiles(ca=table.ca_file, certificate=table.cert_file, key=table.key_file)
+    return MqttSourceConfig(
+        name=table.name,
+        brokers=tuple(_host_port(broker) for broker in table.brokers),
+        op=table.op,
+        site=site.name,
+        issuer=_rule(table, issuer),
+        rating_w=site.rated_kw * WATTS_PER_KW,
+        emergency_w=emergency_kw * WATTS_PER_KW,
+        auth=table.auth,
+        keys=_keyring(issuer),
+        forms=frozenset(Form(form) for form in table.forms),
+        programmes=frozenset(table.programmes),
+        groups=frozenset(table.groups),
+        simple_levels_w=tuple(kw * WATTS_PER_KW for kw in levels) if levels else None,
+        subscription_w=None if site.standing_kw is None else site.standing_kw * WATTS_PER_KW,
+        ramp_up_w_per_s=config.control.ramp_up_fraction_per_min * site.rated_kw * WATTS_PER_KW / 60.0,
+        tls=tls,
+        username=table.user,
+        password=read_secret(table.password_file) if table.password_file else None,
+        controller_id=table.client_id or f"farmctl-{site.name}",
+        site_seed=_seed(table),
+        protocol=table.protocol,
+        keepalive_s=table.keepalive_s,
+        loss_after_s=table.heartbeat_lost_s,
+        downlink_root=table.down_root,
+        canonical_root=table.canonical_root or table.down_root,
+        uplink_root=table.up_root,
+    )
+
+
+def _issuer_of(table: MqttTable) -> IssuerTable | None:
+    named = [issuer for issuer in table.issuers if issuer.name == (table.simple_issuer or issuer.name)]
+    return named[0] if named else None
+
+
+def _rule(table: MqttTable, issuer: IssuerTable | None) -> IssuerRule:
+    if issuer is None:
+        return IssuerRule(name=table.op)
+    return IssuerRule(
+        name=issuer.name,
+        classes=frozenset(EventClass(name) for name in issuer.classes),
+        payload_types=frozenset(issuer.payload_types) if issuer.payload_types else None,
+        max_w=None if issuer.max_kw is None else issuer.max_kw * WATTS_PER_KW,
+        default_kid=issuer.keys[0].kid if issuer.keys else "",
+    )
+
+
+def _keyring(issuer: IssuerTable | None) -> Keyring | None:
+    if issuer is None or not issuer.keys:
+        return None
+    keys = {
+        key.kid: IssuerKey(
+            public=base64.b64decode(key.public_key),
+            not_before_ms=int(key.valid_from.timestamp() * MS_PER_S) if key.valid_from else 0,
+            not_after_ms=int(key.valid_until.timestamp() * MS_PER_S) if key.valid_until else FOREVER_MS,
+        )
+        for key in issuer.keys
+    }
+    return Keyring(keys=keys)
+
+
+def _seed(table: MqttTable) -> bytes | None:
+    if table.signing_key_file is None:
+        return None
+    try:
+        key = load_pem_private_key(table.signing_key_file.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{table.signing_key_file}: expected an Ed25519 private key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{table.signing_key_file}: expected an Ed25519 private key in PEM")
+    return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,33 @@
+"""The zero-install broker: amqtt in this process, MQTT 3.1.1, loopback."""
+
+from __future__ import annotations
+
+import logging
+
+from amqtt.broker import Broker
+
+from farmctl.signals.mqtt import MqttSource
+from tests.signals.conftest import free_port
+from tests.signals.dispatcher import CLOCK, QUICK, config, dispatching, listening, until
+from tests.signals.words import Ledger
+
+
+async def test_an_event_arrives_over_amqtt() -> None:
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+    port = free_port()
+    plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    broker = Broker({"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}, "plugins": plugins})
+    await broker.start()
+    ledger = Ledger()
+    try:
+        source = MqttSource(config(port), CLOCK, pace=QUICK)
+        async with dispatching(port) as grid, listening(source, ledger):
+            await until(lambda: ledger.status is not None and ledger.status.connected)
+            await grid.lists()
+            await grid.beats()
+            await until(lambda: ledger.status is not None and ledger.status.confirmed)
+            await grid.creates("ev-a")
+            await until(lambda: len(ledger.receipts) == 2)
+    finally:
+        await broker.shutdown()
+    assert not ledger.refusals
