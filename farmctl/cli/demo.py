@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
 import time
@@ -38,31 +39,23 @@ def demo(**options: Any) -> int:
     return uvloop.run(_demo(**options))
 
 
-async def _demo(
-    *,
-    headless: bool,
-    for_text: str | None,
-    miners: int,
-    seed: int,
-    faults: bool,
-    port_base: int | None,
-    folder: Path | None,
-    output: str,
-) -> int:
+async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, output: str, **size: Any) -> int:
     from farmctl.engine.supervisor import stop_on_signals  # noqa: PLC0415 - see above
     from farmctl.wiring.demo.play import DemoPlan, default_port_base, play  # noqa: PLC0415 - see above
+    from farmctl.wiring.logs import configure_logs  # noqa: PLC0415 - see above
 
+    configure_logs(least=logging.WARNING)
     stop = asyncio.Event()
     stop_on_signals(stop, [])
     board = StatusBoard(live=not headless and sys.stdout.isatty())
     if folder is not None:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     plan = DemoPlan(
-        miners=miners,
-        seed=seed,
+        miners=size["miners"],
+        seed=size["seed"],
         for_s=seconds_of(for_text) if for_text else None,
-        faults=faults,
-        port_base=port_base if port_base is not None else default_port_base(),
+        faults=size["faults"],
+        port_base=size["port_base"] if size["port_base"] is not None else default_port_base(),
         say=board.say,
         picture=board.show,
         folder=folder,

@@ -27,7 +27,9 @@ def run(config_path: str | None, *, observe: bool) -> int:
     async def serve() -> None:
         from farmctl.engine.supervisor import stop_on_signals  # noqa: PLC0415 - see above
         from farmctl.wiring import run_farm  # noqa: PLC0415 - see above
+        from farmctl.wiring.logs import configure_logs  # noqa: PLC0415 - see above
 
+        configure_logs()
         stop, said = asyncio.Event(), list[str]()
         stop_on_signals(stop, said)
         mode = "observing: nothing is sent" if loaded.config.control.observe else "armed"

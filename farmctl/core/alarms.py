@@ -43,7 +43,7 @@ def conditions(
         add("signal_stale", 1, "never heard" if age_ms is None else f"silent for {age_ms // MS_PER_S} s")
     if memory.mode is SiteMode.EMERGENCY:
         add("emergency_latched", 1, "the site stays down until an explicit release")
-    if not site.metered:
+    if not site.metered and memory.last_ms - memory.booted_ms > view.rules.meter_stale_s * MS_PER_S:
         add("meter_lost_armed", 1, "open loop with a guard band")
     if site.mean_10s_w > ceiling_w * (1.0 + LIMIT_TOLERANCE) and _settled(memory.tracks):
         add("power_above_limit", 1, f"{site.mean_10s_w / 1e3:.0f} kW over a limit of {ceiling_w / 1e3:.0f} kW")

@@ -67,31 +67,32 @@ class Allocation:
 def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Policy, now_ms: int) -> Allocation:
     """Plan a step for every movable row; rows that cannot be commanded count at what they draw."""
     rows, budget, movable = seen.rows, ask.budget, seen.movable
-    draft = Draft(view=view, step=rows.wanted.astype(np.int64), plan_w=_planned(view, seen))
+    draft = Draft(view=view, step=rows.wanted.astype(np.int64), plan_w=planned_w(view, seen))
     goal_w = min(budget.target_w, budget.ceiling_w * (1.0 - LIMIT_MARGIN))
     dead_w = max(DEAD_BAND * goal_w, DEAD_BAND_W)
     locks = _locks(view, seen, now_ms, emergency=budget.emergency)
     yielding = movable & (~view.table.protected | budget.emergency)
     shedder = _Shedder(view=view, policy=policy, throttle=yielding, sleep=yielding & ~locks.min_on, soon_s=ask.soon_s)
     held_by = _overloaded(draft, shedder)
-    excess_w = site.unexplained_w + float(draft.plan_w.sum()) - goal_w
+    excess_w = site_w(site, draft.plan_w) - goal_w
     marginal = float("nan")
     if excess_w > dead_w:
-        marginal = shedder.shed(draft, excess_w)
+        marginal = shedder.shed(draft, excess_w / site.gain)
     raised = _Raised.none(view)
-    room_w = min(goal_w, ask.ramp_w) - site.unexplained_w - float(draft.plan_w.sum())
+    # A shed that is not confirmed yet makes no room: what could still be drawn counts against the ceiling.
+    worst_w = site_w(site, np.maximum(seen.counted_w, draft.plan_w))
+    room_w = min(min(goal_w, ask.ramp_w) - site_w(site, draft.plan_w), budget.ceiling_w - worst_w)
     if room_w > dead_w and ask.may_raise and view.may_raise:
         may = _MayRise(lift=movable & ~held_by, wake=movable & ~locks.min_off & ~held_by & ask.may_wake)
-        raised = _raise(draft, seen, room_w, ask, policy, may)
+        raised = _raise(draft, seen, room_w / site.gain, ask, policy, may)
         marginal = raised.marginal
     step, plan_w = draft.step, draft.plan_w
-    worst_w = np.maximum(np.maximum(seen.counted_w, plan_w), seen.power_now_w)
     return Allocation(
         step=np.where(movable | (rows.wanted >= 0), step, -1).astype(np.int16),
         plan_w=plan_w,
         goal_w=goal_w,
-        planned_w=site.unexplained_w + float(plan_w.sum()),
-        worst_w=site.unexplained_w + float(worst_w.sum()),
+        planned_w=site_w(site, plan_w),
+        worst_w=site_w(site, np.maximum(seen.counted_w, plan_w)),
         marginal_hs_per_w=marginal,
         woken_w=raised.woken_w,
         min_on=locks.min_on & movable,
@@ -101,7 +102,12 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     )
 
 
-def _planned(view: FleetView, seen: Seen) -> FloatColumn:
+def site_w(site: SitePower, rows_w: FloatColumn) -> float:
+    """What the meter will show when the rows draw this."""
+    return site.gain * float(rows_w.sum()) + site.unexplained_w
+
+
+def planned_w(view: FleetView, seen: Seen) -> FloatColumn:
     """What each row will draw: measured where it is settled and seen, nominal where it is on its way."""
     rows = seen.rows
     on_its_way = (rows.standing == Standing.PENDING) & seen.movable

@@ -15,6 +15,7 @@ from farmctl.core.grid import (
     SnapshotPut,
 )
 from farmctl.core.reasons import Reason
+from farmctl.core.units import NEVER_MS
 
 S = EventState
 _WITHDRAWN = frozenset({S.CANCELLED, S.SUPERSEDED, S.OPTED_OUT})
@@ -74,6 +75,10 @@ class EventTrack:
     shadowed: bool = False
     """Its set-point lost against a better one; its limit still counts."""
     reason: Reason | None = None
+    active_ms: int = NEVER_MS
+    """When it became active; -1 before."""
+    from_w: float | None = None
+    """What the site drew when it became active: its own down-ramp starts there."""
 
     @property
     def live(self) -> bool:
@@ -119,8 +124,10 @@ def heard(
     return tuple(known.values()), moves
 
 
-def on_time(tracks: tuple[EventTrack, ...], now_ms: int) -> tuple[tuple[EventTrack, ...], list[Transition]]:
-    """Start what is due, end what is over, forget what ended long ago."""
+def on_time(
+    tracks: tuple[EventTrack, ...], now_ms: int, power_w: float | None = None
+) -> tuple[tuple[EventTrack, ...], list[Transition]]:
+    """Start what is due, end what is over, forget what ended long ago; `power_w` is what the site draws now."""
     kept: list[EventTrack] = []
     moves: list[Transition] = []
     for track in tracks:
@@ -129,6 +136,8 @@ def on_time(tracks: tuple[EventTrack, ...], now_ms: int) -> tuple[tuple[EventTra
                 kept.append(track)
             continue
         after = _aged(track, now_ms)
+        if after.state is S.ACTIVE and after is not track:
+            after = replace(after, active_ms=now_ms, from_w=power_w)
         if after is not track:
             moves.append(_told(after))
         kept.append(after)

@@ -101,6 +101,8 @@ class GridEvent:
     ack_states: frozenset[EventState] = frozenset(EventState)
     """States the issuer wants to hear of; REJECTED and FAILED are always sent."""
     randomize_start_s: float = 0.0
+    shift_ms: int = 0
+    """What was rolled for `randomize_start_s`; the intervals are already moved by it."""
 
     @property
     def start_ms(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from farmctl.core.events import EventTrack
 from farmctl.core.grid import SiteMode
+from farmctl.core.holding import HeldLimit
 from farmctl.core.reasons import CODE, Reason
 from farmctl.core.units import NEVER_MS, CodeColumn, FloatColumn, IdColumn, IntColumn
 
@@ -77,9 +78,13 @@ class MeterLoop:
     """State of the closed loop on the site meter."""
 
     unexplained_w: float = 0.0
-    """Smoothed meter reading less the sum of all miners: auxiliary load and bias."""
+    """Smoothed meter reading less `gain` times the sum of all rows."""
+    gain: float = 1.0
+    """Watts at the meter for a watt that the rows report; learned between settled loads."""
+    anchor: tuple[float, float] | None = None
+    """(rows, meter) in W when the load was last settled."""
     primed: bool = False
-    """False until the first good meter sample."""
+    """False until the meter was good and most of the fleet was heard."""
     updated_ms: int = NEVER_MS
     samples: tuple[tuple[int, float], ...] = ()
     """(ms, W) of the site over the last minute, newest last."""
@@ -109,6 +114,8 @@ class Memory:
     """Live events, and ended ones for as long as their last ack may be asked again."""
     loop: MeterLoop = MeterLoop()
     pace: Pace = field(default_factory=Pace)
+    held: tuple[HeldLimit, ...] = ()
+    """Limits of ended events that stay until a newer message."""
 
     @classmethod
     def at_boot(cls, miner_id: IdColumn, now_ms: int) -> Memory:

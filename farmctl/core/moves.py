@@ -6,7 +6,7 @@ change of load touches few miners; only the last one is trimmed to a step in bet
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,8 +51,9 @@ def throttle_step(view: FleetView) -> IntColumn:
 def downward(
     view: FleetView, step: IntColumn, policy: Policy, *, may_throttle: MaskColumn, may_sleep: MaskColumn, soon_s: float
 ) -> Moves:
-    """Every way down from `step`: least worth per watt first within tier and speed.
+    """Every way down from `step`: throttling before sleeping, then the least worth per watt; tier by tier.
 
+    A throttled miner is back in seconds, a sleeping one in minutes, and throttled points hash more per watt.
     Rows that cannot be down within `soon_s` come after all that can: a deadline beats a better J/TH.
     """
     trim_late, off_late = _late(view, soon_s)
@@ -61,15 +62,11 @@ def downward(
     trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low))
     sleep_from = np.where(throttles, np.minimum(step, low), step)
     off = _segment(view, sleep_from, np.zeros_like(step), policy, may_sleep & (sleep_from > 0))
-    # Where the two segments of a row are not concave, its sleep is priced like its throttle: never before it.
-    price = np.zeros(len(view.table))
-    price[trim.row] = trim.worth_per_w
-    off = replace(off, worth_per_w=np.maximum(off.worth_per_w, price[off.row]))
     both = _joined(trim, off)
     late = np.concatenate([trim_late[trim.row], off_late[off.row] | (trim_late & throttles)[off.row]])
     stage = np.concatenate([np.zeros(len(trim), dtype=np.int64), np.ones(len(off), dtype=np.int64)])
     rank = policy.rank(view)[both.row]
-    return _taken(both, np.lexsort((both.row, stage, both.worth_per_w, -rank, late)))
+    return _taken(both, np.lexsort((both.row, both.worth_per_w, stage, -rank, late)))
 
 
 def upward(view: FleetView, step: IntColumn, policy: Policy, *, may_raise: MaskColumn, may_wake: MaskColumn) -> Moves:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from farmctl.core.events import EventTrack
 from farmctl.core.fleet import FleetView
-from farmctl.core.grid import EventClass, GridEvent
+from farmctl.core.grid import EventClass, GridEvent, Interval
 from farmctl.core.memory import Memory
 from farmctl.core.model import Override, Proposal
 from farmctl.core.modes import LinkFacts, in_failsafe
 from farmctl.core.reasons import Reason
+from farmctl.core.units import MS_PER_S
 
 OPERATOR_PRIORITY = -1
 """An operator's set-point below the limits beats every grid set-point (LOCAL_OVERRIDE)."""
@@ -42,6 +43,8 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
     for track in memory.tracks:
         if track.live and track.event.event_class is not EventClass.TEST:
             yield from _event(track, now_ms, holding=failsafe)
+    for limit in memory.held:
+        yield _ceiling(limit.source, Reason.LIMITED, limit.limit_w, urgent=True)
     for override in live_overrides(view, now_ms):
         yield Proposal(
             source=f"override:{override.owner}",
@@ -87,12 +90,26 @@ def _event(track: EventTrack, now_ms: int, *, holding: bool) -> Iterator[Proposa
     emergency = event.event_class is EventClass.EMERGENCY
     reason = Reason.EMERGENCY if emergency else Reason.LIMITED
     if interval.limit_w is not None:
-        yield _of_event(event, reason, ceiling_w=interval.limit_w)
+        yield _of_event(event, reason, ceiling_w=_ramped_w(track, interval, interval.limit_w, now_ms))
     if interval.setpoint_w is not None and not track.shadowed:
         if emergency:
             yield _of_event(event, reason, ceiling_w=interval.setpoint_w)
         held = Reason.HOLDING_SCHEDULE if holding else Reason.FOLLOWING
-        yield _of_event(event, reason if emergency else held, target_w=interval.setpoint_w)
+        setpoint_w = _ramped_w(track, interval, interval.setpoint_w, now_ms)
+        yield _of_event(event, reason if emergency else held, target_w=setpoint_w)
+
+
+def _ramped_w(track: EventTrack, interval: Interval, stated_w: float, now_ms: int) -> float:
+    """The statement on its way down at the event's own `ramp.downKwPerMin`; an EMERGENCY has no ramp."""
+    event = track.event
+    if event.ramp_down_w_per_s is None or event.event_class is EventClass.EMERGENCY or track.from_w is None:
+        return stated_w
+    place = event.intervals.index(interval)
+    before = event.intervals[place - 1] if place else None
+    stated_before = [w for w in (before.setpoint_w, before.limit_w) if w is not None] if before else []
+    since_ms = max(interval.start_ms, track.active_ms)
+    start_w = min([track.from_w, *stated_before]) if since_ms > track.active_ms else track.from_w
+    return max(stated_w, start_w - event.ramp_down_w_per_s * (now_ms - since_ms) / MS_PER_S)
 
 
 def _of_event(

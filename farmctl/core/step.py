@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from farmctl.core.allocate import Allocation, Ask, allocate
+from farmctl.core.allocate import Allocation, Ask, allocate, planned_w, site_w
 from farmctl.core.budget import arbitrate
 from farmctl.core.circuits import feeder_of
 from farmctl.core.confirm import Seen, confirm, nominal_w, top_step
@@ -16,14 +16,16 @@ from farmctl.core.events import RESPONSE_CODE, Transition, heard, on_time
 from farmctl.core.explain import row_reasons
 from farmctl.core.fleet import FleetView
 from farmctl.core.grid import Ack, EventClass, EventState, SiteMode
+from farmctl.core.holding import hold
 from farmctl.core.memory import Memory, Pace
 from farmctl.core.meter_loop import SitePower, follow
 from farmctl.core.model import Budget, Command
-from farmctl.core.modes import LinkFacts, link_facts, next_mode
+from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
 from farmctl.core.proposals import live_overrides, proposals
 from farmctl.core.reasons import Reason
+from farmctl.core.shift import spread
 from farmctl.core.units import MS_PER_S, CodeColumn, FloatColumn
 
 SOON_S = 15.0
@@ -57,16 +59,17 @@ class Decision:
 def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
     """Decide what the farm should do now; pure: same arguments, same bits."""
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
-    loop, site = follow(memory.loop, view, seen, now_ms)
+    loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
     facts = link_facts(view, memory.booted_ms, now_ms)
-    tracks, told = heard(memory.tracks, view.inbox, now_ms)
-    tracks, due = on_time(tracks, now_ms)
-    memory = replace(memory, tracks=tracks, loop=loop)
+    tracks, told = heard(memory.tracks, spread(view.inbox, view.seed, site.power_w), now_ms)
+    tracks, due = on_time(tracks, now_ms, site.power_w)
+    held = hold(memory.held, due, view.inbox, failsafe=in_failsafe(facts, memory.mode))
+    memory = replace(memory, tracks=tracks, loop=loop, held=held)
     budget = arbitrate(proposals(memory, view, facts, now_ms), view.rules, guarded=not site.metered)
     mode = _mode(memory, view, facts, budget, now_ms)
     shadowed = shadow(tracks, budget, now_ms)
     judged = judge(shadowed.tracks, budget, site, now_ms)
-    ramp_w = _ramp_w(memory, view, budget, site, now_ms)
+    ramp_w = _ramp_w(memory, view, budget, site, seen, now_ms)
     credit_w = _wake_credit_w(memory, view, now_ms)
     ask = Ask(
         budget=budget,
@@ -133,8 +136,12 @@ def _followed(budget: Budget) -> bool:
     return bool(budget.event_id) and budget.limit_reason is not Reason.EMERGENCY and budget.shortfall_w > 0
 
 
-def _ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, now_ms: int) -> float:
-    """The up-ramp follows every fall at once and rises no faster than the rules of site and event permit."""
+def _ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, seen: Seen, now_ms: int) -> float:
+    """The up-ramp follows every fall at once and rises no faster than the rules of site and event permit.
+
+    It never runs ahead of the plan by more than one start packet and one miner: what could not be raised
+    (fail-safe, maintenance, resting miners) is not made up for in one leap.
+    """
     if memory.pace.ramp_w is None:
         return min(site.power_w, budget.target_w)
     rate = view.rules.ramp_up_w_per_s
@@ -142,7 +149,10 @@ def _ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, no
         if track.live and track.event.event_id == budget.event_id and track.event.ramp_up_w_per_s is not None:
             rate = min(rate, track.event.ramp_up_w_per_s)
     dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
-    return min(budget.target_w, memory.pace.ramp_w + rate * min(dt_s, WAKE_PACKET_S))
+    full_w = nominal_w(view, top_step(view))
+    ahead_w = rate * WAKE_PACKET_S + float(full_w.max(initial=0.0))
+    plan_w = max(site_w(site, planned_w(view, seen)), site.power_w)
+    return min(budget.target_w, min(memory.pace.ramp_w, plan_w + ahead_w) + rate * min(dt_s, WAKE_PACKET_S))
 
 
 def _wake_credit_w(memory: Memory, view: FleetView, now_ms: int) -> FloatColumn:

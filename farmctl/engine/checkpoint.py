@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from farmctl.core.events import EventTrack
 from farmctl.core.grid import SiteMode
+from farmctl.core.holding import HeldLimit
 from farmctl.core.memory import Memory, MeterLoop, Pace, RowMemory
 from farmctl.errors import StoreError
 
@@ -26,6 +27,7 @@ class _Small:
     tracks: tuple[EventTrack, ...]
     loop: MeterLoop
     ramp_w: float | None
+    held: tuple[HeldLimit, ...] = ()
 
 
 _SMALL = TypeAdapter(_Small)
@@ -42,6 +44,7 @@ def dump(memory: Memory) -> bytes:
         tracks=memory.tracks,
         loop=memory.loop,
         ramp_w=memory.pace.ramp_w,
+        held=memory.held,
     )
     text = np.frombuffer(_SMALL.dump_json(small), dtype=np.uint8)
     file = io.BytesIO()
@@ -70,4 +73,5 @@ def load(data: bytes) -> Memory:
         tracks=small.tracks,
         loop=small.loop,
         pace=Pace(ramp_w=small.ramp_w, wake_credit_w=credit_w),
+        held=small.held,
     )

@@ -44,6 +44,7 @@ def decision_record(view: FleetView, decision: Decision, alarms: tuple[Condition
         "lost": [{"source": w.source, "event": w.event_id, "reason": w.reason.value} for w in budget.lost],
         "power_w": _watts(site.power_w),
         "metered": site.metered,
+        "gain": round(site.gain, 4),
         "unexplained_w": _watts(site.unexplained_w),
         "goal_w": _watts(allocation.goal_w),
         "planned_w": _watts(allocation.planned_w),

@@ -111,12 +111,12 @@ class FleetSums:
         return self.container_max(np.where(seen_ms >= 0, seen_ms / MS_PER_S, np.nan))
 
     def chip_histogram(self, members: MaskColumn) -> FloatColumn:
-        """Cumulative bucket counts of the hottest chips of some rows, the last for +Inf; NaN without any."""
+        """Cumulative bucket counts of the hottest chips of some rows, the count and the sum; NaN without any."""
         known = self.chip_c[members & ~np.isnan(self.chip_c)]
         if not len(known):
-            return np.full(len(CHIP_BUCKETS_C) + 1, np.nan)
+            return np.full(len(CHIP_BUCKETS_C) + 3, np.nan)
         below = np.searchsorted(np.sort(known), CHIP_BUCKETS_C, side="right")
-        return np.array([*below, len(known)], dtype=np.float64)
+        return np.array([*below, len(known), len(known), known.sum()], dtype=np.float64)
 
     def _rack_stats(self, values: FloatColumn) -> FloatColumn:
         topology = self.snapshot.topology

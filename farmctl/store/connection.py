@@ -105,9 +105,13 @@ def _must_be_wal(path: Path, mode: list[tuple[Any, ...]]) -> None:
 
 async def _connect(path: Path, *, mode: str) -> Connection:
     uri = f"file:{quote(str(path))}?mode={mode}"
+    raw = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+    # aiosqlite 0.22 joins its thread at exit: a crash past an unclosed store would hang instead of being restarted.
+    # Dying with the process is what the journal is made for.
+    raw._thread.daemon = True  # noqa: SLF001 - no public way
     with reported(path, "open"):
         async with asyncio.timeout(DEADLINE_S):
-            raw = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+            await raw
     connection = Connection(raw, path)
     try:
         await connection.run("PRAGMA foreign_keys = ON", doing="foreign_keys")

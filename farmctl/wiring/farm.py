@@ -217,8 +217,10 @@ def _fleet_w(fleet: Fleet) -> float:
 
 
 async def _close_devices(fleet: Fleet) -> None:
-    for link in fleet.links.values():
-        await link.device.close()
+    """Give back sessions and sockets, all at once: a session that must be logged off costs a round trip."""
+    async with asyncio.TaskGroup() as tasks:
+        for link in fleet.links.values():
+            tasks.create_task(link.device.close())
 
 
 async def _journal(store: Store, now_ms: int, kind: RecordKind, **body: str | int) -> None:

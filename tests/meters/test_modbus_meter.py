@@ -37,6 +37,13 @@ class StillClock:
         self.at_ms += round(seconds * 1_000)
 
 
+@dataclass(slots=True)
+class Load:
+    """Sum of the miners."""
+
+    power_w: float
+
+
 def _f32(name: Quantity, address: int, unit: str, low: float, high: float) -> Register:
     return Register(
         name=name,
@@ -178,18 +185,15 @@ async def test_a_spike_and_a_flipped_sign_are_out_of_range(fault: MeterFault) ->
 
 
 async def test_a_frozen_meter_is_found_when_the_load_moves() -> None:
-    clock, fleet_mw = StillClock(), [5.0]
-    config = MeterConfig(name="poc", host="127.0.0.1", port=0, registers=SITE_METER, rated_w=10e6)
+    clock, load = StillClock(), Load(power_w=TRUTH_W)
     async with site_meter() as sim:
         sim.set_fault(MeterFault.FROZEN)
-        placed = MeterConfig(
-            name=config.name, host=config.host, port=sim.port, registers=config.registers, rated_w=config.rated_w
-        )
-        meter = ModbusMeter(placed, clock, lambda: fleet_mw[0] * 1e6)
+        config = MeterConfig(name="poc", host="127.0.0.1", port=sim.port, registers=SITE_METER, rated_w=10e6)
+        meter = ModbusMeter(config, clock, lambda: load.power_w)
         qualities = []
         for _ in range(40):
             clock.at_ms += 1_000
-            fleet_mw[0] -= 0.01
+            load.power_w -= 10_000
             qualities.append((await meter.read()).quality)
         await meter.close()
     assert qualities[:31] == [Quality.OK] * 31

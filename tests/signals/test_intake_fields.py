@@ -38,6 +38,9 @@ def without_x(name: str) -> JsonObject:
     return body
 
 
+OTHER: JsonObject = {"x-other": {"deep": [1]}}
+LISTED: JsonObject = {"x-farmctl": []}
+
 GOOD = {
     "id of 128": event(id="e" * 128),
     "priority 0": event(priority=0),
@@ -63,7 +66,7 @@ GOOD = {
     "alert": event(**one("ALERT_GRID_EMERGENCY", "x" * 128)),
     "units KW": event(payloadDescriptors=[{"payloadType": "IMPORT_CAPACITY_LIMIT", "units": "KW"}]),
     "descriptor without units": event(payloadDescriptors=[{"payloadType": "IMPORT_CAPACITY_LIMIT"}]),
-    "unknown x- field": event(**{"x-other": {"deep": [1]}}),
+    "unknown x- field": event(**OTHER),
     "unknown field in x-farmctl": event(x={"x-note": "hello"}),
     "issued 5 s ahead": event(x={"issuedAt": "2026-11-23T10:04:05Z"}),
     "7 days of authority": event(x={"expiresAt": "2026-11-30T10:03:30Z"}),
@@ -131,7 +134,7 @@ BAD: dict[str, tuple[JsonObject, int]] = {
     "unknown type beside a good one": (event(payloads=[*limit(1), {"type": "GHG", "values": [1]}]), 251),
     "units W": (event(payloadDescriptors=[{"payloadType": "IMPORT_CAPACITY_LIMIT", "units": "W"}]), 253),
     "x-farmctl absent": (without("x-farmctl"), 253),
-    "x-farmctl a list": (event(**{"x-farmctl": []}), 253),
+    "x-farmctl a list": (event(**LISTED), 253),
     "v 2": (event(x={"v": 2}), 251),
     "v missing": (without_x("v"), 253),
     "v true": (event(x={"v": True}), 253),

@@ -19,7 +19,7 @@ JSON = st.recursive(
     max_leaves=20,
 )
 ROUTES = st.sampled_from(list(Route))
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 0, 1, 2**53, 1e308, -0.0, "", "x", [], {}, "2026-11-23T10:05:00Z", "P9999Y", float("nan")]
 )
 PATHS = st.sampled_from(

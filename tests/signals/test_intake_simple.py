@@ -12,6 +12,8 @@ from farmctl.signals._intake.desk import Route
 from farmctl.signals._intake.verdict import Accepted, Duplicate, Refused, Verdict
 from tests.signals.words import NOW_MS, Desk, JsonObject
 
+EMERGENCY: dict[str, Any] = {"class": "EMERGENCY"}
+
 
 def say(seq: int = 1, **changes: Any) -> JsonObject:
     body = {"v": 1, "targetKw": 18500, "limitKw": 20000, "validUntil": "2026-11-23T10:10:00Z", "seq": seq, "epoch": 3}
@@ -91,13 +93,13 @@ def test_a_repeat_is_answered_again_and_an_older_one_is_dropped() -> None:
 
 def test_a_repeated_emergency_stays_one_event_is_never_raised_and_one_release_ends_it() -> None:
     desk = Desk()
-    first = put(desk.hears(Route.SIMPLE, say(1, limitKw=500, **{"class": "EMERGENCY"}))).event
-    again = put(desk.hears(Route.SIMPLE, say(2, limitKw=9000, **{"class": "EMERGENCY"}))).event
+    first = put(desk.hears(Route.SIMPLE, say(1, limitKw=500, **EMERGENCY))).event
+    again = put(desk.hears(Route.SIMPLE, say(2, limitKw=9000, **EMERGENCY))).event
     assert first.event_id == again.event_id == "simple-3-1"
     assert again.intervals[0].limit_w == 500e3
     put(desk.hears(Route.SIMPLE, say(3)))
     assert desk.intake.standing.latched_simple() == "simple-3-1"
-    verdict = desk.hears(Route.SIMPLE, say(4, release=True, **{"class": "EMERGENCY"}))
+    verdict = desk.hears(Route.SIMPLE, say(4, release=True, **EMERGENCY))
     assert isinstance(verdict, Accepted)
     message = verdict.receipt.message
     assert isinstance(message, EventDelete)
@@ -106,7 +108,7 @@ def test_a_repeated_emergency_stays_one_event_is_never_raised_and_one_release_en
 
 
 def test_a_release_of_nothing_is_answered_as_cancelled() -> None:
-    verdict = Desk().hears(Route.SIMPLE, say(release=True, targetKw=None, limitKw=None, **{"class": "EMERGENCY"}))
+    verdict = Desk().hears(Route.SIMPLE, say(release=True, targetKw=None, limitKw=None, **EMERGENCY))
     assert isinstance(verdict, Accepted)
     assert verdict.ack is not None
     assert verdict.ack.state is EventState.CANCELLED

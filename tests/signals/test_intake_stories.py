@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from farmctl.core.grid import EventClass, EventDelete, EventState, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.signals._intake.desk import Route, sequence_state
@@ -27,7 +29,7 @@ def listed(verdict: Verdict) -> list[str]:
     return [e.event_id for e in message.events]
 
 
-def emergency(seq: int, **changes: object) -> JsonObject:
+def emergency(seq: int, **changes: Any) -> JsonObject:
     return event(seq, x={"class": "EMERGENCY"}, **{"id": "em", **changes})
 
 
@@ -247,9 +249,9 @@ def test_a_heartbeat_must_grow_be_fresh_and_know_the_snapshot() -> None:
     assert isinstance(stale, Heartbeat)
     assert (stale.fresh, stale.resync) == (False, False)
     for number, wrong in enumerate((heartbeat(7, seq=2, of=body), heartbeat(8, seq=1, of=snapshot(9)))):
-        verdict = desk.hears(Route.HEARTBEAT, wrong)
-        assert isinstance(verdict, Heartbeat), number
-        assert verdict.resync
+        behind = desk.hears(Route.HEARTBEAT, wrong)
+        assert isinstance(behind, Heartbeat), number
+        assert behind.resync
     assert isinstance(desk.hears(Route.HEARTBEAT, heartbeat(9, seq=1, of=body), retained=True), Refused)
 
 

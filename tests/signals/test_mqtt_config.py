@@ -66,8 +66,8 @@ def test_a_signed_source_may_be_anywhere() -> None:
 
 
 def test_missing_tls_files_are_named() -> None:
-    with pytest.raises(AskHumanError, match="nowhere.pem"):
-        TlsFiles(ca=Path("nowhere.pem")).context()
+    with pytest.raises(AskHumanError, match="nowhere"):
+        MqttSource(config(1883, tls=TlsFiles(ca=Path("nowhere.pem"))), CLOCK)
 
 
 def test_renamed_topics_are_heard_but_signed_under_their_canonical_name() -> None:

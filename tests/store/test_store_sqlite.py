@@ -44,6 +44,13 @@ async def filled(path: Path, count: int) -> None:
     await store.close()
 
 
+async def run_python(code: str, path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, str(path)]
+    return await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
 async def test_a_reopened_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "a journal? 100%#.db"
     await filled(path, 3)
@@ -185,6 +192,23 @@ async def test_a_row_altered_in_the_file_is_found_and_named(
     assert (verdict.seq, verdict.what) == (place, what)
 
 
+@pytest.mark.parametrize("opening", ["open_sqlite", "open_reader"])
+async def test_a_crash_past_an_unclosed_store_ends_the_process(tmp_path: Path, opening: str) -> None:
+    await filled(tmp_path / "journal.db", 1)
+    done = await run_python(
+        f"""
+import asyncio, pathlib, sys
+from farmctl.store.sqlite import {opening}
+async def main():
+    store = await {opening}(pathlib.Path(sys.argv[1]))
+    raise SystemExit(7)
+asyncio.run(main())
+""",
+        tmp_path / "journal.db",
+    )
+    assert done.returncode == 7
+
+
 async def test_a_second_writer_is_told_who_holds_the_file(sqlite: SqliteStore, tmp_path: Path) -> None:
     with pytest.raises(OwnedElsewhereError, match=f"journal.db .*process {os.getpid()}"):
         await open_sqlite(tmp_path / "journal.db")
@@ -192,15 +216,7 @@ async def test_a_second_writer_is_told_who_holds_the_file(sqlite: SqliteStore, t
         "import asyncio, pathlib, sys; from farmctl.store.sqlite import open_sqlite\n"
         "asyncio.run(open_sqlite(pathlib.Path(sys.argv[1])))"
     )
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", code, str(tmp_path / "journal.db")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = await run_python(code, tmp_path / "journal.db")
     assert done.returncode == 1
     assert f"process {os.getpid()}" in done.stderr
     assert await sqlite.append([record(1)]) is not None

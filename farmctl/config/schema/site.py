@@ -58,7 +58,7 @@ class ControlTable(Table):
     """Which miners give up power first; efficiency_first sheds the worst J/TH first."""
     cycle_s: Annotated[float, Field(strict=True, ge=0.2, le=10)] = 1.0
     """Seconds between two decisions; a signal or a broken limit starts one at once."""
-    ramp_up_fraction_per_min: Fraction = 0.10
+    ramp_up_fraction_per_min: Annotated[float, Field(strict=True, gt=0, le=6)] = 0.10
     """Fastest rise of the site's power, as a share of rated_kw per minute."""
     wake_fraction_per_5s: Fraction = 0.02
     """Share of a feeder's rating that may be woken in 5 s: start-up draw exceeds the rated draw."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from farmctl.core.units import FloatColumn, MaskColumn
-from farmctl.metrics.families.row import Axes, Axis, Family, Series, column, counter, each, gauge
+from farmctl.metrics.families.row import COUNT, SUM, Axes, Axis, Family, column, counter, each, gauge
 from farmctl.metrics.snapshot import Climate, MetricsSnapshot
 from farmctl.metrics.sums import CHIP_BUCKETS_C, STATES, FleetSums
 from farmctl.metrics.text import Kind
@@ -15,7 +15,7 @@ from farmctl.metrics.text import Kind
 STATE_AXIS = each(STATES)
 STAT_AXIS = each(("min", "avg", "max"))
 RESULT_AXIS = each(("accepted", "rejected", "stale"))
-BOUND_AXIS = each((*(str(bound) for bound in CHIP_BUCKETS_C), "+Inf"))
+BOUND_AXIS = each((*(str(bound) for bound in CHIP_BUCKETS_C), "+Inf", COUNT, SUM))
 
 
 def _containers(snapshot: MetricsSnapshot) -> Axes:
@@ -68,22 +68,9 @@ def _members(sums: FleetSums, model: str) -> MaskColumn:
     return members
 
 
-def _chip_buckets(sums: FleetSums) -> FloatColumn:
+def _chip_histograms(sums: FleetSums) -> FloatColumn:
     rows = [sums.chip_histogram(_members(sums, model)) for model in _models(sums.snapshot)]
     return np.concatenate(rows) if rows else column([])
-
-
-def _chip_counts(sums: FleetSums) -> FloatColumn:
-    return column([sums.chip_histogram(_members(sums, model))[-1] for model in _models(sums.snapshot)])
-
-
-def _chip_totals(sums: FleetSums) -> FloatColumn:
-    known = ~np.isnan(sums.chip_c)
-    totals = []
-    for model in _models(sums.snapshot):
-        chips_c = sums.chip_c[_members(sums, model) & known]
-        totals.append(float(chips_c.sum()) if len(chips_c) else np.nan)
-    return column(totals)
 
 
 def _climate(pick: Callable[[Climate], FloatColumn]) -> Callable[[FleetSums], FloatColumn]:
@@ -277,25 +264,8 @@ FLEET: tuple[Family, ...] = (
         kind=Kind.HISTOGRAM,
         unit="celsius",
         help="Hottest chip of each miner, as it is now, by model.",
-        series=(
-            Series(
-                suffix="_bucket",
-                labels=("model", "le"),
-                axes=lambda snapshot: (each(_models(snapshot)), BOUND_AXIS),
-                values=_chip_buckets,
-            ),
-            Series(
-                suffix="_count",
-                labels=("model",),
-                axes=lambda snapshot: (each(_models(snapshot)),),
-                values=_chip_counts,
-            ),
-            Series(
-                suffix="_sum",
-                labels=("model",),
-                axes=lambda snapshot: (each(_models(snapshot)),),
-                values=_chip_totals,
-            ),
-        ),
+        labels=("model", "le"),
+        axes=lambda snapshot: (each(_models(snapshot)), BOUND_AXIS),
+        values=_chip_histograms,
     ),
 )

@@ -21,16 +21,9 @@ ONE: Axes = (((),),)
 """A family with a single series."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """The series of one suffix of a family: where they are and what they say."""
-
-    labels: tuple[str, ...] = ()
-    """Besides `site`."""
-    axes: Callable[[MetricsSnapshot], Axes] = lambda _: ONE
-    values: Callable[[FleetSums], FloatColumn]
-    """Shape (product of the axes,); NaN and infinity are absent."""
-    suffix: str = ""
+COUNT = "count"
+SUM = "sum"
+"""Last steps of a histogram's `le` axis: they are written as the _count and _sum series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +34,11 @@ class Family:
     kind: Kind
     unit: str
     help: str
-    series: tuple[Series, ...]
+    labels: tuple[str, ...] = ()
+    """Besides `site`; the last one of a histogram is `le`."""
+    axes: Callable[[MetricsSnapshot], Axes] = lambda _: ONE
+    values: Callable[[FleetSums], FloatColumn]
+    """Shape (product of the axes,); NaN and infinity are absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +55,7 @@ class Instrument:
     """Upper bounds of a histogram."""
 
 
-def gauge(  # noqa: PLR0913 - one parameter per column of the catalogue
+def gauge(
     name: str,
     unit: str,
     text: str,
@@ -68,11 +65,10 @@ def gauge(  # noqa: PLR0913 - one parameter per column of the catalogue
     axes: Callable[[MetricsSnapshot], Axes] = lambda _: ONE,
 ) -> Family:
     """A gauge with one series per step of its axes."""
-    series = (Series(labels=labels, axes=axes, values=values),)
-    return Family(name=name, kind=Kind.GAUGE, unit=unit, help=text, series=series)
+    return Family(name=name, kind=Kind.GAUGE, unit=unit, help=text, labels=labels, axes=axes, values=values)
 
 
-def counter(  # noqa: PLR0913 - one parameter per column of the catalogue
+def counter(
     name: str,
     unit: str,
     text: str,
@@ -82,8 +78,7 @@ def counter(  # noqa: PLR0913 - one parameter per column of the catalogue
     axes: Callable[[MetricsSnapshot], Axes] = lambda _: ONE,
 ) -> Family:
     """A counter whose total somebody else keeps."""
-    series = (Series(labels=labels, axes=axes, values=values),)
-    return Family(name=name, kind=Kind.COUNTER, unit=unit, help=text, series=series)
+    return Family(name=name, kind=Kind.COUNTER, unit=unit, help=text, labels=labels, axes=axes, values=values)
 
 
 def one(value: float) -> FloatColumn:

@@ -103,9 +103,7 @@ CONTROL: tuple[Family, ...] = (
         "farmctl_event_state",
         "",
         "Grid events in each state.",
-        lambda sums: column(
-            [sum(e.count for e in sums.snapshot.events if e.state is state) for state in EventState]
-        ),
+        lambda sums: column([sum(e.count for e in sums.snapshot.events if e.state is state) for state in EventState]),
         labels=("state",),
         axes=lambda _: (each([state.value.lower() for state in EventState]),),
     ),

@@ -11,7 +11,7 @@ import structlog
 
 from farmctl.core.grid import Ack, SnapshotPut
 from farmctl.core.units import MS_PER_S
-from farmctl.errors import StoreError
+from farmctl.errors import ConfigError, StoreError
 from farmctl.ports.grid import Inbox, SiteState, Telemetry
 from farmctl.ports.site import Clock
 from farmctl.signals._intake.desk import Delivery, Route, keys_state, sequence_state
@@ -42,6 +42,8 @@ class MqttSource:
         dice: Random | None = None,
     ) -> None:
         check(config)
+        if config.tls is not None:
+            config.tls.context()
         self.name = config.name
         self.strays = 0
         """Messages on topics that were never asked for, dropped unread."""
@@ -141,7 +143,7 @@ class MqttSource:
                 tasks.create_task(self._post.deliver(client))
                 tasks.create_task(self._resyncs(client))
                 tasks.create_task(self._status(client))
-        except* aiomqtt.MqttError as broken:
+        except* (aiomqtt.MqttError, ConfigError) as broken:  # a certificate may be missing while it is renewed
             fault = "; ".join(str(e) for e in broken.exceptions)
         finally:
             self._connected = False

@@ -1,0 +1,105 @@
+"""What every verb that asks the controller shares: where its socket is, how an answer becomes an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from typing_extensions import override
+
+from farmctl.cli.exits import Exit
+from farmctl.cli.output import config_option, say
+from farmctl.control.client import DEFAULT_SOCKET, ControlClient, ControllerRefusedError
+from farmctl.control.sizes import SizeError
+from farmctl.errors import ConfigError
+
+EXIT_OF_STATUS: dict[int, Exit] = {
+    400: Exit.USAGE,
+    401: Exit.DENIED,
+    403: Exit.DENIED,
+    404: Exit.ERROR,
+    409: Exit.CONFLICT,
+    412: Exit.CONFLICT,
+    503: Exit.UNREACHABLE,
+}
+"""OPERATIONS section 3; every other status is an error like any other."""
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class ClientVerb(click.Command):
+    """A verb whose refusals become the exit codes of OPERATIONS section 2."""
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; a refusal is one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except ControllerRefusedError as error:
+            say(f"farmctl: {error}")
+            return int(EXIT_OF_STATUS.get(error.status, Exit.ERROR))
+        except SizeError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+def asking(verb: Verb) -> Verb:
+    """The options that name the controller: --socket and --config."""
+    verb = config_option(verb)
+    option = click.option("--socket", "socket_path", help="The controller's socket; else $FARMCTL_SOCKET, the config.")
+    return option(verb)
+
+
+def ordering(verb: Verb) -> Verb:
+    """The options of every verb that changes something."""
+    verb = click.option("--yes", is_flag=True, help="Do not ask.")(verb)
+    verb = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")(verb)
+    return click.option("--reason", required=True, help="Why; it stands in the journal.")(verb)
+
+
+def controller(socket_path: str | None, config_path: str | None) -> ControlClient:
+    """The controller to ask: --socket, $FARMCTL_SOCKET, the configuration's, the usual place."""
+    named = socket_path or os.environ.get("FARMCTL_SOCKET")
+    return ControlClient(named or _configured(config_path))
+
+
+def permitted(question: str, *, yes: bool) -> bool:
+    """Ask before an order; without a terminal only --yes will do. Raises UsageError there."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError("without a terminal to ask on, expected --yes")
+    return click.confirm(question, default=False, err=True)
+
+
+def order(client: ControlClient, verb: str, reason: str, **params: object) -> dict[str, Any]:
+    """Give one order; a broken link may repeat it without harm."""
+    return client.post(
+        "/v1/commands",
+        {"verb": verb, "reason": reason, "params": params, "idempotency_key": str(uuid.uuid4())},
+    )
+
+
+def rehearse(client: ControlClient, verb: str, reason: str, **params: object) -> dict[str, Any]:
+    """What an order would do."""
+    plan: dict[str, Any] = client.post(
+        "/v1/commands", {"verb": verb, "reason": reason, "params": params, "dry_run": True}
+    )["plan"]
+    return plan
+
+
+def _configured(config_path: str | None) -> str:
+    """The socket of the configuration; a machine without any configuration has it in the usual place."""
+    from pathlib import Path  # noqa: PLC0415 - the configuration's models cost 0.2 s: only who needs them pays
+
+    from farmctl.config.load import load, search  # noqa: PLC0415 - see above
+
+    explicit = config_path or os.environ.get("FARMCTL_CONFIG")
+    try:
+        path = search(Path(explicit) if explicit else None, os.environ, Path.cwd())
+    except ConfigError:
+        return DEFAULT_SOCKET
+    return str(load(path, environment=os.environ).config.api.socket)

@@ -1,0 +1,72 @@
+"""`farmctl config`: check the configuration, and show what is in force and who set it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from farmctl.cli.exits import Exit
+from farmctl.cli.output import config_option, print_json, print_rows, say
+
+
+@click.group()
+def config() -> None:
+    """View and validate the configuration."""
+
+
+@config.command()
+@config_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def validate(config_path: str | None, output: str) -> int:
+    """Check the file, its conf.d, the environment, and every file it names; all faults at once, exit 2."""
+    from farmctl.config.fault import ConfigFaultsError  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.config.load import load, search  # noqa: PLC0415 - see above
+    from farmctl.config.parts import Known  # noqa: PLC0415 - see above
+    from farmctl.core.policies import POLICIES  # noqa: PLC0415 - see above
+    from farmctl.wiring.drivers import driver_places  # noqa: PLC0415 - see above
+
+    known = Known(drivers=frozenset(driver_places()), policies=frozenset(POLICIES))
+    try:
+        path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
+        loaded = load(path, environment=os.environ, known=known)
+    except ConfigFaultsError as error:
+        if output != "json":
+            raise
+        faults = [{"file": f.file, "line": f.line, "key": f.key, "expected": f.expected} for f in error.faults]
+        print_json({"ok": False, "files": [], "faults": faults})
+        return Exit.USAGE
+    files = [str(file) for file in loaded.files]
+    if output == "json":
+        print_json({"ok": True, "files": files, "faults": []})
+    else:
+        say(f"{', '.join(files)}: no fault")
+    return Exit.OK
+
+
+@config.command()
+@config_option
+@click.option("--show-origin", is_flag=True, help="Also the file and line, variable or default that set each key.")
+@click.option("-o", "--output", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
+def view(config_path: str | None, output: str, *, show_origin: bool) -> int:
+    """Show every key with the value in force, defaults included; secrets are never read, only their files named."""
+    from farmctl.cli.places import configuration  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.config.view import settings  # noqa: PLC0415 - see above
+
+    columns = ["key", "value", *(["origin"] if show_origin else [])]
+    rows = [
+        {"key": each.key, "value": each.value, "origin": str(each.origin)}
+        for each in settings(configuration(config_path))
+    ]
+    print_rows([{column: row[column] for column in columns} for row in rows], columns, output)
+    return Exit.OK
+
+
+@config.command()
+def schema() -> int:
+    """Print the JSON schema of farm.toml, for editors."""
+    from farmctl.config.schema.farm import schema_text  # noqa: PLC0415 - start-up of every verb would pay for it
+
+    click.echo(schema_text(), nl=False)
+    return Exit.OK

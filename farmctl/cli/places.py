@@ -1,0 +1,99 @@
+"""Where the offline verbs find things: the configuration in force, the journal beside it, names they may compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farmctl.errors import RefusedError
+
+if TYPE_CHECKING:
+    # The verbs that need these import them when they are called: click alone is what `--help` pays for.
+    from farmctl.config.load import Loaded
+    from farmctl.ports.store import InventoryRow
+    from farmctl.store.sqlite import SqliteStore
+
+
+JOURNAL = "journal.db"
+"""As in farmctl.wiring.farm, whose import costs the whole engine; a test holds the two together."""
+
+
+class InTheWayError(RefusedError):
+    """A file is there already."""
+
+
+def configuration(config_path: str | None) -> Loaded:
+    """The configuration in force; raises ConfigFaultsError with every fault, or with where it was looked for."""
+    from farmctl.config.load import load, search  # noqa: PLC0415 - pydantic; see above
+
+    path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
+    return load(path, environment=os.environ)
+
+
+def journal_of(loaded: Loaded) -> Path:
+    """The file that holds a site's journal and inventory."""
+    return loaded.config.store.dir / JOURNAL
+
+
+async def owned(journal: Path) -> SqliteStore:
+    """Open a site's store to write, making its folder where there is none yet.
+
+    Raises OwnedElsewhereError while a controller runs, StoreError where the disk is not fit.
+    """
+    import asyncio  # noqa: PLC0415 - see above
+
+    from farmctl.errors import StoreError  # noqa: PLC0415 - see above
+    from farmctl.store.sqlite import open_sqlite  # noqa: PLC0415 - see above
+
+    try:
+        await asyncio.to_thread(journal.parent.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{journal.parent}: expected a folder that can be made: {error.strerror}") from error
+    return await open_sqlite(journal)
+
+
+def write_new(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a whole file or nothing; raises InTheWayError where one is there and `force` is not meant."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        if force:
+            beside.replace(path)
+        else:
+            os.link(beside, path)
+    except FileExistsError:
+        raise InTheWayError(f"{path} is there already: expected a new file") from None
+    except OSError as error:
+        raise RefusedError(f"{path}: expected a file that can be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+async def known_miners(journal: Path) -> tuple[InventoryRow, ...]:
+    """The inventory as it is, without the right to write; none where there is no store yet."""
+    import asyncio  # noqa: PLC0415 - see above
+
+    from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
+
+    if not await asyncio.to_thread(journal.exists):
+        return ()
+    reader = await open_reader(journal)
+    try:
+        return await reader.inventory()
+    finally:
+        await reader.close()
+
+
+async def noted(store: SqliteStore, verb: str, **miners: Sequence[str]) -> None:
+    """Journal who changed the inventory with which verb, and which miners; nothing where none changed."""
+    import getpass  # noqa: PLC0415 - see above
+    import time  # noqa: PLC0415 - see above
+
+    from farmctl.ports.store import JournalRecord, RecordKind  # noqa: PLC0415 - see above
+
+    if not any(miners.values()):
+        return
+    body = {"what": "inventory", "verb": verb, "owner": getpass.getuser(), **{k: list(v) for k, v in miners.items()}}
+    await store.append([JournalRecord(kind=RecordKind.CONFIG, at_ms=int(time.time() * 1000), body=body)])

@@ -1,0 +1,1 @@
+"""The daemon's front door: HTTP and JSON on a Unix socket; `server` answers, `client` asks with nothing but stdlib."""

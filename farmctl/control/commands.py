@@ -1,0 +1,215 @@
+"""POST /v1/commands: one order at a time, checked, repeated safely, handed to the desk, answered with a job."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from farmctl.control.identity import Caller
+from farmctl.control.jobs import Job, JobBook
+from farmctl.control.orders import (
+    ROLE_FOR,
+    Maintenance,
+    Order,
+    OverrideRelease,
+    OverrideSet,
+    Resume,
+    StopAll,
+    read_order,
+)
+from farmctl.control.plan import imagine, needs_name, told
+from farmctl.control.strip import Site, rev_of
+from farmctl.control.wire import ApiError, Json
+from farmctl.core.model import Override
+from farmctl.core.units import MS_PER_S, WATTS_PER_KW
+from farmctl.errors import RefusedError, StoreError
+from farmctl.ports.control import Glass, Orders, SitePicture
+from farmctl.ports.site import Clock
+
+log = structlog.get_logger(__name__)
+
+DESK_DEADLINE_S = 10.0
+"""The desk answers when the journal is on disk: milliseconds, unless the disk hangs."""
+KEY_LIFE_S = 24 * 3600.0
+MOST_KEYS = 10_000
+PLAN_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command was answered with."""
+
+    status: int
+    body: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remembered:
+    meaning: str
+    """Hash of the body."""
+    at_ms: int
+    answer: Answer
+
+
+class CommandDoor:
+    """Where orders come in; remembers keys and jobs."""
+
+    def __init__(self, glass: Glass, orders: Orders, clock: Clock, site: Site) -> None:
+        self._glass = glass
+        self._orders = orders
+        self._clock = clock
+        self._site = site
+        self._one = asyncio.Lock()
+        self._keys: OrderedDict[tuple[int, str], _Remembered] = OrderedDict()
+        self._changed_rev = 0
+        self.jobs = JobBook()
+
+    async def take(self, body: bytes, caller: Caller, origin: str) -> Answer:
+        """One order from one caller; `origin` is what the client declares about itself.
+
+        Raises ApiError: 400 unreadable, 403 not permitted, 409 key reused, refused by a rule or not confirmed,
+        412 changed since `if_rev`, 503 no picture yet, 507 not durable.
+        """
+        order = read_order(body)
+        caller.must_be(ROLE_FOR[order.verb], order.verb)
+        if order.dry_run:
+            return Answer(status=200, body={"plan": await self._plan(order)})
+        async with self._one:
+            known = self._known(order, caller)
+            if known is not None:
+                return known
+            answer = await self._carry_out(order, caller)
+            self._remember(order, caller, answer)
+        log.info(
+            "order_taken", verb=order.verb, uid=caller.uid, name=caller.name, role=caller.role.name.lower(),
+            reason=order.reason, key=order.idempotency_key, declared_origin=origin,
+        )  # fmt: skip
+        return answer
+
+    async def _carry_out(self, order: Order, caller: Caller) -> Answer:
+        picture = self._glass.picture()
+        rev = rev_of(picture) if picture is not None else 0
+        if order.if_rev is not None and order.if_rev < self._changed_rev:
+            message = f"if_rev {order.if_rev}: an order changed the site at revision {self._changed_rev}"
+            raise ApiError(412, message, field="if_rev", hint="look at the site again")
+        await self._confirmed(order, picture)
+        now_ms = self._clock.now_ms()
+        override_id = f"ov-{secrets.token_hex(4)}"
+        try:
+            async with asyncio.timeout(DESK_DEADLINE_S):
+                await self._order(order, caller, override_id, now_ms)
+        except RefusedError as error:
+            raise ApiError(409, str(error)) from error
+        except StoreError as error:
+            raise ApiError(507, str(error), hint="farmctl stop-all needs no disk") from error
+        except TimeoutError:
+            message = f"{order.verb}: the journal did not answer within {DESK_DEADLINE_S:.0f} s"
+            raise ApiError(507, message, hint="farmctl stop-all needs no disk") from None
+        self._changed_rev = rev + 1
+        job = Job(
+            job_id=f"job-{secrets.token_hex(4)}",
+            verb=order.verb,
+            owner=caller.name,
+            reason=order.reason,
+            at_ms=now_ms,
+            rev=rev,
+            from_w=picture.decision.site.power_w if picture is not None else math.nan,
+            moves_power=not isinstance(order, Maintenance),
+        )
+        self.jobs.add(job)
+        age_s = None if picture is None else (now_ms - picture.decision.at_ms) / MS_PER_S
+        named = {"override": override_id} if isinstance(order, OverrideSet) else {}
+        return Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, **named})
+
+    async def _order(self, order: Order, caller: Caller, override_id: str, now_ms: int) -> None:
+        desk = self._orders
+        match order:
+            case StopAll():
+                await desk.set_stop_all(caller.name, order.reason, on=True)
+            case Resume():
+                await desk.set_stop_all(caller.name, order.reason, on=False)
+            case OverrideSet():
+                await desk.set_override(
+                    Override(
+                        override_id=override_id,
+                        owner=caller.name,
+                        reason=order.reason,
+                        set_at_ms=now_ms,
+                        expires_ms=int(order.params.expires_at.timestamp() * MS_PER_S),
+                        target_w=order.params.target_kw * WATTS_PER_KW,
+                    )
+                )
+            case OverrideRelease():
+                await desk.release_override(order.params.id, caller.name, order.reason)
+            case Maintenance():
+                await desk.set_maintenance(caller.name, order.reason, on=order.params.on)
+            case _:
+                assert_never(order)
+
+    async def _confirmed(self, order: Order, picture: SitePicture | None) -> None:
+        """A large change must name the site. Raises ApiError 409."""
+        if not isinstance(order, OverrideSet | Resume):
+            return
+        if picture is None:
+            raise ApiError(503, f"{order.verb}: no cycle has run yet, so its effect is unknown")
+        target_w = order.params.target_kw * WATTS_PER_KW if isinstance(order, OverrideSet) else None
+        imagined = await asyncio.to_thread(imagine, picture, self._site, target_w=target_w)
+        if needs_name(imagined, self._site) and order.params.confirm != self._site.name:
+            message = (
+                f"{order.verb}: moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW, "
+                f"expected params.confirm to be the site's name, {self._site.name}"
+            )
+            raise ApiError(409, message, field="params.confirm", hint=f"--confirm {self._site.name}")
+
+    async def _plan(self, order: Order) -> Json:
+        picture = self._glass.picture()
+        if picture is None:
+            raise ApiError(503, "no cycle has run yet: there is nothing to plan on")
+        match order:
+            case StopAll():
+                target_w: float | None = 0.0
+            case OverrideSet():
+                target_w = order.params.target_kw * WATTS_PER_KW
+            case Resume():
+                target_w = None
+            case OverrideRelease() | Maintenance():
+                raise ApiError(400, f"{order.verb}: no plan is made for it", field="dry_run")
+            case _:
+                assert_never(order)
+        imagined = await asyncio.to_thread(imagine, picture, self._site, target_w=target_w)
+        return told(imagined, self._site, PLAN_ROWS)
+
+    def _known(self, order: Order, caller: Caller) -> Answer | None:
+        """The first answer to a repeated order. Raises ApiError 409 where the key meant something else."""
+        if order.idempotency_key is None:
+            return None
+        oldest_ms = self._clock.now_ms() - KEY_LIFE_S * MS_PER_S
+        while self._keys and next(iter(self._keys.values())).at_ms < oldest_ms:
+            self._keys.popitem(last=False)
+        before = self._keys.get((caller.uid, order.idempotency_key))
+        if before is None:
+            return None
+        if before.meaning != _meaning(order):
+            message = f"idempotency_key {order.idempotency_key}: it was used for another order"
+            raise ApiError(409, message, field="idempotency_key", hint="take a new key for a new order")
+        return before.answer
+
+    def _remember(self, order: Order, caller: Caller, answer: Answer) -> None:
+        if order.idempotency_key is None:
+            return
+        known = _Remembered(meaning=_meaning(order), at_ms=self._clock.now_ms(), answer=answer)
+        self._keys[caller.uid, order.idempotency_key] = known
+        while len(self._keys) > MOST_KEYS:
+            self._keys.popitem(last=False)
+
+
+def _meaning(order: Order) -> str:
+    """Hash of what an order says; its spelling does not matter."""
+    return hashlib.sha256(order.model_dump_json().encode()).hexdigest()

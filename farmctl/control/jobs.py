@@ -1,0 +1,138 @@
+"""Orders under way: how much of the power has moved, as the meter says, and how many miners have followed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from farmctl.control.strip import rev_of
+from farmctl.control.wire import Json, iso
+from farmctl.core.memory import Standing
+from farmctl.core.units import MS_PER_S, WATTS_PER_MW, to_kw
+from farmctl.ports.control import SitePicture
+
+KEPT = 1_000
+
+
+class JobState(StrEnum):
+    """How far an order has got; done means measured."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "partial"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One order that was taken."""
+
+    job_id: str
+    verb: str
+    owner: str
+    reason: str
+    at_ms: int
+    rev: int
+    """Revision of the picture when it was taken; later ones show its effect."""
+    from_w: float
+    """What the site drew then; NaN before the first picture."""
+    moves_power: bool
+
+
+class JobBook:
+    """The last orders, newest last."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+
+    def add(self, job: Job) -> None:
+        """Remember one."""
+        self._jobs[job.job_id] = job
+        while len(self._jobs) > KEPT:
+            self._jobs.popitem(last=False)
+
+    def get(self, job_id: str) -> Job | None:
+        """One by its id."""
+        return self._jobs.get(job_id)
+
+    def superseded(self, job: Job) -> bool:
+        """A newer order about power was taken."""
+        newest = next((other for other in reversed(self._jobs.values()) if other.moves_power), job)
+        return job.moves_power and newest is not job
+
+
+def told(job: Job, picture: SitePicture | None, now_ms: int, *, superseded: bool) -> Json:
+    """A job with its progress out of the latest picture."""
+    known = {
+        "id": job.job_id,
+        "verb": job.verb,
+        "owner": job.owner,
+        "reason": job.reason,
+        "at": iso(job.at_ms),
+        "elapsed_s": round((now_ms - job.at_ms) / MS_PER_S, 1),
+    }
+    if picture is None or rev_of(picture) <= job.rev:
+        return {**known, "state": JobState.WAITING.value, "text": "waits for the next cycle", "progress": None}
+    if not job.moves_power:
+        return {**known, "state": JobState.DONE.value, "text": "in force", "progress": None}
+    progress = _progress(job, picture)
+    state = JobState.SUPERSEDED if superseded else _state(progress)
+    verb = "shed" if progress.asked_w >= 0 else "taken on"
+    moved_mw, asked_mw = (abs(watts) / WATTS_PER_MW for watts in (progress.moved_w, progress.asked_w))
+    text = f"{moved_mw:.3f} of {asked_mw:.3f} MW {verb}, T+{(now_ms - job.at_ms) // MS_PER_S} s"
+    return {**known, "state": state.value, "text": text, "progress": progress.told()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    asked_w: float
+    """Power to give up; negative: to take on."""
+    moved_w: float
+    left_w: float
+    band_w: float
+    total: int
+    ok: int
+    failed: int
+    pending: int
+
+    def told(self) -> Json:
+        return {
+            "asked_kw": to_kw(self.asked_w),
+            "moved_kw": to_kw(self.moved_w),
+            "total": self.total,
+            "ok": self.ok,
+            "failed": self.failed,
+            "pending": self.pending,
+        }
+
+
+def _progress(job: Job, picture: SitePicture) -> _Progress:
+    view, decision, rows = picture.view, picture.decision, picture.memory.rows
+    planned_w, power_w = decision.allocation.planned_w, decision.site.power_w
+    mine = rows.commanded_ms >= job.at_ms
+    failed = mine & (rows.standing == Standing.GAVE_UP)
+    pending = mine & (rows.standing == Standing.PENDING)
+    rising = planned_w > job.from_w
+    goal_w = decision.budget.target_w if rising else planned_w
+    return _Progress(
+        asked_w=job.from_w - goal_w,
+        moved_w=job.from_w - power_w,
+        left_w=abs(power_w - goal_w),
+        band_w=view.rules.tolerance_fraction * max(job.from_w, goal_w, 1.0),
+        total=int(mine.sum()),
+        ok=int((mine & (rows.standing == Standing.SETTLED)).sum()),
+        failed=int(failed.sum()),
+        pending=int(np.count_nonzero(pending)),
+    )
+
+
+def _state(progress: _Progress) -> JobState:
+    if progress.pending:
+        return JobState.RUNNING
+    if progress.failed:
+        return JobState.PARTIAL
+    return JobState.DONE if progress.left_w <= progress.band_w else JobState.RUNNING

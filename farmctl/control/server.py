@@ -1,0 +1,226 @@
+"""The control API: HTTP and JSON on a Unix socket, answered from the latest picture."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from farmctl.control import jobs, miners, plan, strip, why
+from farmctl.control.commands import CommandDoor
+from farmctl.control.door import close_socket, open_socket
+from farmctl.control.filter import Columns
+from farmctl.control.identity import Caller, Identify, caller_of
+from farmctl.control.roster import Places, roster
+from farmctl.control.sizes import SizeError, size_of
+from farmctl.control.strip import FRESH_S, Site, rev_of
+from farmctl.control.wire import ApiError, answer, refusal, whole
+from farmctl.core.units import MS_PER_S
+from farmctl.ports.control import Glass, Orders, SitePicture
+from farmctl.ports.site import Clock
+
+log = structlog.get_logger(__name__)
+
+BODY_LIMIT = 64 * 1024
+BODY_DEADLINE_S = 5.0
+DRAIN_S = 2.0
+"""Answers under way get this long when the daemon stops."""
+PLAN_ROWS = 200
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlParts:
+    """What the API works with; filled by wiring."""
+
+    socket_path: Path
+    group: str | None
+    """Unix group of the socket."""
+    glass: Glass
+    orders: Orders
+    identify: Identify
+    clock: Clock
+    site: Site
+
+
+class ControlServer:
+    """One door; every answer is made from one picture and carries its `rev`."""
+
+    def __init__(self, parts: ControlParts) -> None:
+        self._p = parts
+        self._door = CommandDoor(parts.glass, parts.orders, parts.clock, parts.site)
+        self._places: Places | None = None
+        self._columns: tuple[SitePicture, Columns] | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with self.listening():
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Serve while the block runs. Raises SocketError where the socket cannot be opened."""
+        path = self._p.socket_path
+        door = open_socket(path, self._p.group)
+        runner = web.AppRunner(self.application(), handle_signals=False, access_log=None, shutdown_timeout=DRAIN_S)
+        try:
+            await runner.setup()
+            await web.SockSite(runner, door).start()
+            log.info("control_listening", socket=str(path))
+            yield
+        finally:
+            await runner.cleanup()
+            close_socket(door, path)
+
+    def application(self) -> web.Application:
+        """Every path of the API."""
+        app = web.Application(middlewares=[self._guarded], client_max_size=BODY_LIMIT)
+        app.add_routes(
+            [
+                web.get("/v1/health", self._health),
+                web.get("/v1/state", self._state),
+                web.get("/v1/miners", self._miners),
+                web.get("/v1/miners/{id}", self._miner),
+                web.get("/v1/miners/{id}/why", self._why),
+                web.get("/v1/plan", self._plan),
+                web.get("/v1/alarms", self._alarms),
+                web.get("/v1/events", self._events),
+                web.get("/v1/overrides", self._overrides),
+                web.get("/v1/whoami", self._whoami),
+                web.get("/v1/jobs/{id}", self._job),
+                web.post("/v1/commands", self._commands),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Name the caller, then answer; every error in the one form that clients read."""
+        try:
+            request[CALLER] = await caller_of(request, self._p.identify)
+            return await handler(request)
+        except ApiError as error:
+            return refusal(error.status, str(error), field=error.field, hint=error.hint)
+        except web.HTTPException as error:
+            text = f"{request.method} {request.path}: {error.reason}"
+            return refusal(error.status, text, hint="the paths are listed in the operations guide")
+        except Exception:
+            # A fault in one answer must not reach the control loop; it is recorded, and the client hears of it.
+            log.exception("answer_failed", method=request.method, path=request.path)
+            return refusal(500, f"{request.method} {request.path}: the controller failed to answer; see its log")
+
+    async def _health(self, _: web.Request) -> web.Response:
+        picture = self._p.glass.picture()
+        if picture is None:
+            return refusal(503, "no cycle has run yet")
+        age_s = (self._p.clock.now_ms() - picture.decision.at_ms) / MS_PER_S
+        if age_s >= FRESH_S:
+            return refusal(503, f"the last cycle is {age_s:.1f} s old, expected less than {FRESH_S:.0f} s")
+        return answer({"ok": True, "rev": rev_of(picture), "cycle_age_s": round(age_s, 3)})
+
+    async def _state(self, _: web.Request) -> web.Response:
+        parts = self._p
+        return answer(strip.state(self._picture(), parts.site, parts.orders.overrides, parts.clock.now_ms()))
+
+    async def _miners(self, request: web.Request) -> web.Response:
+        query = request.query
+        limit = whole(query.get("limit", str(miners.DEFAULT_LIMIT)), "limit", low=1, high=miners.MOST)
+        window = miners.window_of(query.get("filter", ""), query.get("sort", "id"), limit, query.get("cursor", ""))
+        picture = self._picture()
+        return answer({"rev": rev_of(picture), **miners.page(self._roster(picture), window)})
+
+    async def _miner(self, request: web.Request) -> web.Response:
+        picture = self._picture()
+        columns = self._roster(picture)
+        return answer(why.details(picture, columns, miners.row_of(columns.ids, request.match_info["id"])))
+
+    async def _why(self, request: web.Request) -> web.Response:
+        picture = self._picture()
+        columns = self._roster(picture)
+        row = miners.row_of(columns.ids, request.match_info["id"])
+        digest = await asyncio.to_thread(self._p.glass.input_hash, picture)
+        return answer(await asyncio.to_thread(why.why, picture, columns, row, self._p.site, digest))
+
+    async def _plan(self, request: web.Request) -> web.Response:
+        picture, query = self._picture(), request.query
+        rows = whole(query.get("rows", str(PLAN_ROWS)), "rows", low=0, high=miners.MOST)
+        imagined = await asyncio.to_thread(
+            plan.imagine, picture, self._p.site, target_w=_target_w(picture, query.get("to"), query.get("by"))
+        )
+        return answer({"plan": plan.told(imagined, self._p.site, rows)})
+
+    async def _alarms(self, _: web.Request) -> web.Response:
+        picture = self._picture()
+        return answer({"rev": rev_of(picture), "rows": strip.alarms(picture)})
+
+    async def _events(self, _: web.Request) -> web.Response:
+        picture = self._picture()
+        return answer({"rev": rev_of(picture), "rows": strip.events(picture)})
+
+    async def _overrides(self, _: web.Request) -> web.Response:
+        return answer({"rows": [strip.override(order) for order in self._p.orders.overrides]})
+
+    async def _whoami(self, request: web.Request) -> web.Response:
+        caller = request[CALLER]
+        return answer({"uid": caller.uid, "name": caller.name, "role": caller.role.name.lower()})
+
+    async def _job(self, request: web.Request) -> web.Response:
+        job_id = request.match_info["id"]
+        job = self._door.jobs.get(job_id)
+        if job is None:
+            raise ApiError(404, f"job {job_id}: no such job since the controller started", field="id")
+        superseded = self._door.jobs.superseded(job)
+        told = jobs.told(job, self._p.glass.picture(), self._p.clock.now_ms(), superseded=superseded)
+        return answer({"job": told})
+
+    async def _commands(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_S):
+                body = await request.read()
+        except TimeoutError:
+            raise ApiError(408, f"expected the whole body within {BODY_DEADLINE_S:.0f} s") from None
+        origin = request.headers.get("X-Farmctl-Origin", "")[:200]
+        taken = await self._door.take(body, request[CALLER], origin)
+        return answer(taken.body, status=taken.status)
+
+    def _picture(self) -> SitePicture:
+        picture = self._p.glass.picture()
+        if picture is None:
+            raise ApiError(503, "no cycle has run yet", hint="try again in a second")
+        return picture
+
+    def _roster(self, picture: SitePicture) -> Columns:
+        """The columns of a picture, made once and shared by everybody who asks about it."""
+        if self._columns is not None and self._columns[0] is picture:
+            return self._columns[1]
+        inventory, miner_id = self._p.glass.inventory(), picture.view.table.miner_id
+        if self._places is None or not self._places.fits(inventory, miner_id):
+            started = time.monotonic()
+            self._places = Places.of(inventory, miner_id)
+            log.debug("places_indexed", miners=len(miner_id), seconds=round(time.monotonic() - started, 3))
+        columns = roster(picture, self._places)
+        self._columns = (picture, columns)
+        return columns
+
+
+def _target_w(picture: SitePicture, to: str | None, by: str | None) -> float:
+    """`to` is a power or a share of the rated power; `by` lowers from what the site draws now."""
+    if (to is None) == (by is None):
+        raise ApiError(400, "expected one of to=20MW and by=30%", field="to")
+    text, field = (to, "to") if to is not None else (by or "", "by")
+    try:
+        size = size_of(text)
+    except SizeError as error:
+        raise ApiError(400, f"{field}={error}", field=field) from None
+    if field == "to":
+        return size.watts(picture.view.rules.rated_w)
+    power_w = picture.decision.site.power_w
+    return max(power_w - size.watts(power_w), 0.0)
