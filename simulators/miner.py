@@ -59,11 +59,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a miner listens; `http` is 0 when it has no web server."""
+    """Where a miner listens; 0 where it has no web server or no gRPC."""
 
     host: str
     api: int
     http: int
+    grpc: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from simulators.models_web import web_models
+
 MHZ_STEP = 25
 """Distance of two LuxOS profiles (LuxOS 2025.4.8 on an S19k Pro lists 190, 215, ... MHz)."""
 
@@ -26,6 +28,10 @@ class Family(StrEnum):
     WHATSMINER = "whatsminer"
     ANTMINER = "antminer"
     LUXOS = "luxos"
+    VNISH = "vnish"
+    BRAIINS = "braiins"
+    BITAXE = "bitaxe"
+    AURADINE = "auradine"
 
 
 class Quirk(StrEnum):
@@ -239,6 +245,7 @@ PERSONALITIES: dict[str, Personality] = {
             frequency_mhz=490,
             ladder=profiles(490, 3500.0, 200.0),
         ),
+        *web_models(_ANTMINER),
     )
 }
 """Every model a world can be made of, by its key in the TOML."""

@@ -300,9 +300,10 @@ def inventory_rows(world: World) -> list[dict[str, Any]]:
 
 
 def ports_of(miner: SimMiner) -> dict[str, int]:
-    """Ports of a miner by name; http only where there is a web server."""
+    """Ports of a miner by name; only those it has."""
     where = miner.endpoint
-    return {"api": where.api, "http": where.http} if where.http else {"api": where.api}
+    ports = {"api": where.api, "http": where.http, "grpc": where.grpc}
+    return {name: port for name, port in ports.items() if port}
 
 
 def raise_file_limit(needed: int) -> None:

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("farmctl.cli.init:init", "Write a first farm.toml."),
     "inventory": ("farmctl.cli.inventory:inventory", "Import and export the miners."),
     "journal": ("farmctl.cli.journal:journal", "Read and verify the journal."),
+    "jobs": ("farmctl.cli.jobs:jobs", "How far an order has got."),
     "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),

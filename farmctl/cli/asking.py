@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import click
 from typing_extensions import override
@@ -28,8 +30,6 @@ EXIT_OF_STATUS: dict[int, Exit] = {
 }
 """OPERATIONS section 3; every other status is an error like any other."""
 
-Verb = TypeVar("Verb", bound=Callable[..., Any])
-
 
 class ClientVerb(click.Command):
     """A verb whose refusals become the exit codes of OPERATIONS section 2."""
@@ -46,33 +46,58 @@ class ClientVerb(click.Command):
             raise click.UsageError(str(error), ctx) from None
 
 
-def asking(verb: Verb) -> Verb:
-    """The options that name the controller: --socket and --config."""
-    verb = config_option(verb)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where the controller is to be found."""
+
+    socket_path: str | None
+    config_path: str | None
+
+    def client(self) -> ControlClient:
+        """The controller to ask: --socket, $FARMCTL_SOCKET, the configuration's, the usual place."""
+        named = self.socket_path or os.environ.get("FARMCTL_SOCKET")
+        return ControlClient(named or _configured(self.config_path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How a change is asked for."""
+
+    reason: str
+    dry_run: bool
+    yes: bool
+
+    def permitted(self, question: str) -> bool:
+        """Ask before an order; raises UsageError where there is no terminal and no --yes."""
+        if self.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise click.UsageError("without a terminal to ask on, expected --yes")
+        return click.confirm(question, default=False, err=True)
+
+
+def asking(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options that name the controller; it gets them as `door`."""
+
+    @functools.wraps(verb)
+    def opened(*, socket_path: str | None, config_path: str | None, **rest: Any) -> Any:
+        return verb(door=Door(socket_path=socket_path, config_path=config_path), **rest)
+
     option = click.option("--socket", "socket_path", help="The controller's socket; else $FARMCTL_SOCKET, the config.")
-    return option(verb)
+    named: Callable[..., Any] = option(config_option(opened))
+    return named
 
 
-def ordering(verb: Verb) -> Verb:
-    """The options of every verb that changes something."""
-    verb = click.option("--yes", is_flag=True, help="Do not ask.")(verb)
-    verb = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")(verb)
-    return click.option("--reason", required=True, help="Why; it stands in the journal.")(verb)
+def ordering(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options of everything that changes something; it gets them as `wish`."""
 
+    @functools.wraps(verb)
+    def wished(*, reason: str, dry_run: bool, yes: bool, **rest: Any) -> Any:
+        return verb(wish=Wish(reason=reason, dry_run=dry_run, yes=yes), **rest)
 
-def controller(socket_path: str | None, config_path: str | None) -> ControlClient:
-    """The controller to ask: --socket, $FARMCTL_SOCKET, the configuration's, the usual place."""
-    named = socket_path or os.environ.get("FARMCTL_SOCKET")
-    return ControlClient(named or _configured(config_path))
-
-
-def permitted(question: str, *, yes: bool) -> bool:
-    """Ask before an order; without a terminal only --yes will do. Raises UsageError there."""
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise click.UsageError("without a terminal to ask on, expected --yes")
-    return click.confirm(question, default=False, err=True)
+    wished = click.option("--yes", is_flag=True, help="Do not ask.")(wished)
+    wished = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")(wished)
+    return click.option("--reason", required=True, help="Why; it stands in the journal.")(wished)
 
 
 def order(client: ControlClient, verb: str, reason: str, **params: object) -> dict[str, Any]:

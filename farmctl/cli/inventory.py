@@ -38,10 +38,15 @@ def import_(file: Path, config_path: str | None, output: str, *, dry_run: bool, 
     Refuses the whole file, with the line of every fault, where one row or the merged inventory could not be run.
     """
     from farmctl.cli.places import configuration  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.store.owner import OwnedElsewhereError  # noqa: PLC0415 - see above
 
     loaded = configuration(config_path)
     read = _read(file, loaded)
-    merged = asyncio.run(_import(file, read, loaded, dry_run=dry_run))
+    try:
+        merged = asyncio.run(_import(file, read, loaded, dry_run=dry_run))
+    except OwnedElsewhereError as error:
+        say(f"farmctl: {error}; --dry-run works beside it")
+        return Exit.CONFLICT
     if output == "json":
         print_json(
             {

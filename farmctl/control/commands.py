@@ -24,9 +24,10 @@ from farmctl.control.orders import (
     StopAll,
     read_order,
 )
-from farmctl.control.plan import imagine, needs_name, told
+from farmctl.control.plan import held_at, imagine, needs_name, stopped, told
 from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import ApiError, Json
+from farmctl.core.fleet import FleetView
 from farmctl.core.model import Override
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.errors import RefusedError, StoreError
@@ -74,7 +75,7 @@ class CommandDoor:
     async def take(self, body: bytes, caller: Caller, origin: str) -> Answer:
         """One order from one caller; `origin` is what the client declares about itself.
 
-        Raises ApiError: 400 unreadable, 403 not permitted, 409 key reused, refused by a rule or not confirmed,
+        Raises ApiError: 400 unreadable or not confirmed, 403 not permitted, 409 key reused or refused by a rule,
         412 changed since `if_rev`, 503 no picture yet, 507 not durable.
         """
         order = read_order(body)
@@ -154,36 +155,26 @@ class CommandDoor:
                 assert_never(order)
 
     async def _confirmed(self, order: Order, picture: SitePicture | None) -> None:
-        """A large change must name the site. Raises ApiError 409."""
+        """A large change must name the site. Raises ApiError 400."""
         if not isinstance(order, OverrideSet | Resume):
             return
         if picture is None:
             raise ApiError(503, f"{order.verb}: no cycle has run yet, so its effect is unknown")
-        target_w = order.params.target_kw * WATTS_PER_KW if isinstance(order, OverrideSet) else None
-        imagined = await asyncio.to_thread(imagine, picture, self._site, target_w=target_w)
+        imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)
         if needs_name(imagined, self._site) and order.params.confirm != self._site.name:
             message = (
                 f"{order.verb}: moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW, "
                 f"expected params.confirm to be the site's name, {self._site.name}"
             )
-            raise ApiError(409, message, field="params.confirm", hint=f"--confirm {self._site.name}")
+            raise ApiError(400, message, field="params.confirm", hint=f"--confirm {self._site.name}")
 
     async def _plan(self, order: Order) -> Json:
         picture = self._glass.picture()
         if picture is None:
             raise ApiError(503, "no cycle has run yet: there is nothing to plan on")
-        match order:
-            case StopAll():
-                target_w: float | None = 0.0
-            case OverrideSet():
-                target_w = order.params.target_kw * WATTS_PER_KW
-            case Resume():
-                target_w = None
-            case OverrideRelease() | Maintenance():
-                raise ApiError(400, f"{order.verb}: no plan is made for it", field="dry_run")
-            case _:
-                assert_never(order)
-        imagined = await asyncio.to_thread(imagine, picture, self._site, target_w=target_w)
+        if isinstance(order, OverrideRelease | Maintenance):
+            raise ApiError(400, f"{order.verb}: no plan is made for it", field="dry_run")
+        imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)
         return told(imagined, self._site, PLAN_ROWS)
 
     def _known(self, order: Order, caller: Caller) -> Answer | None:
@@ -208,6 +199,18 @@ class CommandDoor:
         self._keys[caller.uid, order.idempotency_key] = known
         while len(self._keys) > MOST_KEYS:
             self._keys.popitem(last=False)
+
+
+def _view_after(order: StopAll | Resume | OverrideSet, picture: SitePicture) -> FleetView:
+    match order:
+        case StopAll():
+            return stopped(picture, on=True)
+        case Resume():
+            return stopped(picture, on=False)
+        case OverrideSet():
+            return held_at(picture, order.params.target_kw * WATTS_PER_KW)
+        case _:
+            assert_never(order)
 
 
 def _meaning(order: Order) -> str:

@@ -51,26 +51,31 @@ class Imagined:
         return np.where(step_after >= 0, step_after, self.before).astype(np.int64)
 
 
-def imagine(picture: SitePicture, site: Site, *, target_w: float | None = None) -> Imagined:
-    """The end of an override at `target_w`, or of a resume where it is None; ramps and start packets left aside."""
+def held_at(picture: SitePicture, target_w: float) -> FleetView:
+    """The view in which an operator's override holds the site at a power, in the place of every other override."""
     at_ms = picture.decision.at_ms
-    view = picture.view
+    order = Override(
+        override_id=IMAGINED,
+        owner=IMAGINED,
+        reason=IMAGINED,
+        set_at_ms=at_ms,
+        expires_ms=at_ms + MS_PER_S,
+        target_w=target_w,
+    )
+    return replace(picture.view, overrides=(order,))
+
+
+def stopped(picture: SitePicture, *, on: bool) -> FleetView:
+    """The view in which the whole site is stopped, or permitted to run."""
+    return replace(picture.view, stop_all=on)
+
+
+def imagine(picture: SitePicture, view: FleetView, site: Site) -> Imagined:
+    """Where the site would end in such a view; ramps and start packets are left aside, limits and locks are not."""
     rules = replace(view.rules, wake_fraction_per_s=UNPACED)
     view = replace(view, rules=rules, inbox=(), armed=True)
-    if target_w is None:
-        view = replace(view, stop_all=False)
-    else:
-        order = Override(
-            override_id=IMAGINED,
-            owner=IMAGINED,
-            reason=IMAGINED,
-            set_at_ms=at_ms,
-            expires_ms=at_ms + MS_PER_S,
-            target_w=target_w,
-        )
-        view = replace(view, overrides=(order,))
     unpaced = Pace(ramp_w=np.inf, wake_credit_w=np.full(len(view.circuits.names), np.inf))
-    _, decision = step(replace(picture.memory, pace=unpaced), view, at_ms, site.policy)
+    _, decision = step(replace(picture.memory, pace=unpaced), view, picture.decision.at_ms, site.policy)
     return Imagined(view=view, decision=decision, picture=picture)
 
 

@@ -152,9 +152,8 @@ class ControlServer:
     async def _plan(self, request: web.Request) -> web.Response:
         picture, query = self._picture(), request.query
         rows = whole(query.get("rows", str(PLAN_ROWS)), "rows", low=0, high=miners.MOST)
-        imagined = await asyncio.to_thread(
-            plan.imagine, picture, self._p.site, target_w=_target_w(picture, query.get("to"), query.get("by"))
-        )
+        view = plan.held_at(picture, _target_w(picture, query.get("to"), query.get("by")))
+        imagined = await asyncio.to_thread(plan.imagine, picture, view, self._p.site)
         return answer({"plan": plan.told(imagined, self._p.site, rows)})
 
     async def _alarms(self, _: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ import numpy as np
 from farmctl.control.filter import Columns
 from farmctl.control.miners import listed
 from farmctl.control.strip import Site, finite, rev_of
-from farmctl.control.threshold import thresholds
+from farmctl.control.threshold import shed_order, thresholds
 from farmctl.control.wire import Json, iso
 from farmctl.core.circuits import node_load_w
 from farmctl.core.fleet import NO_LADDER, FleetView
@@ -34,11 +34,12 @@ def details(picture: SitePicture, columns: Columns, row: int) -> Json:
 
 
 def why(picture: SitePicture, columns: Columns, row: int, site: Site, input_hash: str) -> Json:
-    """The explanation of one miner; powers of the site in kW, of the miner in W."""
+    """The explanation of one miner; powers of the site in kW, of the miner in W. Asks the core: call it off the loop."""
     view, decision = picture.view, picture.decision
     rows, allocation = picture.memory.rows, decision.allocation
     reason = ORDER[int(decision.reasons[row])]
-    marks = thresholds(picture, row, site.policy)
+    marks = thresholds(picture, row, site)
+    place, of = shed_order(view, decision.seen.movable, row, site.policy)
     path = list(_path(view, allocation.plan_w, row, held=bool(allocation.circuit_held[row])))
     return {
         "rev": rev_of(picture),
@@ -67,8 +68,8 @@ def why(picture: SitePicture, columns: Columns, row: int, site: Site, input_hash
             "policy": site.policy,
             "tier": int(view.table.tier[row]),
             "jth": _jth(view, row),
-            "place": marks.place,
-            "of": marks.of,
+            "place": place,
+            "of": of,
         },
         "marginal_jth": finite(_per_th(allocation.marginal_hs_per_w)),
         "circuits": path,
@@ -77,6 +78,7 @@ def why(picture: SitePicture, columns: Columns, row: int, site: Site, input_hash
         "lowered_at_or_below_kw": _kw(marks.lowered_at_w),
         "shed_at_or_below_kw": _kw(marks.asleep_at_w),
         "raised_at_or_above_kw": _kw(marks.raised_at_w),
+        "resolution_kw": to_kw(marks.resolution_w),
         "input_sha256": input_hash,
     }
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farmctl.core.events import EventTrack
 from farmctl.core.fleet import FleetView
-from farmctl.core.grid import EventState, SiteMode
+from farmctl.core.grid import SiteMode
 from farmctl.core.memory import Memory, Standing
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.modes import LinkFacts
@@ -16,6 +15,7 @@ from farmctl.core.progress import LIMIT_TOLERANCE
 from farmctl.core.units import MS_PER_S, IntColumn
 
 SIGNAL_QUIET_S = 30.0
+ABOVE_S = 30.0
 SHED_SHORT_FRACTION = 0.02
 
 
@@ -45,7 +45,7 @@ def conditions(
         add("emergency_latched", 1, "the site stays down until an explicit release")
     if not site.metered and memory.last_ms - memory.booted_ms > view.rules.meter_stale_s * MS_PER_S:
         add("meter_lost_armed", 1, "open loop with a guard band")
-    if site.mean_10s_w > ceiling_w * (1.0 + LIMIT_TOLERANCE) and _settled(memory.tracks):
+    if _above(memory, ceiling_w * (1.0 + LIMIT_TOLERANCE)):
         add("power_above_limit", 1, f"{site.mean_10s_w / 1e3:.0f} kW over a limit of {ceiling_w / 1e3:.0f} kW")
     if not view.may_raise:
         add("store_failed", 1, "the journal cannot be written: raising is forbidden")
@@ -63,5 +63,8 @@ def now_ages(view: FleetView, now_ms: int) -> IntColumn:
     return np.where(view.table.seen_ms < 0, np.iinfo(np.int64).max, now_ms - view.table.seen_ms)
 
 
-def _settled(tracks: tuple[EventTrack, ...]) -> bool:
-    return all(t.state not in (EventState.ACTIVE, EventState.RAMPING) for t in tracks)
+def _above(memory: Memory, bound_w: float) -> bool:
+    """Every sample of the last half minute is above the bound: longer than any response window asks for."""
+    recent = [w for at_ms, w in memory.loop.samples if memory.last_ms - at_ms < ABOVE_S * MS_PER_S]
+    covered = recent and memory.last_ms - memory.loop.samples[0][0] >= ABOVE_S * MS_PER_S
+    return bool(covered) and min(recent) > bound_w

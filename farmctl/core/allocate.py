@@ -12,7 +12,7 @@ from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Standing
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.model import Budget
-from farmctl.core.moves import Moves, best_step_within, downward, upward
+from farmctl.core.moves import Moves, best_step_within, downward, upward, wakes_late
 from farmctl.core.policies import Policy
 from farmctl.core.units import MS_PER_S, CodeColumn, FloatColumn, IntColumn, MaskColumn
 
@@ -21,6 +21,8 @@ LIMIT_MARGIN = 0.005
 DEAD_BAND = 0.0025
 """Plan errors below this share of the goal move nobody."""
 DEAD_BAND_W = 50.0
+SOON_UP_S = 120.0
+"""While the grid waits, rows that need longer than this to wake are asked last."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -52,6 +54,8 @@ class Allocation:
     """What it will show when every row is where it is wanted."""
     worst_w: float
     """What it could show while commands are unconfirmed."""
+    room_left_w: float
+    """How far the plan stays below its goal for want of rows that may be raised; 0 inside the dead band."""
     marginal_hs_per_w: float
     """Worth of the last watt taken or given; NaN when nothing moved."""
     woken_w: FloatColumn
@@ -74,7 +78,10 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     yielding = movable & (~view.table.protected | budget.emergency)
     shedder = _Shedder(view=view, policy=policy, throttle=yielding, sleep=yielding & ~locks.min_on, soon_s=ask.soon_s)
     held_by = _overloaded(draft, shedder)
-    excess_w = site_w(site, draft.plan_w) - goal_w
+    expected_w = site_w(site, draft.plan_w)
+    if budget.emergency:  # a meter that shows less than the rows is no reason to leave one of them on
+        expected_w = max(expected_w, float(draft.plan_w.sum()))
+    excess_w = expected_w - goal_w
     marginal = float("nan")
     if excess_w > dead_w:
         marginal = shedder.shed(draft, excess_w / site.gain)
@@ -93,6 +100,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         goal_w=goal_w,
         planned_w=site_w(site, plan_w),
         worst_w=site_w(site, np.maximum(seen.counted_w, plan_w)),
+        room_left_w=_beyond(goal_w - site_w(site, plan_w), dead_w),
         marginal_hs_per_w=marginal,
         woken_w=raised.woken_w,
         min_on=locks.min_on & movable,
@@ -100,6 +108,10 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         circuit_held=held_by | raised.circuit_held,
         wake_held=raised.wake_held,
     )
+
+
+def _beyond(value: float, band: float) -> float:
+    return value if value > band else 0.0
 
 
 def site_w(site: SitePower, rows_w: FloatColumn) -> float:
@@ -224,7 +236,8 @@ def _raise(draft: Draft, seen: Seen, room_w: float, ask: Ask, policy: Policy, ma
     view = draft.view
     tree, node = view.circuits, view.table.node
     result = _Raised.none(view)
-    moves = upward(view, draft.step, policy, may_raise=may.lift, may_wake=may.wake)
+    late = wakes_late(view, SOON_UP_S if np.isfinite(ask.soon_s) else np.inf)
+    moves = upward(view, draft.step, policy, may_raise=may.lift, may_wake=may.wake, late=late)
     if not len(moves):
         return result
     worst_w = np.maximum(seen.counted_w, draft.plan_w)
@@ -277,5 +290,5 @@ def _fill_last(draft: Draft, row: int, left_w: float) -> None:
     """The row that did not fit whole takes the step that does."""
     top = int(top_step(draft.view)[row])
     fits = best_step_within(draft.view, row, float(draft.plan_w[row]) + left_w, top)
-    if fits > draft.step[row] > 0:
+    if fits > draft.step[row]:
         draft.put(row, fits)

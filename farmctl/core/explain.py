@@ -26,7 +26,8 @@ def row_reasons(view: FleetView, seen: Seen, allocation: Allocation, *, ramping:
     mark(below & (step == 0), Reason.CURTAILED)
     if ramping:
         mark(below, Reason.RAMP_UP)
-    mark(below & (step == 0) & allocation.min_off & ramping, Reason.MIN_OFF)
+    if ramping or allocation.room_left_w > 0:
+        mark(below & (step == 0) & allocation.min_off, Reason.MIN_OFF)
     mark(below & allocation.wake_held, Reason.WAKE_STAGGER)
     mark(below & allocation.circuit_held, Reason.CIRCUIT_LIMIT)
     if view.maintenance:

@@ -81,6 +81,8 @@ class MeterLoop:
     """Smoothed meter reading less `gain` times the sum of all rows."""
     gain: float = 1.0
     """Watts at the meter for a watt that the rows report; learned between settled loads."""
+    taught: bool = False
+    """True once two settled loads have shown the gain."""
     anchor: tuple[float, float] | None = None
     """(rows, meter) in W when the load was last settled."""
     primed: bool = False
@@ -88,6 +90,8 @@ class MeterLoop:
     updated_ms: int = NEVER_MS
     samples: tuple[tuple[int, float], ...] = ()
     """(ms, W) of the site over the last minute, newest last."""
+    reports: tuple[tuple[int, float, float], ...] = ()
+    """(ms, meter W, rows W) over the last seconds, newest last."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -136,6 +140,6 @@ class Memory:
             booted_ms=now_ms,
             mode=SiteMode.INIT_FAILSAFE,
             mode_since_ms=now_ms,
-            loop=replace(self.loop, samples=()),
+            loop=replace(self.loop, samples=(), reports=(), anchor=None),
             pace=Pace(),
         )

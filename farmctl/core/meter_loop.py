@@ -12,23 +12,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from farmctl.core.confirm import Seen, nominal_w
+from farmctl.core.confirm import Seen, nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
-from farmctl.core.memory import MeterLoop
+from farmctl.core.memory import MeterLoop, Standing
 from farmctl.core.model import Quality
 from farmctl.core.units import MS_PER_S, NEVER_MS
 
 SMOOTHING_S = 8.0
 """Time constant of the slow correction; SCALE section 4 asks for about 10 s with gain 0.3 per step."""
 WINDOW_MS = 60_000
-LAG_S = 6.0
-"""Telemetry is at most a poll interval old, and a meter a second: a change is settled this long after its time."""
+METER_LAG_S = 1.0
+"""A meter sample and a miner's reading of the same second may be this far apart."""
+OVER_REPORTED = 0.2
+"""The rest is never taken below what silent miners and this share of the others could explain."""
+TELLING_FRACTION = 0.2
+"""Below this share of the rating the first look says nothing about the gain."""
+IDLE_FRACTION = 0.15
 GAIN_BOUNDS = (0.85, 1.30)
 """Devices are 5-20 % off a PDU, and cooling adds a few percent (DEVICES section 6)."""
+FIRST_SHARE = 0.5
+"""Before the first lesson, so much of what the meter shows beyond the rows is taken to grow with the load."""
 LEARN_FRACTION = 0.05
 """Two settled points at least this share of the load apart teach the gain."""
-LEARN_WEIGHT = 0.5
+LEARN_WEIGHT = 0.3
+SETTLED_MS = 12_000
 SETTLED_FRACTION = 0.005
+"""Settled: meter and rows both stayed within this share of the load for that long."""
 GUESSED_FRACTION = 0.02
 """While more than this share of the sum is assumed for miners not heard yet, its error is ignorance, not load."""
 PRIME_MS = 60_000
@@ -63,9 +72,10 @@ def follow(
     good = meter.quality is Quality.OK and not math.isnan(meter.power_w)
     fresh = good and meter.at_ms >= 0 and now_ms - meter.at_ms <= view.rules.meter_stale_s * MS_PER_S
     if fresh and meter.at_ms != loop.updated_ms:
-        flux_w = _flux_w(view, seen, now_ms)
+        reports = (*(r for r in loop.reports if now_ms - r[0] < SETTLED_MS), (now_ms, meter.power_w, rows_w))
+        loop = replace(loop, reports=reports)
         if now_ms - booted_ms > PRIME_MS or _known(view, seen):
-            loop = _corrected(loop, meter.power_w, rows_w, meter.at_ms, flux_w=flux_w)
+            loop = _corrected(loop, view, seen, now_ms)
         else:
             loop = replace(loop, updated_ms=meter.at_ms)
     power_w = meter.power_w if fresh else loop.gain * rows_w + loop.unexplained_w
@@ -88,31 +98,47 @@ def mean_w(samples: tuple[tuple[int, float], ...], now_ms: int, window_ms: int) 
     return sum(recent) / len(recent) if recent else math.nan
 
 
-def _corrected(loop: MeterLoop, meter_w: float, rows_w: float, at_ms: int, *, flux_w: float) -> MeterLoop:
+def _corrected(loop: MeterLoop, view: FleetView, seen: Seen, now_ms: int) -> MeterLoop:
+    meter_w, at_ms, rated_w = view.meter.power_w, view.meter.at_ms, view.rules.rated_w
+    rows_w, unseen_w = float(seen.power_now_w.sum()), _unseen_w(view, seen, now_ms)
+    # The meter shows less than the rows only for rows that are silent, and for devices that over-report.
+    silent_w = float(seen.power_now_w[~seen.fresh].sum())
+    lowest_w = -silent_w - OVER_REPORTED * (rows_w - silent_w)
     if not loop.primed:
-        gain = min(max(meter_w / rows_w, GAIN_BOUNDS[0]), GAIN_BOUNDS[1]) if rows_w > 0 else 1.0
-        rest_w = meter_w - gain * rows_w
+        telling = rows_w > 0 and unseen_w <= SETTLED_FRACTION * rows_w and meter_w > TELLING_FRACTION * rated_w
+        ratio = 1.0 + FIRST_SHARE * (meter_w / rows_w - 1.0) if telling else 1.0
+        gain = min(max(ratio, GAIN_BOUNDS[0]), GAIN_BOUNDS[1])
+        rest_w = max(meter_w - gain * rows_w, lowest_w)
         return replace(loop, gain=gain, unexplained_w=rest_w, primed=True, updated_ms=at_ms)
-    loop = _learned(loop, meter_w, rows_w, settled=flux_w <= SETTLED_FRACTION * max(rows_w, 1.0))
+    if _settled(loop.reports):
+        loop = _learned(loop, meter_w, rows_w)
     deviation_w = meter_w - loop.gain * rows_w - loop.unexplained_w
-    sure_w = math.copysign(max(abs(deviation_w) - flux_w, 0.0), deviation_w)
-    weight = 1.0 - math.exp(-(at_ms - loop.updated_ms) / MS_PER_S / SMOOTHING_S)
-    return replace(loop, unexplained_w=loop.unexplained_w + weight * sure_w, updated_ms=at_ms)
+    sure_w = math.copysign(max(abs(deviation_w) - unseen_w, 0.0), deviation_w)
+    weight = 1.0 - math.exp(-max(at_ms - loop.updated_ms, 0) / MS_PER_S / SMOOTHING_S)
+    rest_w = max(loop.unexplained_w + weight * sure_w, lowest_w)
+    return replace(loop, unexplained_w=rest_w, updated_ms=at_ms)
 
 
-def _learned(loop: MeterLoop, meter_w: float, rows_w: float, *, settled: bool) -> MeterLoop:
+def _settled(reports: tuple[tuple[int, float, float], ...]) -> bool:
+    """Meter and rows have both stood still; a step seen through slow polls is no lesson."""
+    if not reports or reports[-1][0] - reports[0][0] < SETTLED_MS - 2 * MS_PER_S:
+        return False
+    meters, rows = [r[1] for r in reports], [r[2] for r in reports]
+    band_w = SETTLED_FRACTION * max(*rows, 1.0)
+    return max(meters) - min(meters) <= band_w and max(rows) - min(rows) <= band_w
+
+
+def _learned(loop: MeterLoop, meter_w: float, rows_w: float) -> MeterLoop:
     """The slope between two settled points corrects the gain; the model stays where it was."""
-    if not settled:
-        return loop
     if loop.anchor is None:
         return replace(loop, anchor=(rows_w, meter_w))
     before_w, meter_before_w = loop.anchor
     if abs(rows_w - before_w) < LEARN_FRACTION * max(rows_w, before_w, 1.0):
         return replace(loop, anchor=(rows_w, meter_w))
     slope = min(max((meter_w - meter_before_w) / (rows_w - before_w), GAIN_BOUNDS[0]), GAIN_BOUNDS[1])
-    gain = loop.gain + LEARN_WEIGHT * (slope - loop.gain)
+    gain = loop.gain + (LEARN_WEIGHT if loop.taught else 1.0) * (slope - loop.gain)
     rest_w = loop.unexplained_w + (loop.gain - gain) * rows_w
-    return replace(loop, gain=gain, unexplained_w=rest_w, anchor=(rows_w, meter_w))
+    return replace(loop, gain=gain, taught=True, unexplained_w=rest_w, anchor=(rows_w, meter_w))
 
 
 def _known(view: FleetView, seen: Seen) -> bool:
@@ -121,15 +147,19 @@ def _known(view: FleetView, seen: Seen) -> bool:
     return guessed_w <= GUESSED_FRACTION * float(seen.power_now_w.sum())
 
 
-def _flux_w(view: FleetView, seen: Seen, now_ms: int) -> float:
-    """Power that was told to move too recently for the sum of the rows to be trusted, W.
-
-    A miner that boots or winds down for minutes does not count: its telemetry follows it.
-    """
+def _unseen_w(view: FleetView, seen: Seen, now_ms: int) -> float:
+    """How much may have moved since the miners on their way were last read, W: no more than they can travel."""
     rows, table, book = seen.rows, view.table, view.ladders
-    told = (rows.commanded_ms >= 0) & (table.ladder != NO_LADDER)
-    ladder = table.ladder[told]
-    seconds = np.where(rows.wanted[told] == 0, book.down_s[ladder], book.trim_s[ladder])
-    moving = now_ms - rows.commanded_ms[told] < (np.minimum(seconds, LAG_S) + LAG_S) * MS_PER_S
-    step_w = np.abs(nominal_w(view, rows.before) - nominal_w(view, rows.wanted))[told]
-    return float((step_w * moving).sum())
+    index = np.flatnonzero((rows.standing == Standing.PENDING) & (table.ladder != NO_LADDER))
+    ladder = table.ladder[index]
+    asleep = rows.wanted[index] == 0
+    waking = (rows.before[index] == 0) & ~asleep
+    seconds = np.where(asleep, book.down_s[ladder], np.where(waking, book.up_s[ladder], book.trim_s[ladder]))
+    full_w = nominal_w(view, top_step(view))[index]
+    # A miner that boots stands at idle for minutes, then climbs in seconds.
+    climbing = waking & (seen.power_now_w[index] > IDLE_FRACTION * full_w)
+    seconds = np.where(climbing, book.trim_s[ladder], seconds)
+    since_s = np.minimum(now_ms - table.seen_ms[index], now_ms - rows.commanded_ms[index]) / MS_PER_S + METER_LAG_S
+    travel_w = full_w / np.maximum(seconds, 1.0) * np.maximum(since_s, 0.0)
+    left_w = np.abs(nominal_w(view, rows.wanted)[index] - seen.power_now_w[index])
+    return float(np.minimum(travel_w, left_w).sum())

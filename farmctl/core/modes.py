@@ -71,7 +71,7 @@ def next_mode(
     if emergency:
         return M.EMERGENCY
     wanted = computed
-    if facts.expected and not facts.confirmed and (before is M.INIT_FAILSAFE or before is M.FAILSAFE or facts.lost):
+    if in_failsafe(facts, before):
         wanted = M.INIT_FAILSAFE if before is M.INIT_FAILSAFE else M.FAILSAFE
     if before is not M.EMERGENCY:
         wanted = M.MAINTENANCE if maintenance else M.LOCAL_OVERRIDE if override else wanted
@@ -81,10 +81,13 @@ def next_mode(
 
 
 def in_failsafe(facts: LinkFacts, mode_before: SiteMode) -> bool:
-    """The fail-safe limit applies, also underneath an override mode."""
+    """The fail-safe limit applies, also underneath an override mode, maintenance or an emergency.
+
+    Only a mode that was computed from a confirmed link outlives a short silence.
+    """
     if not facts.expected or facts.confirmed:
         return False
-    return facts.lost or mode_before in (M.INIT_FAILSAFE, M.FAILSAFE)
+    return facts.lost or mode_before not in _COMPUTED
 
 
 def newest_link(links: Sequence[LinkStatus]) -> LinkStatus | None:

@@ -69,15 +69,34 @@ def downward(
     return _taken(both, np.lexsort((both.row, both.worth_per_w, stage, -rank, late)))
 
 
-def upward(view: FleetView, step: IntColumn, policy: Policy, *, may_raise: MaskColumn, may_wake: MaskColumn) -> Moves:
-    """Every way up from `step`: awake rows first, they follow in seconds; most worth per watt first."""
+def upward(
+    view: FleetView,
+    step: IntColumn,
+    policy: Policy,
+    *,
+    may_raise: MaskColumn,
+    may_wake: MaskColumn,
+    late: MaskColumn,
+) -> Moves:
+    """Every way up from `step`: awake rows first, they follow in seconds; most worth per watt first.
+
+    Sleeping rows that are `late` come after all others.
+    """
     top = top_step(view)
     lift = _segment(view, step, top, policy, may_raise & (step > 0) & (step < top))
     wake = _segment(view, step, top, policy, may_wake & (step == 0) & (top > 0))
     both = _joined(lift, wake)
-    stage = np.concatenate([np.zeros(len(lift), dtype=np.int64), np.ones(len(wake), dtype=np.int64)])
+    stage = np.concatenate([np.zeros(len(lift), dtype=np.int64), 1 + late[wake.row].astype(np.int64)])
     rank = policy.rank(view)[both.row]
     return _taken(both, np.lexsort((both.row, -both.worth_per_w, rank, stage)))
+
+
+def wakes_late(view: FleetView, soon_s: float) -> MaskColumn:
+    """Rows that need longer than `soon_s` from the wake command to their full draw."""
+    known = view.table.ladder != NO_LADDER
+    late = np.zeros(len(known), dtype=np.bool_)
+    late[known] = view.ladders.up_s[view.table.ladder[known]] > soon_s
+    return late
 
 
 def best_step_within(view: FleetView, row: int, ceiling_w: float, top: int) -> int:

@@ -29,7 +29,9 @@ class Judged:
 
 def shadow(tracks: tuple[EventTrack, ...], budget: Budget, now_ms: int) -> Judged:
     """Losers of the set-point end as SUPERSEDED, unless they hold a limit that still counts."""
-    lost = {wish.event_id for wish in budget.lost if wish.reason is Reason.LOWER_PRIORITY and wish.event_id}
+    losers = [wish.event_id for wish in budget.lost if wish.reason is Reason.LOWER_PRIORITY and wish.event_id]
+    # An operator's set-point hides the best of the grid's, it does not end it; they are in order of rank.
+    lost = set(losers if budget.event_id else losers[1:])
     kept: list[EventTrack] = []
     moves: list[Transition] = []
     for track in tracks:

@@ -25,6 +25,11 @@ def proposals(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) ->
     return tuple(_wishes(memory, view, facts, now_ms))
 
 
+def in_boot_grace(memory: Memory, now_ms: int) -> bool:
+    """Just started: the fail-safe level is not applied yet, and nothing is raised."""
+    return now_ms - memory.booted_ms < BOOT_GRACE_MS
+
+
 def live_overrides(view: FleetView, now_ms: int) -> tuple[Override, ...]:
     """Overrides of the whole site that have not expired."""
     return tuple(o for o in view.overrides if not o.selector and o.set_at_ms <= now_ms < o.expires_ms)
@@ -36,8 +41,7 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
     standing_w = _standing_w(memory, view, now_ms)
     yield _ceiling("standing", Reason.STANDING_ALLOCATION, standing_w)
     failsafe = in_failsafe(facts, memory.mode)
-    booting = now_ms - memory.booted_ms < BOOT_GRACE_MS
-    if failsafe and not booting:
+    if failsafe and not in_boot_grace(memory, now_ms):
         reason = Reason.SIGNAL_STALE if facts.lost else Reason.BOOT_FAILSAFE
         yield _ceiling("fail-safe", reason, rules.failsafe_limit_w, urgent=True)
     for track in memory.tracks:

@@ -23,7 +23,7 @@ from farmctl.core.model import Budget, Command
 from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
-from farmctl.core.proposals import live_overrides, proposals
+from farmctl.core.proposals import in_boot_grace, live_overrides, proposals
 from farmctl.core.reasons import Reason
 from farmctl.core.shift import spread
 from farmctl.core.units import MS_PER_S, CodeColumn, FloatColumn
@@ -63,7 +63,8 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     facts = link_facts(view, memory.booted_ms, now_ms)
     tracks, told = heard(memory.tracks, spread(view.inbox, view.seed, site.power_w), now_ms)
     tracks, due = on_time(tracks, now_ms, site.power_w)
-    held = hold(memory.held, due, view.inbox, failsafe=in_failsafe(facts, memory.mode))
+    failsafe = in_failsafe(facts, memory.mode)
+    held = hold(memory.held, due, view.inbox, failsafe=failsafe)
     memory = replace(memory, tracks=tracks, loop=loop, held=held)
     budget = arbitrate(proposals(memory, view, facts, now_ms), view.rules, guarded=not site.metered)
     mode = _mode(memory, view, facts, budget, now_ms)
@@ -74,7 +75,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     ask = Ask(
         budget=budget,
         ramp_w=ramp_w,
-        may_raise=mode not in (SiteMode.INIT_FAILSAFE, SiteMode.FAILSAFE),
+        may_raise=not failsafe or (mode is SiteMode.LOCAL_OVERRIDE and not in_boot_grace(memory, now_ms)),
         may_wake=not view.maintenance,
         wake_credit_w=credit_w,
         soon_s=SOON_S if budget.urgent else np.inf,

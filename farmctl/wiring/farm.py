@@ -34,6 +34,7 @@ from farmctl.store.sqlite import open_sqlite
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather
 from farmctl.wiring.meters import site_meter
+from farmctl.wiring.metrics import MetricsWatch
 from farmctl.wiring.signals import mqtt_sources
 
 log = structlog.get_logger(__name__)
@@ -70,6 +71,7 @@ class Farm:
     store: Store
     tally: Tally
     sources: tuple[SignalSource, ...]
+    metrics: MetricsWatch
     stop: asyncio.Event
 
     async def run(self) -> None:
@@ -80,6 +82,7 @@ class Farm:
                 "poller": self.poller.run,
                 "actuator": self.actuator.run,
                 "meter": self.meter.run,
+                "metrics": self.metrics.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -130,7 +133,9 @@ async def _assembled(
     stop: asyncio.Event,
 ) -> Farm:
     clock, wake = SystemClock(), asyncio.Event()
-    tally = Tally(*listeners.watches)
+    metrics = MetricsWatch(config, clock)
+    metrics.seat(fleet)
+    tally = Tally(metrics, *listeners.watches)
     poller = Poller(fleet.keeper, clock, _poll_rules(config), tally)
     poller.take(fleet.links.values())
     actuator = Actuator(fleet.keeper, poller, clock, _actuator_rules(config), tally)
@@ -159,7 +164,7 @@ async def _assembled(
         period_s=config.control.cycle_s,
         signed=all(table.auth == "ed25519" for table in config.signal),
         uplinks=sources,
-        on_picture=listeners.pictures,
+        on_picture=(metrics.see, *listeners.pictures),
         on_response=tally.responded,
     )
     memory = await _remembered(store, fleet, inbox, clock.now_ms())
@@ -175,6 +180,7 @@ async def _assembled(
         store=store,
         tally=tally,
         sources=sources,
+        metrics=metrics,
         stop=stop,
     )
 

@@ -66,14 +66,13 @@ def test_fail_safe_is_left_only_when_the_recovery_test_passes() -> None:
     day = Day(farm(100)).run(10)
     day.grid_falls_silent()
     day.run(120)
-    assert day.decision.mode is SiteMode.FAILSAFE
     day.grid_returns(confirmed=False)
     day.run(60)
-    assert day.decision.mode is SiteMode.FAILSAFE
+    assert day.modes[-1] is SiteMode.FAILSAFE
     assert day.mean_w(10) <= 0.25 * day.rated_w
     day.grid_returns(confirmed=True)
     day.run(90)
-    assert day.decision.mode is SiteMode.AUTONOMOUS
+    assert day.modes[-2:] == [SiteMode.FAILSAFE, SiteMode.AUTONOMOUS]
     assert day.share > 0.97
 
 
@@ -165,3 +164,30 @@ def test_a_set_point_is_held_until_its_end_when_the_link_is_lost_if_it_is_below_
     assert abs(day.mean_w(10) / day.rated_w - min(share, 0.25)) < 0.01
     if share < 0.25:
         assert day.decision.budget.reason is Reason.HOLDING_SCHEDULE
+
+
+def test_an_override_at_boot_does_not_pass_the_fail_safe_limit() -> None:
+    site = farm(100)
+    site.asleep()
+    day = Day(site)
+    day.link_confirmed = False
+    day.memory = day.memory.rebooted(day.now_ms)
+    day.override(0.9 * day.rated_w, for_s=100)
+    day.run(90)
+    assert day.peak_w(90) <= 0.25 * day.rated_w
+    assert day.mean_w(10) > 0.2 * day.rated_w  # an operator may raise, up to the firm level
+    day.run(60)
+    assert day.modes[-1] is SiteMode.FAILSAFE
+
+
+def test_an_emergency_released_before_the_link_is_confirmed_leaves_the_site_in_fail_safe() -> None:
+    day = Day(farm(60)).run(10)
+    day.emergency("trip")
+    day.run(20)
+    day.restart(off_s=5)
+    day.link_confirmed = False
+    day.run(30)
+    day.withdraw("trip", release=True)
+    day.run(60)
+    assert day.modes[-1] is SiteMode.FAILSAFE
+    assert day.share < 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farmctl.engine.scan.compare import Diff, Move, diff
 from farmctl.engine.scan.nouns import Found, Progress, ScanReport, ScanRules, ScanStoppedError, Stage, Unknown
-from farmctl.engine.scan.ranges import RangesError, read_ranges
+from farmctl.engine.scan.ranges import Ranges, RangesError, read_ranges
 from farmctl.engine.scan.scanner import scan
 from farmctl.engine.scan.take import Held, Taking, take
 
@@ -14,6 +14,7 @@ __all__ = [
     "Held",
     "Move",
     "Progress",
+    "Ranges",
     "RangesError",
     "ScanReport",
     "ScanRules",

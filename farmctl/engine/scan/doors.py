@@ -54,7 +54,7 @@ async def _connects(host: str, port: int, connect_s: float) -> Door:
     """Connect and hang up; raises OSError for a shortage of this machine alone."""
     door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        door.setblocking(False)  # noqa: FBT003 - the socket module has it that way
+        door.settimeout(0.0)
         async with asyncio.timeout(connect_s):
             await asyncio.get_running_loop().sock_connect(door, (host, port))
     except TimeoutError:

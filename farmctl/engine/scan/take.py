@@ -40,8 +40,9 @@ class Taking:
 def take(changes: Diff, inventory: Sequence[InventoryRow], *, circuit: str | None, replace_lost: bool) -> Taking:
     """Turn a diff into rows.
 
-    New miners go on `circuit`; None: they are held back. Where a place was that of a miner that was found nowhere, its
-    new occupant is held back, or, with `replace_lost`, takes its place, and a new one its location and circuit too.
+    New miners go on `circuit`; None: they are held back; empty: a person fills it in later. Where a place was that of
+    a miner that was found nowhere, its new occupant is held back, or, with `replace_lost`, takes its place, and a new
+    one its location and circuit too.
     """
     known = {row.miner_id: row for row in inventory}
     lost = {place_key(row): row for row in changes.missing}
@@ -50,7 +51,7 @@ def take(changes: Diff, inventory: Sequence[InventoryRow], *, circuit: str | Non
     wanted: dict[MinerId, tuple[Found, InventoryRow]] = {}
     for each in changes.new:
         row = taker.newcomer(each)
-        if row.circuit:
+        if row.circuit or circuit is not None:
             wanted[row.miner_id] = each, row
         else:
             held.append(Held(found=each, why="it is on no circuit: name one with --circuit"))

@@ -23,7 +23,7 @@ from farmctl.engine.cycle import Picture
 from farmctl.ports.devices import Endpoint
 from farmctl.store.journal import Intact
 from farmctl.store.reader import open_reader
-from farmctl.wiring.demo.children import Child, child, run_once
+from farmctl.wiring.demo.children import child, run_once
 from farmctl.wiring.demo.referee import Referee, event_rows, percentile_ms
 from farmctl.wiring.demo.site import configured, identified, numbers, stocked
 from farmctl.wiring.drivers import load_drivers
@@ -31,10 +31,9 @@ from farmctl.wiring.farm import JOURNAL, Farm, Listeners, built
 from farmctl.wiring.meters import site_meter
 
 NETS = 190
-FULL_RANGE_W = 1_000.0
 TRACE = "surplus_day_demo"
-TRACE_S = 97.0
 QUIET_START_S = 3.0
+QUIET_END_S = 12.0
 FAULT_SHARE = 0.01
 
 
@@ -163,13 +162,14 @@ async def _act(plan: DemoPlan, stage: _Stage) -> None:
         await _post(f"{stage.control}/faults", {"fraction": FAULT_SHARE, "fault": "silent", "for_s": 20.0})
     command = ["grid", "--broker", stage.broker, "--site", "demo", "--op", "grid-op"]
     command += ["--trace", TRACE, "--rated-kw", str(stage.rated_kw)]
+    if plan.for_s is not None:
+        # The last order comes early enough to be followed and confirmed before the curtain falls.
+        command += ["--for", f"{max(plan.for_s - QUIET_START_S - QUIET_END_S, 5.0):.0f}"]
     while True:
         async with child(command, stage.folder / "grid.log", says_ready=False) as dispatcher:
-            await _ended(dispatcher)
-
-
-async def _ended(dispatcher: Child) -> None:
-    await dispatcher.last_line()
+            await dispatcher.last_line()
+        if plan.for_s is not None:
+            return
 
 
 def _summary(farm: Farm, referee: Referee, found: int, *, scrape_ok: bool) -> dict[str, Any]:

@@ -119,31 +119,38 @@ class Referee:
         return count
 
     def _errors(self, story: Story) -> list[float]:
-        event = story.event
         if story.active_ms is None:
             return []
         found: list[float] = []
-        for interval in event.intervals:
+        for interval in story.event.intervals:
+            until_ms = min(interval.end_ms, story.event.expires_ms)
             if interval.setpoint_w is None:
                 continue
-            since_ms = interval.start_ms + int(event.respond_within_s * MS_PER_S)
-            until_ms = min(interval.end_ms, event.expires_ms)
             for at_ms, power_w in self.samples:
-                if since_ms <= at_ms < until_ms:
-                    asked_w = self._asked_w(at_ms, interval.setpoint_w)
+                if interval.start_ms <= at_ms < until_ms and self._due(story.event, at_ms):
+                    asked_w = min([interval.setpoint_w, *self._limits_w(at_ms)])
                     found.append(abs(power_w - asked_w) / max(asked_w, 1.0) * 100.0)
         return found
 
-    def _asked_w(self, at_ms: int, setpoint_w: float) -> float:
-        """The set-point under the limits that were live then: a lower limit is the better order."""
-        limits = [
+    def _due(self, event: GridEvent, at_ms: int) -> bool:
+        """The response window of the order in force at that moment is over; a limit's start or end is a new order."""
+        changes = [(event.intervals[0].start_ms, event.respond_within_s)]
+        for other in self.stories.values():
+            for interval in other.event.intervals:
+                end_ms = min(interval.end_ms, other.event.expires_ms)
+                if interval.limit_w is not None:
+                    changes += [(interval.start_ms, other.event.respond_within_s), (end_ms, event.respond_within_s)]
+        return all(not start_ms <= at_ms < start_ms + within_s * MS_PER_S for start_ms, within_s in changes)
+
+    def _limits_w(self, at_ms: int) -> list[float]:
+        """Limits in force at a moment, W: a lower limit is the better order."""
+        return [
             interval.limit_w
             for story in self.stories.values()
             for interval in story.event.intervals
             if interval.limit_w is not None
             and interval.start_ms <= at_ms < min(interval.end_ms, story.event.expires_ms)
         ]
-        return min([setpoint_w, *limits])
 
 
 def event_rows(referee: Referee) -> list[dict[str, object]]:

@@ -1,0 +1,112 @@
+"""`farmctl override`: hold the site at a power, with an owner, a reason and an end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import click
+
+from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
+from farmctl.cli.exits import Exit
+from farmctl.cli.output import output_option, print_json, print_rows, say
+from farmctl.cli.plan import described
+from farmctl.control.sizes import moment, size_of, span_s
+
+COLUMNS = ("id", "target_kw", "owner", "set_at", "expires_at", "reason")
+_output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+@click.group()
+def override() -> None:
+    """Set, release and list manual overrides; none of them beats a live limit."""
+
+
+@override.command("set", cls=ClientVerb)
+@asking
+@ordering
+@click.option("--to", "--power", "to", required=True, help="A power or a share of the rated power: 20MW, 85%.")
+@click.option("--for", "for_text", default=None, help="How long: 90m, 2h.")
+@click.option("--until", default=None, help="Site time: 18:00, or a date and time.")
+@click.option("--confirm", "site", default="", help="The site's name, where the change is large.")
+@_output
+def set_override(
+    *,
+    door: Door,
+    wish: Wish,
+    to: str,
+    for_text: str | None,
+    until: str | None,
+    site: str,
+    output: str,
+) -> int:
+    """Hold the site at a power until a stated end."""
+    if (for_text is None) == (until is None):
+        raise click.UsageError("expected one of --for 90m and --until 18:00: an override always ends")
+    size = size_of(to)
+    span = None if for_text is None else timedelta(seconds=span_s(for_text))
+    client = door.client()
+    state = client.get("/v1/state")
+    now = datetime.now(UTC)
+    ends = now + span if span is not None else moment(until or "", state["timezone"], now)
+    wanted = {"target_kw": size.watts(state["rated_kw"]), "expires_at": ends.isoformat(timespec="seconds")}
+    plan = rehearse(client, "override_set", wish.reason, **wanted)
+    if wish.dry_run:
+        if output == "json":
+            print_json({"plan": plan, **wanted})
+        else:
+            click.echo(f"{described(plan)}\nuntil     {_both(ends, state['timezone'])}")
+        return Exit.OK
+    say(f"{described(plan)}\nuntil     {_both(ends, state['timezone'])}")
+    if not wish.permitted(f"Hold {state['site']} at {wanted['target_kw']:.1f} kW?"):
+        return Exit.OK
+    answer = order(client, "override_set", wish.reason, **wanted, confirm=site)
+    if output == "json":
+        print_json({**answer, **wanted})
+    else:
+        click.echo(f"{answer['override']} is set; farmctl jobs get {answer['job']} shows how far it is")
+    return Exit.OK
+
+
+@override.command("release", cls=ClientVerb)
+@asking
+@ordering
+@click.argument("override_id")
+@_output
+def release_override(
+    *,
+    door: Door,
+    wish: Wish,
+    override_id: str,
+    output: str,
+) -> int:
+    """Let an override go before its end."""
+    client = door.client()
+    if wish.dry_run:
+        live = [order["id"] for order in client.get("/v1/overrides")["rows"]]
+        told = "would be released" if override_id in live else "is not live: nothing would be released"
+        click.echo(f"{override_id} {told}")
+        return Exit.OK
+    if not wish.permitted(f"Release {override_id}?"):
+        return Exit.OK
+    answer = order(client, "override_release", wish.reason, id=override_id)
+    if output == "json":
+        print_json(answer)
+    else:
+        click.echo(f"{override_id} is released; farmctl jobs get {answer['job']} shows how far it is")
+    return Exit.OK
+
+
+@override.command("list", cls=ClientVerb)
+@asking
+@output_option
+def list_overrides(*, door: Door, output: str) -> int:
+    """Overrides that have not ended."""
+    rows = door.client().get("/v1/overrides")["rows"]
+    print_rows(rows, COLUMNS, output)
+    return Exit.OK
+
+
+def _both(ends: datetime, zone: str) -> str:
+    """A moment in site time and in UTC."""
+    return f"{ends.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {zone} ({ends:%Y-%m-%d %H:%M:%S} UTC)"

@@ -1,0 +1,134 @@
+"""`farmctl stop-all` and `resume`: the whole site to sleep, with the controller or without it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
+from farmctl.cli.exits import Exit
+from farmctl.cli.output import print_json, say
+from farmctl.cli.plan import described
+from farmctl.control.client import ControlClient, ControllerRefusedError
+from farmctl.errors import ConfigError, MalformedReplyError, SilentPeerError
+
+STALLED_S = 5.0
+"""A controller whose last cycle is older takes orders but carries none out."""
+STOP_TIMEOUT_S = 5.0
+CLIENT_ERRORS = range(400, 500)
+_output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+@click.command("stop-all", cls=ClientVerb)
+@asking
+@ordering
+@click.option("--direct", is_flag=True, help="Go straight to the miners, do not ask the controller.")
+@_output
+def stop_all(
+    *,
+    door: Door,
+    wish: Wish,
+    direct: bool,
+    output: str,
+) -> int:
+    """Put every miner of the site to sleep; works with the controller dead, straight to the miners."""
+    client = None if direct else _client(door)
+    if wish.dry_run:
+        if client is None:
+            raise click.UsageError("--dry-run asks the controller; without one nothing can be rehearsed")
+        _show_plan(rehearse(client, "stop_all", wish.reason), output)
+        return Exit.OK
+    if not wish.permitted("Put every miner of the site to sleep?"):
+        return Exit.OK
+    why = "asked to with --direct" if client is None else _through(client, wish.reason, output)
+    return Exit.OK if why is None else _directly(door.config_path, why, output)
+
+
+@click.command(cls=ClientVerb)
+@asking
+@ordering
+@click.option("--confirm", "site", default="", help="The site's name, where the change is large.")
+@_output
+def resume(
+    *,
+    door: Door,
+    wish: Wish,
+    site: str,
+    output: str,
+) -> int:
+    """Release stop-all; the site rises again by its ramp, under every live limit."""
+    client = door.client()
+    plan = rehearse(client, "resume", wish.reason)
+    if wish.dry_run:
+        _show_plan(plan, output)
+        return Exit.OK
+    say(described(plan))
+    if not wish.permitted("Permit the site to run again?"):
+        return Exit.OK
+    _taken(order(client, "resume", wish.reason, confirm=site), output, "resume")
+    return Exit.OK
+
+
+def _client(door: Door) -> ControlClient | None:
+    """The controller; None where not even its socket can be named, for then the miners are told directly."""
+    try:
+        named = door.client()
+    except ConfigError as error:
+        say(f"farmctl: {error}")
+        return None
+    return ControlClient(named.socket_path, STOP_TIMEOUT_S)
+
+
+def _through(client: ControlClient, reason: str, output: str) -> str | None:
+    """Give the order to the controller; why it has to be done without it, None where it need not.
+
+    Raises ControllerRefusedError where the controller is well and says no.
+    """
+    try:
+        answer = order(client, "stop_all", reason)
+    except (SilentPeerError, MalformedReplyError) as error:
+        return str(error)
+    except ControllerRefusedError as error:
+        if error.status in CLIENT_ERRORS:
+            raise
+        return f"the controller failed: {error}"
+    age_s = answer["cycle_age_s"]
+    if age_s is None or age_s > STALLED_S:
+        return "the controller took the order but makes no decisions"
+    _taken(answer, output, "stop-all")
+    return None
+
+
+def _directly(config_path: str | None, why: str, output: str) -> int:
+    """Straight from the inventory to the miners."""
+    from farmctl.wiring import stop_all_directly  # noqa: PLC0415 - drivers and numpy come with it
+
+    say(f"farmctl: {why}\nfarmctl: going straight to the miners, without the controller")
+    report = asyncio.run(stop_all_directly(config_path))
+    failed = {str(miner): text for miner, text in sorted(report.failed.items())}
+    if output == "json":
+        print_json({"direct": True, "total": report.total, "ok": report.ok, "failed": failed})
+    else:
+        click.echo(f"{report.ok} of {report.total} miners told to sleep, {len(failed)} could not be told")
+        for miner, text in failed.items():
+            say(f"{miner}: {text}")
+    if report.total == 0:
+        say("farmctl: the inventory is empty: nobody was told anything")
+        return Exit.ERROR
+    return Exit.PARTIAL if failed else Exit.OK
+
+
+def _taken(answer: dict[str, Any], output: str, verb: str) -> None:
+    if output == "json":
+        print_json({**answer, "direct": False})
+    else:
+        click.echo(f"{verb} taken as {answer['job']}; farmctl jobs get {answer['job']} shows how far it is")
+
+
+def _show_plan(plan: dict[str, Any], output: str) -> None:
+    if output == "json":
+        print_json({"plan": plan})
+    else:
+        click.echo(described(plan))

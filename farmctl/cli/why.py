@@ -1,0 +1,65 @@
+"""`farmctl why MINER`: why a miner is where it is, and what would move it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from farmctl.cli.asking import ClientVerb, Door, asking
+from farmctl.cli.output import print_json
+from farmctl.control.client import part
+
+
+@click.command(cls=ClientVerb)
+@asking
+@click.argument("miner")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def why(*, door: Door, miner: str, output: str) -> int:
+    """Why a miner is where it is: wanted, seen, the reason, its rank, what binds it, what would move it."""
+    found = door.client().get(f"/v1/miners/{part(miner)}/why")
+    if output == "json":
+        print_json(found)
+    else:
+        click.echo("\n".join(f"{label:<9} {text}" for label, text in _lines(found)))
+    return 0
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    place = found["place"]
+    where = " ".join(place[name] for name in ("cont", "rack", "slot") if place[name])
+    yield "miner", f"{found['id']}  {place['model']} {place['fw']}  {where}".rstrip()
+    wanted, seen, command = found["wanted"], found["seen"], found["command"]
+    yield "wanted", "nothing" if wanted is None else f"{wanted['setting']}, {wanted['power_w']} W"
+    age = "never seen" if seen["age_s"] is None else f"{seen['age_s']:.1f} s ago"
+    yield "seen", f"{seen['state']}, {_number(seen['power_w'], 'W')} ({seen['power_source']}), {age}"
+    yield "reason", f"{found['reason']}: {found['help']}"
+    tries = f", attempt {command['attempts']} at {command['commanded_at']}" if command["commanded_at"] else ""
+    retry = f", next try {command['retry_at']}" if command["retry_at"] else ""
+    yield "command", f"{command['standing']}{tries}{retry}"
+    site, rank = found["site"], found["rank"]
+    yield "site", f"{site['mode']}, {site['reason']} ({site['source']}): target {site['target_kw']:.1f} kW"
+    place_in = "cannot give up power now" if rank["place"] is None else f"{rank['place']} of {rank['of']} to be shed"
+    yield "rank", f"{place_in}, tier {rank['tier']}, {_number(rank['jth'], 'J/TH')} by {rank['policy']}"
+    yield "marginal", f"{_number(found['marginal_jth'], 'J/TH')} for the last watt moved"
+    for circuit in found["circuits"]:
+        rating = "no rating" if circuit["rating_kw"] is None else f"of {circuit['rating_kw']:.1f} kW"
+        binds = "  BINDS" if circuit["binding"] else ""
+        yield "circuit", f"{circuit['name']}: {circuit['planned_kw']:.1f} kW planned {rating}{binds}"
+    for lock in found["locks"]:
+        until = f" until {lock['until']}" if lock["until"] else ""
+        yield "lock", f"{lock['lock']}{until}: {lock['help']}"
+    for label, key in (
+        ("lowered", "lowered_at_or_below_kw"),
+        ("shed", "shed_at_or_below_kw"),
+        ("raised", "raised_at_or_above_kw"),
+    ):
+        if found[key] is not None:
+            side = "above" if label == "raised" else "below"
+            yield label, f"at or {side} a site target of {found[key]:.1f} kW"
+    yield "inputs", found["input_sha256"]
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "unknown" if value is None else f"{value:g} {unit}"

@@ -1,0 +1,142 @@
+"""A site that may be looked at: a day in virtual time behind the real desk, the real server and a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from farmctl.control.client import ControlClient
+from farmctl.control.identity import Caller, Role
+from farmctl.control.server import ControlParts, ControlServer
+from farmctl.control.strip import Site
+from farmctl.core.alarms import conditions
+from farmctl.core.fleet import FleetView
+from farmctl.core.model import MinerId
+from farmctl.engine.cycle import Picture
+from farmctl.engine.desk import Desk
+from farmctl.engine.records import input_hash
+from farmctl.ports.control import SitePicture
+from farmctl.ports.store import InventoryRow
+from farmctl.store.memory import MemoryStore
+from tests.scenarios.day import Day, Farm
+
+
+class VisibleDay(Day):
+    """A day that keeps what each cycle saw."""
+
+    seen_view: FleetView
+
+    @override
+    def view(self) -> FleetView:
+        self.seen_view = super().view()
+        return self.seen_view
+
+
+@dataclass(kw_only=True)
+class DayClock:
+    """The day's own time."""
+
+    day: VisibleDay
+    ahead_ms: int = 0
+
+    def now_ms(self) -> int:
+        return self.day.now_ms + self.ahead_ms
+
+    def monotonic_s(self) -> float:
+        return self.now_ms() / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError(seconds)
+
+
+@dataclass
+class Badge:
+    """Who the next caller is taken for."""
+
+    role: Role = Role.OPERATOR
+    name: str = "kim"
+    uids: list[int] = field(default_factory=list)
+
+    def __call__(self, uid: int) -> Caller:
+        self.uids.append(uid)
+        return Caller(uid=uid, name=self.name, role=self.role)
+
+
+class Glasshouse:
+    """Glass and desk of one day."""
+
+    def __init__(self, the_farm: Farm, *, confirm_fraction: float = 1.0, **rule_changes: Any) -> None:
+        self.day = VisibleDay(the_farm, **rule_changes)
+        self.clock = DayClock(day=self.day)
+        self.store = MemoryStore()
+        self.desk = Desk(self.store, self.clock, asyncio.Event(), armed=True)
+        self.badge = Badge()
+        self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
+        self.blind = False
+        self._picture: SitePicture | None = None
+        self._inventory = tuple(_row(number, str(miner)) for number, miner in enumerate(self.day.table.miner_id))
+
+    def run(self, seconds: float) -> Glasshouse:
+        """Let time pass with the desk's orders in force."""
+        for _ in range(int(seconds)):
+            self.day.overrides = list(self.desk.overrides)
+            self.day.changes.update(stop_all=self.desk.stop_all, maintenance=self.desk.maintenance)
+            self.day.run(1)
+        return self
+
+    def picture(self) -> SitePicture | None:
+        if self.blind:
+            return None
+        day = self.day
+        if self._picture is None or self._picture.decision is not day.decision:
+            decision = day.decision
+            alarms = conditions(day.seen_view, day.memory, decision.site, decision.link, decision.budget.ceiling_w)
+            self._picture = Picture(view=day.seen_view, decision=decision, memory=day.memory, alarms=alarms)
+        return self._picture
+
+    def inventory(self) -> Sequence[InventoryRow]:
+        return self._inventory
+
+    def input_hash(self, picture: SitePicture) -> str:
+        return input_hash(picture.view, picture.decision.at_ms)
+
+    def server(self, path: Path) -> ControlServer:
+        parts = ControlParts(
+            socket_path=path, group=None, glass=self, orders=self.desk, identify=self.badge, clock=self.clock,
+            site=self.site,
+        )  # fmt: skip
+        return ControlServer(parts)
+
+    @property
+    def shown(self) -> SitePicture:
+        """The picture, which is there."""
+        picture = self.picture()
+        assert picture is not None
+        return picture
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A client that asks from a thread, so that the server's loop stays free."""
+
+    client: ControlClient
+
+    async def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
+        return await asyncio.to_thread(self.client.get, path, **query)
+
+    async def post(self, **body: object) -> dict[str, Any]:
+        return await asyncio.to_thread(self.client.post, "/v1/commands", body)
+
+
+def _row(number: int, miner: str) -> InventoryRow:
+    models = ("Antminer S21", "Antminer S19", "Whatsminer M60S")
+    return InventoryRow(
+        miner_id=MinerId(miner), host=f"10.0.{number // 250}.{number % 250 + 1}", ports={}, driver="antminer",
+        model=models[number % 3], firmware="2024.1", container=f"C{number // 10:03d}", rack=f"R{number // 5 % 2:02d}",
+        slot=str(number % 5),
+    )  # fmt: skip
