@@ -59,12 +59,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a miner listens; 0 where it has no web server or no gRPC."""
+    """Where a miner listens; 0 where it does not speak that protocol."""
 
     host: str
     api: int
     http: int
     grpc: int = 0
+    api3: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,10 @@ class SimMiner:
         self.profile: Profile | None = _default_profile(personality)
         self.is_atm = bool(personality.ladder)
         self.wakes_since_boot = 1
+        self.due: list[tuple[float, Callable[[], None]]] = []
+        """What it was told to do later; time on the world's clock."""
+        self.kept: dict[str, str | int] = {}
+        """What only its own front understands; survives a change of address."""
 
     def fingerprint(self) -> bytes:
         """Pools, passwords and fan settings as canonical bytes: equal means untouched."""
@@ -212,6 +217,14 @@ class SimMiner:
             self._choose_ramp(fast=self.fast_boot)
             self.fleet.restart(self.row, RESTART_OFF_S)
 
+    def run_due(self, now_s: float) -> None:
+        """Do what has come due, in the order of its times."""
+        ripe = sorted((at_s, n) for n, (at_s, _) in enumerate(self.due) if at_s <= now_s)
+        acts = [self.due[n][1] for _, n in ripe]
+        self.due = [entry for entry in self.due if entry[0] > now_s]
+        for act in acts:
+            act()
+
     def reboot(self) -> None:
         """Restart the device; whether it wakes and at which level is the firmware's habit.
 
@@ -220,7 +233,7 @@ class SimMiner:
         """
         self.wakes_since_boot = 0
         self.secrets_void += 1
-        if self.personality.family is Family.WHATSMINER:
+        if self.personality.family in {Family.WHATSMINER, Family.WHATSMINER_V3}:
             self.percent = 100
             self.fleet.asleep[self.row] = False
             self.fleet.aim(self.row, self.limit_w)

@@ -64,7 +64,7 @@ def _braiins(base: Personality) -> tuple[Personality, ...]:
         full_w=3050.0,
         full_ths=100.0,
         standby_w=60.0,
-        down_s=5.0,
+        down_s=15.0,
         up_s=300.0,
         fast_up_s=5.0,
         boot_s=80.0,

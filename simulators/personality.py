@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from simulators.models_direct import direct_models
 from simulators.models_web import web_models
 
 MHZ_STEP = 25
@@ -32,6 +33,9 @@ class Family(StrEnum):
     BRAIINS = "braiins"
     BITAXE = "bitaxe"
     AURADINE = "auradine"
+    WHATSMINER_V3 = "whatsminer_v3"
+    AVALON = "avalon"
+    EPIC = "epic"
 
 
 class Quirk(StrEnum):
@@ -47,6 +51,14 @@ class Quirk(StrEnum):
     """Port 4028 refuses connections while the miner sleeps."""
     SHORT_CONF = "short_conf"
     """get_miner_conf.cgi knows only the handful of keys of the newest Antminer firmware."""
+    NO_PORT_4028 = "no_port_4028"
+    """A Whatsminer of API 3 that no longer serves the reads of API 2."""
+    CLOCK_FROM_BOOT = "clock_from_boot"
+    """The clock was never set: `When` counts from the boot, and so do timestamps of softoff."""
+    SILENT_SOFTON = "silent_softon"
+    """softon is carried out and the connection closed without a byte."""
+    POWER_TUNE = "power_tune"
+    """PowerPlay that tunes to watts, not only to TH/s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +258,7 @@ PERSONALITIES: dict[str, Personality] = {
             ladder=profiles(490, 3500.0, 200.0),
         ),
         *web_models(_ANTMINER),
+        *direct_models(_WHATSMINER, _ANTMINER, Profile, Quirk),
     )
 }
 """Every model a world can be made of, by its key in the TOML."""

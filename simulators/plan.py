@@ -22,13 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 HTTP_FAMILIES = frozenset(
-    {Family.ANTMINER, Family.LUXOS, Family.VNISH, Family.BRAIINS, Family.BITAXE, Family.AURADINE}
+    {
+        Family.ANTMINER,
+        Family.LUXOS,
+        Family.VNISH,
+        Family.BRAIINS,
+        Family.BITAXE,
+        Family.AURADINE,
+        Family.EPIC,
+    }
 )
 GRPC_FAMILIES = frozenset({Family.BRAIINS})
+API3_FAMILIES = frozenset({Family.WHATSMINER_V3})
 HTTP_PORTS = {Family.AURADINE: 8080}
 """Where the web API is not on port 80."""
 ADMIN_FAMILIES = frozenset({Family.VNISH, Family.AURADINE})
 """Web servers whose factory password is admin."""
+API_PASSWORDS = {Family.WHATSMINER: "admin", Family.WHATSMINER_V3: "super"}
+WEB_PASSWORDS = {Family.EPIC: "letmein"}
 PORTS_PER_MINER = 4
 LOCAL = "127.0.0.1"
 LAST_PORT = 65_535
@@ -57,6 +68,7 @@ class PortsTable(_Table):
     api: int = Field(default=4028, ge=1, le=LAST_PORT)
     http: int = Field(default=80, ge=0, le=LAST_PORT)
     grpc: int = Field(default=50051, ge=0, le=LAST_PORT)
+    api3: int = Field(default=4433, ge=1, le=LAST_PORT)
 
 
 class FarmTable(_Table):
@@ -221,20 +233,32 @@ def _identity(group: GroupTable, row: int, n: int, rng: np.random.Generator) -> 
 
 
 def _endpoint(farm: FarmTable, group: GroupTable, row: int, host: str, family: Family) -> Endpoint:
-    has_http, has_grpc = family in HTTP_FAMILIES, family in GRPC_FAMILIES
+    has_http, has_grpc, has_api3 = family in HTTP_FAMILIES, family in GRPC_FAMILIES, family in API3_FAMILIES
     if farm.ports_mode == "ports":
         port = farm.port_base + PORTS_PER_MINER * row
         if port + PORTS_PER_MINER > LAST_PORT:
             raise ValueError(f"farm.port_base: miner {row} would get port {port}: too many miners")
-        return Endpoint(host=LOCAL, api=port, http=port + 1 if has_http else 0, grpc=port + 2 if has_grpc else 0)
+        return Endpoint(
+            host=LOCAL,
+            api=port,
+            http=port + 1 if has_http else 0,
+            grpc=port + 2 if has_grpc else 0,
+            api3=port + 3 if has_api3 else 0,
+        )
     ports = group.ports
     http = ports.http if "http" in ports.model_fields_set else HTTP_PORTS.get(family, ports.http)
-    return Endpoint(host=host, api=ports.api, http=http if has_http else 0, grpc=ports.grpc if has_grpc else 0)
+    return Endpoint(
+        host=host,
+        api=ports.api,
+        http=http if has_http else 0,
+        grpc=ports.grpc if has_grpc else 0,
+        api3=ports.api3 if has_api3 else 0,
+    )
 
 
 def _settings(identity: Identity, family: Family) -> Settings:
     user = f"farm.{identity.serial}"
     pools = [Pool(url=f"stratum+tcp://pool{n}.example:3333", user=user, password=f"pw-{n}") for n in (1, 2, 3)]
-    password = "admin" if family is Family.WHATSMINER else "root"
-    web_password = "admin" if family in ADMIN_FAMILIES else "root"
+    password = API_PASSWORDS.get(family, "root")
+    web_password = "admin" if family in ADMIN_FAMILIES else WEB_PASSWORDS.get(family, "root")
     return Settings(pools=pools, api_password=password, web_password=web_password, extra={"fan_zero_speed": "0"})

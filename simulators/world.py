@@ -41,7 +41,7 @@ import numpy as np
 from simulators.faults import ONE_SHOT, ActiveFault, Fault
 from simulators.fronts.listen import doors
 from simulators.miner import SimMiner
-from simulators.personality import Quirk
+from simulators.personality import Family, Quirk
 from simulators.physics import Fleet
 from simulators.plan import specs
 
@@ -77,6 +77,8 @@ class World:
         self.miners = [
             SimMiner(spec, row=row, fleet=self.fleet, clock=self.now_s) for row, (_, spec) in enumerate(pairs)
         ]
+        self._timed = [miner for miner in self.miners if miner.personality.family is Family.AVALON]
+        """Those that take commands for later."""
         self.groups = [group.name for group, _ in pairs]
         remote = plan.farm.allow_remote
         self._doors: list[tuple[Door, ...]] = [doors(miner, allow_remote=remote) for miner in self.miners]
@@ -233,8 +235,10 @@ class World:
             await self._match_doors()
 
     def _pass(self, seconds: float) -> None:
-        self.fleet.step(seconds)
         now_s = self.now_s()
+        for miner in self._timed:
+            miner.run_due(now_s)
+        self.fleet.step(seconds)
         while self._script and self._script[0][0] <= now_s:
             _, table, rows = self._script.pop(0)
             self.put_fault(rows, table.fault, for_s=table.for_s, params=table.params)
@@ -302,7 +306,8 @@ def inventory_rows(world: World) -> list[dict[str, Any]]:
 def ports_of(miner: SimMiner) -> dict[str, int]:
     """Ports of a miner by name; only those it has."""
     where = miner.endpoint
-    ports = {"api": where.api, "http": where.http, "grpc": where.grpc}
+    api = 0 if Quirk.NO_PORT_4028 in miner.quirks else where.api
+    ports = {"api": api, "http": where.http, "grpc": where.grpc, "api3": where.api3}
     return {name: port for name, port in ports.items() if port}
 
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import config_option, say
 from farmctl.control.client import DEFAULT_SOCKET, ControlClient, ControllerRefusedError
-from farmctl.control.sizes import SizeError
+from farmctl.control.sizes import SizeError, span_s
 from farmctl.errors import ConfigError
 
 EXIT_OF_STATUS: dict[int, Exit] = {
@@ -66,14 +66,16 @@ class Wish:
     reason: str
     dry_run: bool
     yes: bool
+    wait_s: float | None = None
+    """How long to wait until the order is carried out, as measured; None: not at all."""
 
-    def permitted(self, question: str) -> bool:
-        """Ask before an order; raises UsageError where there is no terminal and no --yes."""
+    def consent(self, question: str) -> None:
+        """Ask before an order; a no ends the verb. Raises UsageError where there is no terminal and no --yes."""
         if self.yes:
-            return True
+            return
         if not sys.stdin.isatty():
             raise click.UsageError("without a terminal to ask on, expected --yes")
-        return click.confirm(question, default=False, err=True)
+        click.confirm(question, default=False, abort=True, err=True)
 
 
 def asking(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,9 +94,14 @@ def ordering(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the options of everything that changes something; it gets them as `wish`."""
 
     @functools.wraps(verb)
-    def wished(*, reason: str, dry_run: bool, yes: bool, **rest: Any) -> Any:
-        return verb(wish=Wish(reason=reason, dry_run=dry_run, yes=yes), **rest)
+    def wished(*, reason: str, dry_run: bool, yes: bool, wait: bool, timeout: str | None, **rest: Any) -> Any:
+        if wait != (timeout is not None):
+            raise click.UsageError("--wait and --timeout 60s go together")
+        wait_s = None if timeout is None else span_s(timeout)
+        return verb(wish=Wish(reason=reason, dry_run=dry_run, yes=yes, wait_s=wait_s), **rest)
 
+    wished = click.option("--timeout", default=None, help="Longest wait with --wait: 60s, 5m.")(wished)
+    wished = click.option("--wait", is_flag=True, help="Wait until it is carried out, as measured.")(wished)
     wished = click.option("--yes", is_flag=True, help="Do not ask.")(wished)
     wished = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")(wished)
     return click.option("--reason", required=True, help="Why; it stands in the journal.")(wished)

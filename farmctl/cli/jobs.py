@@ -10,7 +10,7 @@ import click
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import print_json, say
-from farmctl.control.client import part
+from farmctl.control.client import ControlClient, part
 from farmctl.control.sizes import span_s
 
 LOOK_S = 0.5
@@ -41,17 +41,31 @@ def get_job(*, door: Door, job_id: str, output: str) -> int:
 @_output
 def wait_job(*, door: Door, job_id: str, timeout: str, output: str) -> int:
     """Wait until an order is carried out, as measured; Ctrl-C leaves it running."""
-    client, deadline, told = door.client(), time.monotonic() + span_s(timeout), ""
+    return wait_for(door.client(), job_id, span_s(timeout), output)
+
+
+def wait_for(client: ControlClient, job_id: str, timeout_s: float, output: str) -> int:
+    """Show a job when it has ended or the time is over; the exit code says which."""
+    try:
+        job = _ended(client, job_id, time.monotonic() + timeout_s)
+    except KeyboardInterrupt:
+        say(f"farmctl: the order goes on; farmctl jobs wait {job_id} --timeout 60s looks again")
+        return Exit.INTERRUPTED
+    _show(job, output)
+    return ENDS.get(job["state"], Exit.TIMEOUT)
+
+
+def _ended(client: ControlClient, job_id: str, deadline: float) -> dict[str, Any]:
+    """The job when it has ended, or as it is at the deadline; says how it goes meanwhile."""
+    told = ""
     while True:
-        job = client.get(f"/v1/jobs/{part(job_id)}")["job"]
+        job: dict[str, Any] = client.get(f"/v1/jobs/{part(job_id)}")["job"]
         if job["state"] in ENDS or time.monotonic() >= deadline:
-            break
+            return job
         if (line := f"{job['state']}: {job['text']}") != told:
             say(line)
             told = line
         time.sleep(LOOK_S)
-    _show(job, output)
-    return ENDS.get(job["state"], Exit.TIMEOUT)
 
 
 def _show(job: dict[str, Any], output: str) -> None:

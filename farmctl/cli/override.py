@@ -9,6 +9,7 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
 from farmctl.cli.exits import Exit
+from farmctl.cli.jobs import wait_for
 from farmctl.cli.output import output_option, print_json, print_rows, say
 from farmctl.cli.plan import described
 from farmctl.control.sizes import moment, size_of, span_s
@@ -58,9 +59,10 @@ def set_override(
             click.echo(f"{described(plan)}\nuntil     {_both(ends, state['timezone'])}")
         return Exit.OK
     say(f"{described(plan)}\nuntil     {_both(ends, state['timezone'])}")
-    if not wish.permitted(f"Hold {state['site']} at {wanted['target_kw']:.1f} kW?"):
-        return Exit.OK
+    wish.consent(f"Hold {state['site']} at {wanted['target_kw']:.1f} kW?")
     answer = order(client, "override_set", wish.reason, **wanted, confirm=site)
+    if wish.wait_s is not None:
+        return wait_for(client, answer["job"], wish.wait_s, output)
     if output == "json":
         print_json({**answer, **wanted})
     else:
@@ -72,24 +74,23 @@ def set_override(
 @asking
 @ordering
 @click.argument("override_id")
+@click.option("--confirm", "site", default="", help="The site's name, where the change is large.")
 @_output
-def release_override(
-    *,
-    door: Door,
-    wish: Wish,
-    override_id: str,
-    output: str,
-) -> int:
+def release_override(*, door: Door, wish: Wish, override_id: str, site: str, output: str) -> int:
     """Let an override go before its end."""
     client = door.client()
+    plan = rehearse(client, "override_release", wish.reason, id=override_id)
     if wish.dry_run:
-        live = [order["id"] for order in client.get("/v1/overrides")["rows"]]
-        told = "would be released" if override_id in live else "is not live: nothing would be released"
-        click.echo(f"{override_id} {told}")
+        if output == "json":
+            print_json({"plan": plan})
+        else:
+            click.echo(described(plan))
         return Exit.OK
-    if not wish.permitted(f"Release {override_id}?"):
-        return Exit.OK
-    answer = order(client, "override_release", wish.reason, id=override_id)
+    say(described(plan))
+    wish.consent(f"Release {override_id}?")
+    answer = order(client, "override_release", wish.reason, id=override_id, confirm=site)
+    if wish.wait_s is not None:
+        return wait_for(client, answer["job"], wish.wait_s, output)
     if output == "json":
         print_json(answer)
     else:

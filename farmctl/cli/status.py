@@ -100,13 +100,13 @@ def one_line(state: dict[str, Any]) -> str:
 
 
 def _lines(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    stale = "" if state["fresh"] else click.style(f"  STALE {state['age_s']:.0f} s", fg="red", bold=True)
+    stale = "" if state["fresh"] else _mark(f"  STALE {state['age_s']:.0f} s", fg="red", bold=True)
     flags = [name for name, on in (("STOPPED", state["stop_all"]), ("MAINTENANCE", state["maintenance"])) if on]
     flags += [] if state["armed"] else ["OBSERVE ONLY"]
-    held = "".join(f"  {click.style(flag, fg='yellow', bold=True)}" for flag in flags)
+    held = "".join(f"  {_mark(flag, fg='yellow', bold=True)}" for flag in flags)
     yield "site", f"{state['site']}  {state['mode']}, decided by the {state['authority']}{held}{stale}"
     off = f"{state['deviation_kw']:+.1f} kW ({state['deviation_pct']:+.1f} %)"
-    off = off if state["in_band"] else click.style(off, fg="yellow")
+    off = off if state["in_band"] else _mark(off, fg="yellow")
     yield "power", f"{_kw(state['power_kw'])}   target {_kw(state['target_kw'])}   deviation {off}"
     yield "limit", f"{_kw(state['limit_kw'])} of {_kw(state['rated_kw'])} rated ({state['limit_reason']})"
     yield "why", f"{state['reason']}: {state['reason_help']}"
@@ -116,7 +116,7 @@ def _lines(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "miners", f"{state['miners']['total']}: {counts}   hash rate {state['hash_rate_ths']:.1f} TH/s"
     yield "alarms", "  ".join(f"{name.upper()} {n}" for name, n in state["alarms"].items())
     for alarm in state["alarm_list"]:
-        mark = click.style(f"P{alarm['priority']} {alarm['alarm']}", fg="red" if alarm["priority"] == 1 else "yellow")
+        mark = _mark(f"P{alarm['priority']} {alarm['alarm']}", fg="red" if alarm["priority"] == 1 else "yellow")
         yield "", f"{mark} {alarm['where']}: {alarm['detail']}"
     for order in state["overrides"]:
         who = f"by {order['owner']} until {order['expires_at']}: {order['reason']}"
@@ -133,9 +133,14 @@ def _redraw(client: ControlClient, output: str) -> None:
     if output == "json":
         print_json(state)
     elif sys.stdout.isatty():
-        click.echo(f"\x1b[H\x1b[J{screen(state)}", color=not os.environ.get("NO_COLOR") or None)
+        click.echo(f"\x1b[H\x1b[J{screen(state)}")
     else:
         click.echo(one_line(state))
+
+
+def _mark(text: str, **style: Any) -> str:
+    """Colour for what is abnormal; echo takes it off where there is no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 def _event(event: dict[str, Any] | None) -> str:

@@ -9,6 +9,7 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
 from farmctl.cli.exits import Exit
+from farmctl.cli.jobs import wait_for
 from farmctl.cli.output import print_json, say
 from farmctl.cli.plan import described
 from farmctl.control.client import ControlClient, ControllerRefusedError
@@ -40,10 +41,13 @@ def stop_all(
             raise click.UsageError("--dry-run asks the controller; without one nothing can be rehearsed")
         _show_plan(rehearse(client, "stop_all", wish.reason), output)
         return Exit.OK
-    if not wish.permitted("Put every miner of the site to sleep?"):
-        return Exit.OK
-    why = "asked to with --direct" if client is None else _through(client, wish.reason, output)
-    return Exit.OK if why is None else _directly(door.config_path, why, output)
+    wish.consent("Put every miner of the site to sleep?")
+    if client is None:
+        return _directly(door.config_path, "told to go without it, or it has no known socket", output)
+    taken = _through(client, wish.reason)
+    if isinstance(taken, str):
+        return _directly(door.config_path, taken, output)
+    return _told(client, taken, wish, output)
 
 
 @click.command(cls=ClientVerb)
@@ -65,10 +69,8 @@ def resume(
         _show_plan(plan, output)
         return Exit.OK
     say(described(plan))
-    if not wish.permitted("Permit the site to run again?"):
-        return Exit.OK
-    _taken(order(client, "resume", wish.reason, confirm=site), output, "resume")
-    return Exit.OK
+    wish.consent("Permit the site to run again?")
+    return _told(client, order(client, "resume", wish.reason, confirm=site), wish, output)
 
 
 def _client(door: Door) -> ControlClient | None:
@@ -81,8 +83,8 @@ def _client(door: Door) -> ControlClient | None:
     return ControlClient(named.socket_path, STOP_TIMEOUT_S)
 
 
-def _through(client: ControlClient, reason: str, output: str) -> str | None:
-    """Give the order to the controller; why it has to be done without it, None where it need not.
+def _through(client: ControlClient, reason: str) -> dict[str, Any] | str:
+    """Give the order to the controller: its answer, or why it has to be done without it.
 
     Raises ControllerRefusedError where the controller is well and says no.
     """
@@ -97,8 +99,7 @@ def _through(client: ControlClient, reason: str, output: str) -> str | None:
     age_s = answer["cycle_age_s"]
     if age_s is None or age_s > STALLED_S:
         return "the controller took the order but makes no decisions"
-    _taken(answer, output, "stop-all")
-    return None
+    return answer
 
 
 def _directly(config_path: str | None, why: str, output: str) -> int:
@@ -120,11 +121,15 @@ def _directly(config_path: str | None, why: str, output: str) -> int:
     return Exit.PARTIAL if failed else Exit.OK
 
 
-def _taken(answer: dict[str, Any], output: str, verb: str) -> None:
+def _told(client: ControlClient, answer: dict[str, Any], wish: Wish, output: str) -> int:
+    """Say what became of an order that the controller took."""
+    if wish.wait_s is not None:
+        return wait_for(client, answer["job"], wish.wait_s, output)
     if output == "json":
         print_json({**answer, "direct": False})
     else:
-        click.echo(f"{verb} taken as {answer['job']}; farmctl jobs get {answer['job']} shows how far it is")
+        click.echo(f"taken as {answer['job']}; farmctl jobs get {answer['job']} shows how far it is")
+    return Exit.OK
 
 
 def _show_plan(plan: dict[str, Any], output: str) -> None:

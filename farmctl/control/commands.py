@@ -24,7 +24,7 @@ from farmctl.control.orders import (
     StopAll,
     read_order,
 )
-from farmctl.control.plan import held_at, imagine, needs_name, stopped, told
+from farmctl.control.plan import held_at, imagine, needs_name, released, stopped, told
 from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import ApiError, Json
 from farmctl.core.fleet import FleetView
@@ -156,7 +156,7 @@ class CommandDoor:
 
     async def _confirmed(self, order: Order, picture: SitePicture | None) -> None:
         """A large change must name the site. Raises ApiError 400."""
-        if not isinstance(order, OverrideSet | Resume):
+        if isinstance(order, StopAll | Maintenance):
             return
         if picture is None:
             raise ApiError(503, f"{order.verb}: no cycle has run yet, so its effect is unknown")
@@ -172,8 +172,10 @@ class CommandDoor:
         picture = self._glass.picture()
         if picture is None:
             raise ApiError(503, "no cycle has run yet: there is nothing to plan on")
-        if isinstance(order, OverrideRelease | Maintenance):
-            raise ApiError(400, f"{order.verb}: no plan is made for it", field="dry_run")
+        if isinstance(order, Maintenance):
+            raise ApiError(400, f"{order.verb}: it moves no power, so no plan is made", field="dry_run")
+        if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
+            raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")
         imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)
         return told(imagined, self._site, PLAN_ROWS)
 
@@ -201,7 +203,7 @@ class CommandDoor:
             self._keys.popitem(last=False)
 
 
-def _view_after(order: StopAll | Resume | OverrideSet, picture: SitePicture) -> FleetView:
+def _view_after(order: StopAll | Resume | OverrideSet | OverrideRelease, picture: SitePicture) -> FleetView:
     match order:
         case StopAll():
             return stopped(picture, on=True)
@@ -209,6 +211,8 @@ def _view_after(order: StopAll | Resume | OverrideSet, picture: SitePicture) -> 
             return stopped(picture, on=False)
         case OverrideSet():
             return held_at(picture, order.params.target_kw * WATTS_PER_KW)
+        case OverrideRelease():
+            return released(picture, order.params.id)
         case _:
             assert_never(order)
 

@@ -13,7 +13,7 @@ import numpy as np
 from farmctl.core.units import FloatColumn, IdColumn, MaskColumn
 from farmctl.errors import RefusedError
 
-_TERM = re.compile(r'(!?)([a-z_]+)(!=|>=|<=|=|~|>|<)("[^"]*"|\S+)', re.IGNORECASE)
+_TERM = re.compile(r'(!?)([a-z_]+)(!=|>=|<=|=|~|>|<)("[^"]*"|[^\s"]+)', re.IGNORECASE)
 _WORD = re.compile(r'!?[^\s"=~<>!]+')
 _RANGE = re.compile(r"(\D*)(\d+)\.\.(\D*)(\d+)")
 _GLOB = re.compile(r"[*?\[]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,13 +117,14 @@ def _progress(job: Job, picture: SitePicture) -> _Progress:
     mine = rows.commanded_ms >= job.at_ms
     failed = mine & (rows.standing == Standing.GAVE_UP)
     pending = mine & (rows.standing == Standing.PENDING)
-    rising = planned_w > job.from_w
+    from_w = job.from_w if math.isfinite(job.from_w) else power_w
+    rising = planned_w > from_w
     goal_w = decision.budget.target_w if rising else planned_w
     return _Progress(
-        asked_w=job.from_w - goal_w,
-        moved_w=job.from_w - power_w,
+        asked_w=from_w - goal_w,
+        moved_w=from_w - power_w,
         left_w=abs(power_w - goal_w),
-        band_w=view.rules.tolerance_fraction * max(job.from_w, goal_w, 1.0),
+        band_w=view.rules.tolerance_fraction * max(from_w, goal_w, 1.0),
         total=int(mine.sum()),
         ok=int((mine & (rows.standing == Standing.SETTLED)).sum()),
         failed=int(failed.sum()),

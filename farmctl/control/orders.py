@@ -49,6 +49,8 @@ class ReleaseParams(_Strict):
     """Which override."""
 
     id: Annotated[str, Field(min_length=1, max_length=64)]
+    confirm: str = ""
+    """The site's name, where the change is large."""
 
 
 class MaintenanceParams(_Strict):

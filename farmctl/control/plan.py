@@ -70,10 +70,17 @@ def stopped(picture: SitePicture, *, on: bool) -> FleetView:
     return replace(picture.view, stop_all=on)
 
 
+def released(picture: SitePicture, override_id: str) -> FleetView:
+    """The view without one of its overrides."""
+    rest = tuple(order for order in picture.view.overrides if order.override_id != override_id)
+    return replace(picture.view, overrides=rest)
+
+
 def imagine(picture: SitePicture, view: FleetView, site: Site) -> Imagined:
     """Where the site would end in such a view; ramps and start packets are left aside, limits and locks are not."""
     rules = replace(view.rules, wake_fraction_per_s=UNPACED)
-    view = replace(view, rules=rules, inbox=(), armed=True)
+    # As if observing: no command is made, which at 50,000 rows is most of the time of a step.
+    view = replace(view, rules=rules, inbox=(), armed=False)
     unpaced = Pace(ramp_w=np.inf, wake_credit_w=np.full(len(view.circuits.names), np.inf))
     _, decision = step(replace(picture.memory, pace=unpaced), view, picture.decision.at_ms, site.policy)
     return Imagined(view=view, decision=decision, picture=picture)

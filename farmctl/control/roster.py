@@ -19,7 +19,8 @@ from farmctl.ports.store import InventoryRow
 UNKNOWN_WORD = "unknown"
 _STATES = np.array([state.name.lower() for state in sorted(MinerState)], dtype=np.str_)
 _REASONS = np.array([reason.value for reason in ORDER], dtype=np.str_)
-_KINDS = np.array([*(kind.name.lower() for kind in sorted(PointKind)), UNKNOWN_WORD], dtype=np.str_)
+WANT_WORDS = (*(kind.name.lower() for kind in sorted(PointKind)), UNKNOWN_WORD)
+_KINDS = np.array(WANT_WORDS, dtype=np.str_)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -58,10 +59,16 @@ class Places:
         return self.source is inventory and same
 
 
+def state_codes(picture: SitePicture) -> CodeColumn:
+    """What every miner does, as a `MinerState`; one that does not answer is offline."""
+    codes: CodeColumn = picture.view.table.state.copy()
+    codes[~picture.decision.seen.fresh] = MinerState.OFFLINE
+    return codes
+
+
 def state_words(picture: SitePicture) -> IdColumn:
-    """What every miner does, as a word; one that does not answer is offline."""
-    words: IdColumn = _STATES[picture.view.table.state].copy()
-    words[~picture.decision.seen.fresh] = MinerState.OFFLINE.name.lower()
+    """The same as words."""
+    words: IdColumn = _STATES[state_codes(picture)]
     return words
 
 
@@ -77,7 +84,7 @@ def roster(picture: SitePicture, places: Places) -> Columns:
             **places.columns,
             "circuit": np.array(view.circuits.names, dtype=np.str_)[table.node],
             "state": state_words(picture),
-            "want": _KINDS[_kind_codes(picture)],
+            "want": _KINDS[want_codes(picture)],
             "reason": _REASONS[decision.reasons],
             "protected": np.where(table.protected, "yes", "no"),
             "commandable": np.where(table.commandable, "yes", "no"),
@@ -100,7 +107,7 @@ def ages_s(picture: SitePicture) -> FloatColumn:
     return np.where(seen_ms < 0, np.nan, (picture.decision.at_ms - seen_ms) / MS_PER_S)
 
 
-def _kind_codes(picture: SitePicture) -> IntColumn:
+def want_codes(picture: SitePicture) -> IntColumn:
     """`PointKind` of what is wanted of every row; the last code where nothing is."""
     table, book = picture.view.table, picture.view.ladders
     wanted: CodeColumn = picture.decision.allocation.step

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
@@ -19,6 +21,9 @@ from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller, Identify, caller_of
 from farmctl.control.roster import Places, roster
 from farmctl.control.sizes import SizeError, size_of
+from farmctl.control.stream.image import Lists, WireImage, image_of
+from farmctl.control.stream.streamer import Streamer
+from farmctl.control.stream.watch import watch
 from farmctl.control.strip import FRESH_S, Site, rev_of
 from farmctl.control.wire import ApiError, answer, refusal, whole
 from farmctl.core.units import MS_PER_S
@@ -32,6 +37,7 @@ BODY_DEADLINE_S = 5.0
 DRAIN_S = 2.0
 """Answers under way get this long when the daemon stops."""
 PLAN_ROWS = 200
+Work = TypeVar("Work")
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
@@ -57,6 +63,9 @@ class ControlServer:
         self._door = CommandDoor(parts.glass, parts.orders, parts.clock, parts.site)
         self._places: Places | None = None
         self._columns: tuple[SitePicture, Columns] | None = None
+        self._heavy = asyncio.Lock()
+        self._epoch = (secrets.token_hex(4), 0)
+        self._streamer = Streamer(parts.glass.picture, self._drawn, self._off_loop)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -73,8 +82,14 @@ class ControlServer:
             await runner.setup()
             await web.SockSite(runner, door).start()
             log.info("control_listening", socket=str(path))
-            yield
+            async with asyncio.TaskGroup() as tasks:
+                streaming = tasks.create_task(self._streamer.run())
+                try:
+                    yield
+                finally:
+                    streaming.cancel()
         finally:
+            self._streamer.close()
             await runner.cleanup()
             close_socket(door, path)
 
@@ -85,6 +100,8 @@ class ControlServer:
             [
                 web.get("/v1/health", self._health),
                 web.get("/v1/state", self._state),
+                web.get("/v1/snapshot", self._snapshot),
+                web.get("/v1/watch", self._watch),
                 web.get("/v1/miners", self._miners),
                 web.get("/v1/miners/{id}", self._miner),
                 web.get("/v1/miners/{id}/why", self._why),
@@ -128,33 +145,40 @@ class ControlServer:
 
     async def _state(self, _: web.Request) -> web.Response:
         parts = self._p
-        return answer(strip.state(self._picture(), parts.site, parts.orders.overrides, parts.clock.now_ms()))
+        return answer(strip.state(self._picture(), parts.site, parts.orders, parts.clock.now_ms()))
+
+    async def _snapshot(self, _: web.Request) -> web.Response:
+        return web.Response(body=await self._streamer.snapshot(), content_type="application/json")
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        return await watch(request, self._streamer, self._p.clock)
 
     async def _miners(self, request: web.Request) -> web.Response:
         query = request.query
         limit = whole(query.get("limit", str(miners.DEFAULT_LIMIT)), "limit", low=1, high=miners.MOST)
         window = miners.window_of(query.get("filter", ""), query.get("sort", "id"), limit, query.get("cursor", ""))
         picture = self._picture()
-        return answer({"rev": rev_of(picture), **miners.page(self._roster(picture), window)})
+        page = await self._off_loop(lambda: miners.page(self._roster(picture), window))
+        return answer({"rev": rev_of(picture), **page})
 
     async def _miner(self, request: web.Request) -> web.Response:
         picture = self._picture()
-        columns = self._roster(picture)
+        columns = await self._off_loop(lambda: self._roster(picture))
         return answer(why.details(picture, columns, miners.row_of(columns.ids, request.match_info["id"])))
 
     async def _why(self, request: web.Request) -> web.Response:
         picture = self._picture()
-        columns = self._roster(picture)
+        columns = await self._off_loop(lambda: self._roster(picture))
         row = miners.row_of(columns.ids, request.match_info["id"])
-        digest = await asyncio.to_thread(self._p.glass.input_hash, picture)
-        return answer(await asyncio.to_thread(why.why, picture, columns, row, self._p.site, digest))
+        site, digest = self._p.site, self._p.glass.input_hash
+        return answer(await self._off_loop(lambda: why.why(picture, columns, row, site, digest(picture))))
 
     async def _plan(self, request: web.Request) -> web.Response:
         picture, query = self._picture(), request.query
         rows = whole(query.get("rows", str(PLAN_ROWS)), "rows", low=0, high=miners.MOST)
         view = plan.held_at(picture, _target_w(picture, query.get("to"), query.get("by")))
-        imagined = await asyncio.to_thread(plan.imagine, picture, view, self._p.site)
-        return answer({"plan": plan.told(imagined, self._p.site, rows)})
+        site = self._p.site
+        return answer({"plan": await self._off_loop(lambda: plan.told(plan.imagine(picture, view, site), site, rows))})
 
     async def _alarms(self, _: web.Request) -> web.Response:
         picture = self._picture()
@@ -190,6 +214,11 @@ class ControlServer:
         taken = await self._door.take(body, request[CALLER], origin)
         return answer(taken.body, status=taken.status)
 
+    async def _off_loop(self, work: Callable[[], Work]) -> Work:
+        """Work on columns, one piece at a time: readers must not crowd the control loop out of its core."""
+        async with self._heavy:
+            return await asyncio.to_thread(work)
+
     def _picture(self) -> SitePicture:
         picture = self._p.glass.picture()
         if picture is None:
@@ -200,14 +229,31 @@ class ControlServer:
         """The columns of a picture, made once and shared by everybody who asks about it."""
         if self._columns is not None and self._columns[0] is picture:
             return self._columns[1]
+        columns = roster(picture, self._placed(picture))
+        self._columns = (picture, columns)
+        return columns
+
+    def _placed(self, picture: SitePicture) -> Places:
+        """The places of every row; numbered anew, in a new epoch, when inventory or rows change."""
         inventory, miner_id = self._p.glass.inventory(), picture.view.table.miner_id
         if self._places is None or not self._places.fits(inventory, miner_id):
             started = time.monotonic()
             self._places = Places.of(inventory, miner_id)
+            self._epoch = (self._epoch[0], self._epoch[1] + 1)
             log.debug("places_indexed", miners=len(miner_id), seconds=round(time.monotonic() - started, 3))
-        columns = roster(picture, self._places)
-        self._columns = (picture, columns)
-        return columns
+        return self._places
+
+    def _drawn(self, picture: SitePicture) -> WireImage:
+        """One revision of the stream."""
+        parts, now_ms = self._p, self._p.clock.now_ms()
+        lists = Lists(
+            strip=strip.state(picture, parts.site, parts.orders, now_ms),
+            alarms=strip.alarms(picture),
+            events=strip.events(picture),
+            jobs=self._door.latest(now_ms),
+        )
+        places = self._placed(picture)
+        return image_of(picture, places, lists, "-".join(map(str, self._epoch)))
 
 
 def _target_w(picture: SitePicture, to: str | None, by: str | None) -> float:

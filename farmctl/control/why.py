@@ -34,7 +34,7 @@ def details(picture: SitePicture, columns: Columns, row: int) -> Json:
 
 
 def why(picture: SitePicture, columns: Columns, row: int, site: Site, input_hash: str) -> Json:
-    """The explanation of one miner; powers of the site in kW, of the miner in W. Asks the core: call it off the loop."""
+    """The explanation of one miner; the site in kW, the miner in W. Asks the core: call it off the loop."""
     view, decision = picture.view, picture.decision
     rows, allocation = picture.memory.rows, decision.allocation
     reason = ORDER[int(decision.reasons[row])]

@@ -38,7 +38,8 @@ def arbitrate(wishes: Iterable[Proposal], rules: SiteRules, *, guarded: bool) ->
         limit_source=binding.source,
         shortfall_w=max(asked_w - target_w, 0.0),
         emergency=any(w.reason in (Reason.EMERGENCY, Reason.STOP_ALL) for w in wishes),
-        urgent=binding.urgent or winner.urgent or bool(winner.event_id),
+        urgent=binding.urgent or winner.urgent or (bool(winner.event_id) and not winner.economic),
+        economic=winner.economic and target_w < ceiling_w,
         lost=_losers(setpoints, asked_w, ceiling_w),
     )
 

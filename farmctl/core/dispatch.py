@@ -12,13 +12,16 @@ from farmctl.core.confirm import Seen, nominal_w
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.memory import RowMemory, Standing
 from farmctl.core.model import Command, Lane, MinerId
-from farmctl.core.reasons import Reason
-from farmctl.core.units import MS_PER_S, NEVER_MS, FloatColumn, IntColumn, MaskColumn
+from farmctl.core.reasons import CODE, ORDER, Reason
+from farmctl.core.units import DAY_MS, MS_PER_S, NEVER_MS, FloatColumn, IntColumn, MaskColumn
 
 COMMAND_LIFE_S = 30.0
 """A command that has not reached the wire by then is dropped: the next cycle knows better."""
 RETRY_BACKOFF_S = 4.0
 """After a refusal on the wire; doubled for each attempt."""
+
+
+_SHED, _RESTORE, _RETRY, _DRIFTED = (CODE[r] for r in (Reason.SHED, Reason.RESTORE, Reason.RETRY, Reason.DRIFTED))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -29,7 +32,16 @@ class Dispatch:
     rows: RowMemory
 
 
-def dispatch(view: FleetView, seen: Seen, allocation: Allocation, *, urgent: bool, cycle: int, now_ms: int) -> Dispatch:
+def dispatch(
+    view: FleetView,
+    seen: Seen,
+    allocation: Allocation,
+    *,
+    urgent: bool,
+    cycle: int,
+    now_ms: int,
+    economic: bool = False,
+) -> Dispatch:
     """Command what changed, what was not followed and what drifted; nothing in observe mode."""
     rows = seen.rows
     if not view.armed:
@@ -41,12 +53,12 @@ def dispatch(view: FleetView, seen: Seen, allocation: Allocation, *, urgent: boo
     if not len(index):
         return Dispatch(commands=(), rows=rows)
     after = _remembered(seen, allocation, changed, again, now_ms)
+    if economic or allocation.refined:
+        after = _worn(after, changed & (allocation.step == 0), now_ms)
     order = index[_order(view, seen, after, index)]
     lane = Lane.URGENT if urgent else Lane.NORMAL
     deadline_ms = now_ms + int(COMMAND_LIFE_S * MS_PER_S)
-    commands = tuple(
-        _command(view, seen, after, int(row), lane=lane, deadline_ms=deadline_ms, cycle=cycle) for row in order
-    )
+    commands = _commands(view, seen, after, order, lane=lane, deadline_ms=deadline_ms, cycle=cycle)
     return Dispatch(commands=commands, rows=after)
 
 
@@ -79,6 +91,17 @@ def _remembered(seen: Seen, allocation: Allocation, changed: MaskColumn, again: 
     )
 
 
+def _worn(rows: RowMemory, slept: MaskColumn, now_ms: int) -> RowMemory:
+    """Count one more economic cycle of the day for the rows that were sent to sleep."""
+    today = now_ms // DAY_MS
+    so_far = np.where(rows.cycle_day == today, rows.cycles, 0)
+    return replace(
+        rows,
+        cycles=np.where(slept, so_far + 1, so_far).astype(np.int16),
+        cycle_day=np.where(slept, today, rows.cycle_day).astype(np.int64),
+    )
+
+
 def _order(view: FleetView, seen: Seen, after: RowMemory, index: IntColumn) -> IntColumn:
     """Most watts per second of travel first, lowering before raising, feeders interleaved."""
     table, book = view.table, view.ladders
@@ -95,21 +118,32 @@ def _order(view: FleetView, seen: Seen, after: RowMemory, index: IntColumn) -> I
     return np.lexsort((feeder, place, ~lowering))
 
 
-def _command(
-    view: FleetView, seen: Seen, after: RowMemory, row: int, *, lane: Lane, deadline_ms: int, cycle: int
-) -> Command:
-    step, step_before = int(after.wanted[row]), int(seen.rows.wanted[row])
-    if step != step_before:
-        reason = Reason.SHED if step < step_before else Reason.RESTORE
-    else:
-        reason = Reason.DRIFTED if seen.drifted[row] else Reason.RETRY
-    return Command(
-        miner=MinerId(str(view.table.miner_id[row])),
-        step=step,
-        point=view.ladders.ladders[int(view.table.ladder[row])].points[step],
-        lane=lane,
-        deadline_ms=deadline_ms,
-        reason=reason,
-        attempt=int(after.attempts[row]),
-        cycle=cycle,
+def _commands(
+    view: FleetView, seen: Seen, after: RowMemory, order: IntColumn, *, lane: Lane, deadline_ms: int, cycle: int
+) -> tuple[Command, ...]:
+    """One object per command; the columns become lists first, because a fall of 30 % is 400,000 of them."""
+    table, ladders = view.table, view.ladders.ladders
+    step, step_before = after.wanted[order], seen.rows.wanted[order]
+    again = np.where(seen.drifted[order], _DRIFTED, _RETRY)
+    code = np.where(step < step_before, _SHED, np.where(step > step_before, _RESTORE, again))
+    points = [ladder.points for ladder in ladders]
+    return tuple(
+        Command(
+            miner=MinerId(miner),
+            step=to,
+            point=points[ladder][to],
+            lane=lane,
+            deadline_ms=deadline_ms,
+            reason=ORDER[reason],
+            attempt=attempt,
+            cycle=cycle,
+        )
+        for miner, to, ladder, reason, attempt in zip(
+            table.miner_id[order].tolist(),
+            step.tolist(),
+            table.ladder[order].tolist(),
+            code.tolist(),
+            after.attempts[order].tolist(),
+            strict=True,
+        )
     )

@@ -178,6 +178,10 @@ class SiteRules:
     """Age after which a reading no longer proves anything."""
     grid_expected: bool
     """False: no grid source is configured, the site is its own master."""
+    max_cycles_per_day: int = 6
+    """Sleeps per miner and UTC day for economic reasons; none is counted against grid or operator."""
+    refine_fraction_per_min: float = 0.02
+    """Share of the fleet that may be commanded per minute for a better operating point at the same power."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

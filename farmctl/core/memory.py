@@ -42,6 +42,10 @@ class RowMemory:
     """When it was last commanded or seen to wake; -1 while asleep or unknown."""
     off_since_ms: IntColumn
     reason: CodeColumn
+    cycles: CodeColumn
+    """Times it was sent to sleep for money on `cycle_day`."""
+    cycle_day: IntColumn
+    """Days since the epoch, UTC; -1 never."""
 
     @classmethod
     def of(cls, miner_id: IdColumn) -> RowMemory:
@@ -59,6 +63,8 @@ class RowMemory:
             on_since_ms=np.full(rows, NEVER_MS, dtype=np.int64),
             off_since_ms=np.full(rows, NEVER_MS, dtype=np.int64),
             reason=np.full(rows, CODE[Reason.UNREACHABLE], dtype=np.int16),
+            cycles=np.zeros(rows, dtype=np.int16),
+            cycle_day=np.full(rows, NEVER_MS, dtype=np.int64),
         )
 
     def aligned(self, miner_id: IdColumn) -> RowMemory:
@@ -102,6 +108,10 @@ class Pace:
     """Where the up-ramp has got to; None before the first cycle."""
     wake_credit_w: FloatColumn = field(default_factory=lambda: np.zeros(0))
     """Per circuit node: power that may still be woken now."""
+    refined_ms: int = NEVER_MS
+    """When rows were last moved for economy."""
+    disturbed_ms: int = NEVER_MS
+    """When the load was last moved for any other reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -142,6 +142,8 @@ class Proposal:
     event_id: str = ""
     urgent: bool = False
     """True where up-to-now ramps, dwell times and cycle budgets must not delay lowering."""
+    economic: bool = False
+    """True where only money is at stake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,3 +178,5 @@ class Budget:
     urgent: bool
     """Lowering is for the grid or an operator, not for money: it takes the urgent lane."""
     lost: tuple[LostWish, ...]
+    economic: bool = False
+    """A price decides, nothing else: the cycle budget counts and binds."""

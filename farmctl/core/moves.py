@@ -13,7 +13,10 @@ import numpy as np
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.policies import Policy
-from farmctl.core.units import FloatColumn, IntColumn, MaskColumn
+from farmctl.core.units import CodeColumn, FloatColumn, IntColumn, MaskColumn
+
+SMALL_FRACTION = 0.35
+"""Share of a row's full draw; a throttle from full to the deepest point moves 40-60 % of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,8 +51,16 @@ def throttle_step(view: FleetView) -> IntColumn:
     return np.where(top >= 2, 1, top)  # noqa: PLR2004 - sleep, throttle, full
 
 
-def downward(
-    view: FleetView, step: IntColumn, policy: Policy, *, may_throttle: MaskColumn, may_sleep: MaskColumn, soon_s: float
+def downward(  # noqa: PLR0913 - who may do what is three masks, in which order three columns
+    view: FleetView,
+    step: IntColumn,
+    policy: Policy,
+    *,
+    may_throttle: MaskColumn,
+    may_sleep: MaskColumn,
+    soon_s: float,
+    wear: CodeColumn,
+    plan_w: FloatColumn,
 ) -> Moves:
     """Every way down from `step`: throttling before sleeping, then the least worth per watt; tier by tier.
 
@@ -59,14 +70,17 @@ def downward(
     trim_late, off_late = _late(view, soon_s)
     throttles = may_throttle & ~(trim_late & ~off_late & may_sleep)
     low = throttle_step(view)
-    trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low))
+    trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low), from_w=plan_w)
     sleep_from = np.where(throttles, np.minimum(step, low), step)
-    off = _segment(view, sleep_from, np.zeros_like(step), policy, may_sleep & (sleep_from > 0))
+    from_w = np.where(sleep_from < step, nominal_w(view, sleep_from), plan_w)
+    off = _segment(view, sleep_from, np.zeros_like(step), policy, may_sleep & (sleep_from > 0), from_w=from_w)
     both = _joined(trim, off)
     late = np.concatenate([trim_late[trim.row], off_late[off.row] | (trim_late & throttles)[off.row]])
     stage = np.concatenate([np.zeros(len(trim), dtype=np.int64), np.ones(len(off), dtype=np.int64)])
     rank = policy.rank(view)[both.row]
-    return _taken(both, np.lexsort((both.row, both.worth_per_w, stage, -rank, late)))
+    return _taken(
+        both, np.lexsort((both.row, wear[both.row], both.worth_per_w, _small(view, both), stage, -rank, late))
+    )
 
 
 def upward(
@@ -77,18 +91,25 @@ def upward(
     may_raise: MaskColumn,
     may_wake: MaskColumn,
     late: MaskColumn,
+    plan_w: FloatColumn,
 ) -> Moves:
     """Every way up from `step`: awake rows first, they follow in seconds; most worth per watt first.
 
     Sleeping rows that are `late` come after all others.
     """
     top = top_step(view)
-    lift = _segment(view, step, top, policy, may_raise & (step > 0) & (step < top))
-    wake = _segment(view, step, top, policy, may_wake & (step == 0) & (top > 0))
+    lift = _segment(view, step, top, policy, may_raise & (step > 0) & (step < top), from_w=plan_w)
+    wake = _segment(view, step, top, policy, may_wake & (step == 0) & (top > 0), from_w=plan_w)
     both = _joined(lift, wake)
     stage = np.concatenate([np.zeros(len(lift), dtype=np.int64), 1 + late[wake.row].astype(np.int64)])
     rank = policy.rank(view)[both.row]
-    return _taken(both, np.lexsort((both.row, -both.worth_per_w, rank, stage)))
+    return _taken(both, np.lexsort((both.row, -both.worth_per_w, _small(view, both), rank, stage)))
+
+
+def _small(view: FleetView, moves: Moves) -> MaskColumn:
+    """Moves that change little for a command: they come after the large ones, refinement makes up for it."""
+    full_w = nominal_w(view, top_step(view))[moves.row]
+    return moves.power_w < SMALL_FRACTION * full_w
 
 
 def wakes_late(view: FleetView, soon_s: float) -> MaskColumn:
@@ -108,14 +129,24 @@ def best_step_within(view: FleetView, row: int, ceiling_w: float, top: int) -> i
     return int(np.searchsorted(watts, ceiling_w, side="right"))
 
 
-def _segment(view: FleetView, start: IntColumn, end: IntColumn, policy: Policy, mask: MaskColumn) -> Moves:
+def _segment(
+    view: FleetView, start: IntColumn, end: IntColumn, policy: Policy, mask: MaskColumn, *, from_w: FloatColumn
+) -> Moves:
+    """`from_w` is what each row is planned to draw before the move; it may differ from its ladder's watts."""
     row = np.flatnonzero(mask)
     ladder = view.table.ladder[row]
     worth = policy.worth(view)
-    power_w = np.abs(nominal_w(view, start)[row] - nominal_w(view, end)[row])
-    gain = np.abs(worth[ladder, start[row]] - worth[ladder, end[row]]) * policy.weight(view)[row]
-    safe_w = np.where(power_w > 0, power_w, 1.0)
-    return Moves(row=row, start=start[row], end=end[row], power_w=power_w, worth_per_w=gain / safe_w)
+    end_w = nominal_w(view, end)[row]
+    sign = np.where(end[row] > start[row], 1.0, -1.0)
+    nominal = sign * (end_w - nominal_w(view, start)[row])
+    gain = sign * (worth[ladder, end[row]] - worth[ladder, start[row]]) * policy.weight(view)[row]
+    return Moves(
+        row=row,
+        start=start[row],
+        end=end[row],
+        power_w=np.maximum(sign * (end_w - from_w[row]), 0.0),
+        worth_per_w=gain / np.where(nominal > 0, nominal, 1.0),
+    )
 
 
 def _joined(first: Moves, second: Moves) -> Moves:

@@ -129,4 +129,5 @@ def _of_event(
         expires_ms=event.expires_ms,
         event_id=event.event_id,
         urgent=event.event_class in (EventClass.EMERGENCY, EventClass.LIMIT),
+        economic=event.event_class is EventClass.ECONOMIC,
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from farmctl.core.allocate import Allocation, Ask, allocate, planned_w, site_w
+from farmctl.core.allocate import Allocation, allocate
 from farmctl.core.budget import arbitrate
 from farmctl.core.circuits import feeder_of
 from farmctl.core.confirm import Seen, confirm, nominal_w, top_step
 from farmctl.core.dispatch import dispatch
+from farmctl.core.draft import Ask, planned_w, site_w
 from farmctl.core.events import RESPONSE_CODE, Transition, heard, on_time
 from farmctl.core.explain import row_reasons
 from farmctl.core.fleet import FleetView
@@ -21,6 +22,7 @@ from farmctl.core.memory import Memory, Pace
 from farmctl.core.meter_loop import SitePower, follow
 from farmctl.core.model import Budget, Command
 from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
+from farmctl.core.outlook import outlook
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
 from farmctl.core.proposals import in_boot_grace, live_overrides, proposals
@@ -30,6 +32,11 @@ from farmctl.core.units import MS_PER_S, CodeColumn, FloatColumn
 
 SOON_S = 15.0
 """Rows that can be down within this time are asked first when the grid presses."""
+CALM_MS = 30_000
+REFINE_MS = 15_000
+MINUTE_MS = 60_000
+"""Economy waits for so long after the load has moved, and takes its share of a minute's commands this often."""
+TRIM_FRACTION = 0.01
 WAKE_PACKET_S = 5.0
 """Start packets are counted over this long (SIGNALS section 4, rule 7)."""
 
@@ -79,9 +86,13 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         may_wake=not view.maintenance,
         wake_credit_w=credit_w,
         soon_s=SOON_S if budget.urgent else np.inf,
+        outlook=outlook(memory, view, facts, budget.target_w, now_ms),
+        refine=_refine_allowance(memory, view, budget, now_ms),
     )
     allocation = allocate(view, seen, site, ask, POLICIES[policy], now_ms)
-    sent = dispatch(view, seen, allocation, urgent=budget.urgent, cycle=memory.cycle + 1, now_ms=now_ms)
+    sent = dispatch(
+        view, seen, allocation, urgent=budget.urgent, cycle=memory.cycle + 1, now_ms=now_ms, economic=budget.economic
+    )
     reasons = row_reasons(
         view,
         seen,
@@ -114,7 +125,12 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
         rows=replace(sent.rows, reason=reasons),
         tracks=judged.tracks,
-        pace=Pace(ramp_w=ramp_w, wake_credit_w=credit_w - (allocation.woken_w if view.armed else 0.0)),
+        pace=Pace(
+            ramp_w=ramp_w,
+            wake_credit_w=credit_w - (allocation.woken_w if view.armed else 0.0),
+            refined_ms=now_ms if allocation.refined else memory.pace.refined_ms,
+            disturbed_ms=now_ms if _disturbed(sent.commands, allocation, view) else memory.pace.disturbed_ms,
+        ),
     )
     return after, decision
 
@@ -154,6 +170,20 @@ def _ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, se
     ahead_w = rate * WAKE_PACKET_S + float(full_w.max(initial=0.0))
     plan_w = max(site_w(site, planned_w(view, seen)), site.power_w)
     return min(budget.target_w, min(memory.pace.ramp_w, plan_w + ahead_w) + rate * min(dt_s, WAKE_PACKET_S))
+
+
+def _refine_allowance(memory: Memory, view: FleetView, budget: Budget, now_ms: int) -> int:
+    """Commands that economy may spend now: none while the load moves or soon after, else one slice per period."""
+    pace = memory.pace
+    if budget.emergency or now_ms - pace.disturbed_ms < CALM_MS or now_ms - pace.refined_ms < REFINE_MS:
+        return 0
+    per_min = view.rules.refine_fraction_per_min * len(view.table)
+    return round(max(per_min * REFINE_MS / MINUTE_MS, 4.0)) if per_min > 0 else 0
+
+
+def _disturbed(commands: tuple[Command, ...], allocation: Allocation, view: FleetView) -> bool:
+    """More than a trim or two was sent for reasons other than economy."""
+    return not allocation.refined and len(commands) > max(2.0, TRIM_FRACTION * len(view.table))
 
 
 def _wake_credit_w(memory: Memory, view: FleetView, now_ms: int) -> FloatColumn:

@@ -26,6 +26,7 @@ WATTS_PER_KW = 1_000.0
 WATTS_PER_MW = 1_000_000.0
 HASHES_PER_TERAHASH = 1e12
 MS_PER_S = 1_000
+DAY_MS = 86_400_000
 NEVER_MS = -1
 """In a millisecond column: it has not happened."""
 

@@ -11,9 +11,14 @@ from farmctl.core.grid import EventClass
 from farmctl.core.memory import Memory
 from farmctl.core.model import MinerState
 from farmctl.core.modes import newest_link
+from farmctl.core.proposals import proposals
 from farmctl.core.step import Decision
 from farmctl.core.units import MS_PER_S
-from farmctl.ports.grid import SiteState, Telemetry
+from farmctl.ports.grid import Capability, LimitSource, SiteState, Telemetry
+
+DOWN_IN_S = (5, 30, 600)
+UP_IN_S = (60, 600)
+"""The times that the contract asks for."""
 
 
 def telemetry(view: FleetView, decision: Decision, memory: Memory) -> Telemetry:
@@ -73,7 +78,47 @@ def site_state(view: FleetView, decision: Decision, memory: Memory, *, signed: b
         clock_offset_ms=link.clock_offset_ms if link else 0,
         audit_head=audit_head,
         version=__version__,
+        limits=_limits(view, decision, memory),
     )
+
+
+def capability(view: FleetView, decision: Decision) -> Capability:
+    """What the movable part of the fleet could give up or take on, by seconds: on change and every 5 min.
+
+    Powers are those measured and learned per miner; a miner moves evenly over its ladder's own time.
+    """
+    seen, rules = decision.seen, view.rules
+    movable = seen.movable
+    now_w = seen.power_now_w[movable]
+    floor_w = nominal_w(view, np.zeros(len(view.table), dtype=np.int64))[movable]
+    full_w = nominal_w(view, top_step(view))[movable]
+    ladder = view.table.ladder[movable]
+    down_s = np.maximum(view.ladders.down_s[ladder], 1.0)
+    up_s = np.maximum(view.ladders.up_s[ladder], 1.0)
+    room_w = max(decision.budget.ceiling_w - decision.site.power_w, 0.0)
+    down = {s: float((np.maximum(now_w - floor_w, 0) * np.minimum(s / down_s, 1.0)).sum()) for s in DOWN_IN_S}
+    up = {s: float((np.maximum(full_w - now_w, 0) * np.minimum(s / up_s, 1.0)).sum()) for s in UP_IN_S}
+    return Capability(
+        at_ms=decision.at_ms,
+        rated_w=rules.rated_w,
+        safe_min_w=rules.safe_min_w,
+        failsafe_limit_w=rules.failsafe_limit_w,
+        subscription_w=rules.failsafe_limit_w if rules.standing_w is None else rules.standing_w,
+        down_w_in_s=down,
+        up_w_in_s={s: min(up_w, room_w, rules.ramp_up_w_per_s * s) for s, up_w in up.items()},
+        ramp_up_w_per_s=rules.ramp_up_w_per_s,
+    )
+
+
+def _limits(view: FleetView, decision: Decision, memory: Memory) -> tuple[LimitSource, ...]:
+    """Every live limit, the lowest first."""
+    wishes = proposals(memory, view, decision.link, decision.at_ms)
+    found = [
+        LimitSource(source=w.source, limit_w=w.ceiling_w, until_ms=w.expires_ms, event_id=w.event_id)
+        for w in wishes
+        if w.ceiling_w is not None
+    ]
+    return tuple(sorted(found, key=lambda limit: (limit.limit_w, limit.source, limit.event_id)))
 
 
 def _down_w_per_s(view: FleetView, decision: Decision) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from farmctl.core.fleet import NO_LADDER, FleetTable, LadderBook
+from farmctl.core.fleet import NO_LADDER, UNKNOWN_STEP, FleetTable, LadderBook
 from farmctl.core.model import Ladder, MinerId, MinerState, PowerSource
 from farmctl.core.units import MS_PER_S, NEVER_MS
 from farmctl.ports.devices import Reading
@@ -43,6 +44,9 @@ class FleetKeeper:
         self.row_of: dict[MinerId, int] = {}
         self._seats: list[Seat] = []
         self._steps: list[Mapping[str, int]] = []
+        self._watts: list[list[float]] = []
+        self._full_hs: list[float] = []
+        self._number: list[int] = []
         self._ladder_number: dict[Ladder, int] = {}
 
     def seat_of(self, row: int) -> Seat:
@@ -74,6 +78,7 @@ class FleetKeeper:
             table.protected[row] = seat.row.protected
             table.commandable[row] = seat.commandable
         self.table = table
+        self._number = [int(number) for number in table.ladder]
 
     def learn_ladder(self, row: int, ladder: Ladder) -> None:
         """A device published its own operating points."""
@@ -84,27 +89,28 @@ class FleetKeeper:
         if ladder not in self._ladder_number:
             self._ladder_number[ladder] = len(self._ladder_number)
             self._stack()
-        self.table.ladder[row] = self._ladder_number[ladder]
+        self.table.ladder[row] = self._number[row] = self._ladder_number[ladder]
 
     def allow(self, row: int, *, commandable: bool) -> None:
         """A miner's identity was proved, or doubted."""
         self.table.commandable[row] = commandable
 
     def seen(self, row: int, reading: Reading, now_ms: int) -> None:
-        """Write one good poll."""
+        """Write one good poll; plain floats: a numpy function on one number costs more than the parse."""
         table = self.table
+        number = self._number[row]
         power_w, source = reading.power_w, reading.power_source
-        step = self._step(row, reading)
-        if np.isnan(power_w):
-            power_w, source = self._estimated_w(row, reading), PowerSource.NAMEPLATE
-        else:
-            self._learn_scale(row, step, reading, now_ms)
-        table.power_w[row] = np.round(power_w)
+        step = self._step(number, reading)
+        if power_w != power_w:  # noqa: PLR0124 - NaN
+            power_w, source = self._estimated_w(number, reading), PowerSource.NAMEPLATE
+        elif step > 0:
+            self._learn_scale(row, number, step, reading, now_ms)
+        table.power_w[row] = _whole(power_w)
         table.power_source[row] = source
-        table.hash_rate_hs[row] = np.round(reading.hash_rate_hs / HASH_GRAIN) * HASH_GRAIN
-        table.temperature_c[row] = np.round(reading.temperature_c, 1)
+        table.hash_rate_hs[row] = _whole(reading.hash_rate_hs / HASH_GRAIN) * HASH_GRAIN
+        table.temperature_c[row] = _whole(reading.temperature_c * 10.0) / 10.0
         table.step[row] = step
-        table.state[row] = self._state(row, step, reading.state)
+        table.state[row] = self._state(number, step, reading.state)
         table.uptime_s[row] = reading.uptime_s
         table.seen_ms[row] = now_ms
         table.tried_ms[row] = now_ms
@@ -135,46 +141,47 @@ class FleetKeeper:
     def _stack(self) -> None:
         self.book = LadderBook.of(list(self._ladder_number))
         self._steps = [_settings(ladder) for ladder in self._ladder_number]
+        self._watts = [[point.power_w for point in ladder.points] for ladder in self._ladder_number]
+        self._full_hs = [ladder.points[-1].hash_rate_hs for ladder in self._ladder_number]
 
-    def _step(self, row: int, reading: Reading) -> int:
-        number = int(self.table.ladder[row])
+    def _step(self, number: int, reading: Reading) -> int:
         if number == NO_LADDER:
-            return -1
+            return UNKNOWN_STEP
         if reading.state is MinerState.CURTAILED:
             return 0
-        return self._steps[number].get(reading.setting or "", -1)
+        return self._steps[number].get(reading.setting or "", UNKNOWN_STEP)
 
-    def _state(self, row: int, step: int, state: MinerState) -> MinerState:
+    def _state(self, number: int, step: int, state: MinerState) -> MinerState:
         """Below its top step a hashing miner is throttled, whatever the firmware calls it."""
-        number = int(self.table.ladder[row])
-        below = number != NO_LADDER and 0 < step < int(self.book.steps[number]) - 1
+        below = number != NO_LADDER and 0 < step < len(self._watts[number]) - 1
         return MinerState.THROTTLED if below and state is MinerState.HASHING else state
 
-    def _estimated_w(self, row: int, reading: Reading) -> float:
+    def _estimated_w(self, number: int, reading: Reading) -> float:
         """A device without a power figure: its ladder, scaled by the hash rate."""
-        number = int(self.table.ladder[row])
-        if number == NO_LADDER or np.isnan(reading.hash_rate_hs):
-            return float("nan")
-        book = self.book
-        sleep_w, top = float(book.power_w[number, 0]), int(book.steps[number]) - 1
-        full_w, full_hs = float(book.power_w[number, top]), float(book.hash_rate_hs[number, top])
+        if number == NO_LADDER or math.isnan(reading.hash_rate_hs):
+            return math.nan
+        sleep_w, full_w, full_hs = self._watts[number][0], self._watts[number][-1], self._full_hs[number]
         if reading.state is MinerState.CURTAILED or full_hs <= 0:
             return sleep_w
         share = min(reading.hash_rate_hs / full_hs, SCALE_BOUNDS[1])
         return sleep_w + (full_w - sleep_w) * share
 
-    def _learn_scale(self, row: int, step: int, reading: Reading, now_ms: int) -> None:
-        sent_ms = int(self.table.sent_ms[row])
-        settled = sent_ms == NEVER_MS or now_ms - sent_ms > SETTLED_S * MS_PER_S
-        if step < 1 or not settled or reading.state not in (MinerState.HASHING, MinerState.THROTTLED):
+    def _learn_scale(self, row: int, number: int, step: int, reading: Reading, now_ms: int) -> None:
+        if reading.state is not MinerState.HASHING and reading.state is not MinerState.THROTTLED:
             return
-        nominal_w = float(self.book.power_w[int(self.table.ladder[row]), step])
-        old = float(self.table.power_scale[row])
-        new = old + SCALE_WEIGHT * (reading.power_w / nominal_w - old)
+        sent_ms = self.table.sent_ms.item(row)
+        if sent_ms != NEVER_MS and now_ms - sent_ms <= SETTLED_S * MS_PER_S:
+            return
+        old = self.table.power_scale.item(row)
+        new = old + SCALE_WEIGHT * (reading.power_w / self._watts[number][step] - old)
         if abs(new - old) >= SCALE_GRAIN:
-            self.table.power_scale[row] = min(
-                max(round(new / SCALE_GRAIN) * SCALE_GRAIN, SCALE_BOUNDS[0]), SCALE_BOUNDS[1]
-            )
+            grained = round(new / SCALE_GRAIN) * SCALE_GRAIN
+            self.table.power_scale[row] = min(max(grained, SCALE_BOUNDS[0]), SCALE_BOUNDS[1])
+
+
+def _whole(value: float) -> float:
+    """Rounded to a whole number; what is not finite stays as it is."""
+    return float(round(value)) if math.isfinite(value) else value
 
 
 def _settings(ladder: Ladder) -> Mapping[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from farmctl.core.grid import LinkStatus, SignalMessage
 from farmctl.errors import StoreError
-from farmctl.ports.grid import Inbox, Receipt, Refusal
+from farmctl.ports.grid import Inbox, Notice, Receipt, Refusal
 from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store, StoredRecord
 
@@ -104,6 +104,19 @@ class GridInbox(Inbox):
     @override
     async def state(self, name: str) -> bytes | None:
         return await self._store.state(name)
+
+    @override
+    async def note(self, notice: Notice) -> None:
+        body = {"source": notice.source, "topic": notice.topic, "what": notice.what, **_verbatim(notice.raw)}
+        if notice.refused:
+            self.refused[notice.source, notice.refused] += 1
+            body |= {"reason": notice.refused, "detail": notice.what}
+        kind = RecordKind.REFUSAL if notice.refused else RecordKind.CONFIG
+        await self._store.append([JournalRecord(kind=kind, at_ms=self._clock.now_ms(), body=body)], notice.states)
+
+    @override
+    async def keep(self, states: Mapping[str, bytes]) -> None:
+        await self._store.append([], states)
 
     @property
     def links(self) -> tuple[LinkStatus, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from farmctl.core.grid import Ack, SignalMessage, SiteMode
 from farmctl.core.model import Quality
@@ -35,6 +35,20 @@ class Receipt:
     """Named store states (sequence counters) to set in the same transaction as the journal record."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something heard that changes what is remembered and commands nothing: announced or revoked keys."""
+
+    source: str
+    topic: str
+    what: str
+    """A word for the journal, such as `keys`."""
+    raw: bytes
+    states: Mapping[str, bytes]
+    refused: str = ""
+    """Why a good signal is recorded and not obeyed; empty: it was no signal."""
+
+
 class Inbox(Protocol):
     """Where sources put what they heard; journals first, then wakes the cycle."""
 
@@ -62,6 +76,14 @@ class Inbox(Protocol):
         """A named state from the store, for counters that survive restarts."""
         ...
 
+    async def note(self, notice: Notice) -> None:
+        """Journal it and set its states in one transaction; never actuates. Raises StoreError."""
+        ...
+
+    async def keep(self, states: Mapping[str, bytes]) -> None:
+        """Set named states without a record, durable on return. Raises StoreError."""
+        ...
+
 
 class SignalSource(Protocol):
     """One way by which the grid speaks."""
@@ -79,7 +101,7 @@ class Telemetry:
 
     at_ms: int
     power_w: float
-    power_source: str
+    power_source: Literal["METER", "SUMMED", "ESTIMATED"]
     """METER, SUMMED or ESTIMATED; a sum is never called a meter."""
     quality: Quality
     setpoint_w: float | None
@@ -99,6 +121,22 @@ class Telemetry:
     event_id: str
     epoch: int
     seq: int
+    reactive_var: float | None = None
+    volts: float | None = None
+    hz: float | None = None
+    """None: the site meter does not measure it; the message then leaves it out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSource:
+    """One live limit on the site; the lowest of all of them binds."""
+
+    source: str
+    """Signal source, or `site`, `standing`, `fail-safe`, `operator`."""
+    limit_w: float
+    until_ms: int | None = None
+    """None: no end of its own."""
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +158,25 @@ class SiteState:
     clock_offset_ms: int
     audit_head: str
     version: str
+    limits: tuple[LimitSource, ...] = ()
+    """Every live limit, the lowest first; empty: only the binding one is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """What the site could do, retained for the grid; `down` and `up` are learned from measurement."""
+
+    at_ms: int
+    rated_w: float
+    safe_min_w: float
+    failsafe_limit_w: float
+    subscription_w: float
+    down_w_in_s: Mapping[int, float]
+    up_w_in_s: Mapping[int, float]
+    ramp_up_w_per_s: float
+    meter_class: str = ""
+    """Accuracy class of the site meter; empty: not stated."""
+    meter_period_s: float = 1.0
 
 
 class Uplink(Protocol):
@@ -134,5 +191,14 @@ class Uplink(Protocol):
         ...
 
     async def site_state(self, state: SiteState) -> None:
+        """Send as retained; the last one wins."""
+        ...
+
+
+@runtime_checkable
+class CapabilityUplink(Protocol):
+    """An uplink that also says what the site could give up or take on; call it on change and every 5 min."""
+
+    async def capability(self, able: Capability) -> None:
         """Send as retained; the last one wins."""
         ...

@@ -15,6 +15,7 @@ from farmctl import __version__
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
 from farmctl.config.schema import FarmConfig
+from farmctl.control.server import ControlServer
 from farmctl.core.fleet import CircuitTree
 from farmctl.core.memory import Memory
 from farmctl.engine import checkpoint
@@ -31,6 +32,7 @@ from farmctl.errors import StoreError
 from farmctl.ports.grid import SignalSource
 from farmctl.ports.store import JournalRecord, RecordKind, Store
 from farmctl.store.sqlite import open_sqlite
+from farmctl.wiring.control import control_server
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather
 from farmctl.wiring.meters import site_meter
@@ -72,6 +74,7 @@ class Farm:
     tally: Tally
     sources: tuple[SignalSource, ...]
     metrics: MetricsWatch
+    control: ControlServer
     stop: asyncio.Event
 
     async def run(self) -> None:
@@ -83,6 +86,7 @@ class Farm:
                 "actuator": self.actuator.run,
                 "meter": self.meter.run,
                 "metrics": self.metrics.run,
+                "control": self.control.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -167,11 +171,12 @@ async def _assembled(
         on_picture=(metrics.see, *listeners.pictures),
         on_response=tally.responded,
     )
-    memory = await _remembered(store, fleet, inbox, clock.now_ms())
+    cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
+    rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
     return Farm(
         config=config,
         fleet=fleet,
-        cycle=Cycle(parts, memory),
+        cycle=cycle,
         poller=poller,
         actuator=actuator,
         inbox=inbox,
@@ -181,6 +186,7 @@ async def _assembled(
         tally=tally,
         sources=sources,
         metrics=metrics,
+        control=control_server(config, cycle, rows, desk, clock),
         stop=stop,
     )
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from simulators.faults import Fault
+from simulators.fronts.cgminer import INVALID_COMMAND, Request, failure
 from simulators.fronts.http import HttpReply, HttpRequest
 from simulators.fronts.tokens import TokenBook
 from simulators.fronts.vnish_reads import HTTP_READS, RPC_READS, has_throttle, presets
-from simulators.fronts.cgminer import INVALID_COMMAND, Request, failure
 from simulators.miner import Pool
 
 if TYPE_CHECKING:
@@ -50,9 +50,11 @@ class VnishWeb:
         """Serve the page, a read, or a command."""
         if request.path in {"/", "/index.html"}:
             return HttpReply(200, PAGE, "text/html")
-        name = request.path.removeprefix(API).strip("/")
         if not request.path.startswith(API):
             return _said(404, "Not found")
+        return self._serve(request.path.removeprefix(API).strip("/"), request)
+
+    def _serve(self, name: str, request: HttpRequest) -> HttpReply:
         body = _object(request.body)
         if request.method == "POST" and name == "unlock":
             return self._unlock(body)
@@ -60,15 +62,18 @@ class VnishWeb:
         if (token or name not in PUBLIC) and not self._tokens.admits(token):
             return _said(401, "Unauthorized")
         if request.method == "GET":
-            read = HTTP_READS.get(name)
-            if read is None:
-                return _said(404, "Not found")
-            self._miner.reads[name] += 1
-            return HttpReply(200, orjson.dumps(read(self._miner)))
+            return self._read(name)
         self._miner.note("http", name, request.body.decode("utf-8", "replace"))
         if Fault.REFUSES in self._miner.faults:
             return _said(400, "Refused")
         return self._act(name, body)
+
+    def _read(self, name: str) -> HttpReply:
+        read = HTTP_READS.get(name)
+        if read is None:
+            return _said(404, "Not found")
+        self._miner.reads[name] += 1
+        return HttpReply(200, orjson.dumps(read(self._miner)))
 
     def _unlock(self, body: dict[str, Any]) -> HttpReply:
         miner = self._miner

@@ -11,7 +11,7 @@ from typing import Any
 from typing_extensions import override
 
 from farmctl.control.client import ControlClient
-from farmctl.control.identity import Caller, Role
+from farmctl.control.identity import Caller, Identify, Role
 from farmctl.control.server import ControlParts, ControlServer
 from farmctl.control.strip import Site
 from farmctl.core.alarms import conditions
@@ -70,12 +70,15 @@ class Badge:
 class Glasshouse:
     """Glass and desk of one day."""
 
-    def __init__(self, the_farm: Farm, *, confirm_fraction: float = 1.0, **rule_changes: Any) -> None:
+    def __init__(
+        self, the_farm: Farm, *, confirm_fraction: float = 1.0, identify: Identify | None = None, **rule_changes: Any
+    ) -> None:
         self.day = VisibleDay(the_farm, **rule_changes)
         self.clock = DayClock(day=self.day)
         self.store = MemoryStore()
         self.desk = Desk(self.store, self.clock, asyncio.Event(), armed=True)
         self.badge = Badge()
+        self.identify = identify or self.badge
         self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
         self.blind = False
         self._picture: SitePicture | None = None
@@ -107,7 +110,7 @@ class Glasshouse:
 
     def server(self, path: Path) -> ControlServer:
         parts = ControlParts(
-            socket_path=path, group=None, glass=self, orders=self.desk, identify=self.badge, clock=self.clock,
+            socket_path=path, group=None, glass=self, orders=self.desk, identify=self.identify, clock=self.clock,
             site=self.site,
         )  # fmt: skip
         return ControlServer(parts)

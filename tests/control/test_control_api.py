@@ -156,7 +156,8 @@ async def test_why_names_reason_rank_and_input_hash(house: Glasshouse, ask: Aske
     assert found["wanted"]["kind"] == "sleep"
     assert found["seen"]["state"] == "curtailed"
     assert found["rank"]["jth"] == 29.0
-    assert found["rank"]["place"] is None
+    assert 1 <= found["rank"]["place"] <= 30
+    assert found["rank"]["of"] == 60
     assert found["input_sha256"] == house.input_hash(house.shown)
     assert found["site"]["source"] == "grid"
     assert found["shed_at_or_below_kw"] is None

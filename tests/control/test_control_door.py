@@ -10,14 +10,17 @@ import socket
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from farmctl.control.client import ControlClient, ControllerRefusedError, ControllerSilentError
 from farmctl.control.door import SocketError, close_socket, open_socket
 from farmctl.control.identity import Role, RoleTable
 from farmctl.errors import MalformedReplyError
 from tests.control.glasshouse import Asker, Glasshouse
+from tests.scenarios.day import farm
 
 
 def test_the_socket_is_for_its_group_only(door: Path) -> None:
@@ -85,6 +88,16 @@ def test_roles_come_from_users_and_groups() -> None:
     assert RoleTable.of((group,), ())(other.pw_uid).role is (Role.OPERATOR if group == other.pw_name else Role.VIEWER)
     stranger = RoleTable.of((), ())(4_000_000)
     assert (stranger.role, stranger.name) == (Role.VIEWER, "uid 4000000")
+
+
+def test_the_kernel_names_the_caller_under_uvloop_too(door: Path) -> None:
+    async def asked() -> dict[str, Any]:
+        house = Glasshouse(farm(2), identify=RoleTable.of((), ())).run(2)
+        async with house.server(door).listening():
+            return await Asker(ControlClient(str(door))).get("/v1/whoami")
+
+    told = uvloop.run(asked())
+    assert (told["uid"], told["role"]) == (os.getuid(), "engineer")
 
 
 def test_nobody_at_the_door_is_silence(door: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from tests.control.glasshouse import Asker, Glasshouse
 from tests.scenarios.day import farm, ladder
 
 
-def mixed(**rules: float) -> Glasshouse:
+def mixed(**rules: Any) -> Glasshouse:
     ladders = (ladder("good", j_per_th=17.0), ladder("old", j_per_th=29.0), ladder("plain", throttle=False))
     return Glasshouse(farm(60, ladders=ladders, feeders=3), **rules).run(5)
 

@@ -196,7 +196,7 @@ def test_a_set_point_that_flaps_every_10_s_is_followed_by_throttling_not_by_slee
 
 
 def test_repeated_signals_do_not_reshuffle_the_fleet() -> None:
-    day = Day(farm(100)).run(10)
+    day = Day(farm(100), refine_fraction_per_min=0.0).run(10)
     day.event("a", setpoint_w=0.8 * day.rated_w)
     day.run(40)
     sent = day.commands

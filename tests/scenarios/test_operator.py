@@ -78,7 +78,7 @@ def test_a_full_disk_stops_raising_and_lets_lowering_go_on() -> None:
 
 
 def test_a_restart_in_mid_event_goes_on_without_a_new_meaning() -> None:
-    day = Day(farm(60)).run(10)
+    day = Day(farm(60), refine_fraction_per_min=0.0).run(10)
     day.event("run", setpoint_w=0.6 * day.rated_w, for_s=600)
     day.run(60)
     sent = day.commands

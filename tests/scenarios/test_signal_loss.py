@@ -87,7 +87,7 @@ def test_the_return_from_fail_safe_is_ramped() -> None:
 
 
 def test_a_flickering_link_does_not_throw_the_site_about() -> None:
-    day = Day(farm(100)).run(10)
+    day = Day(farm(100), refine_fraction_per_min=0.0).run(10)
     day.event("run", setpoint_w=0.7 * day.rated_w, for_s=3_600)
     day.run(30)
     sent = day.commands

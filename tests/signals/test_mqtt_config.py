@@ -11,7 +11,7 @@ import pytest
 from farmctl.errors import AskHumanError
 from farmctl.signals._intake.desk import Route
 from farmctl.signals._intake.keys import IssuerKey, Keyring
-from farmctl.signals.mqtt import Form, MemoryOutbox, MqttSource, Parcel, TlsFiles
+from farmctl.signals.mqtt import Form, MqttSource, TlsFiles
 from farmctl.signals.mqtt.pace import Pace
 from farmctl.signals.mqtt.topics import topics_of
 from tests.signals.dispatcher import CLOCK, config
@@ -85,15 +85,3 @@ def test_waits_grow_to_a_cap_and_are_jittered() -> None:
     waits = [[pace.wait_s(n, dice) for _ in range(50)] for n in (1, 2, 3, 4, 5, 10_000)]
     for step, found in zip((1.0, 2.0, 4.0, 8.0, 8.0, 8.0), waits, strict=True):
         assert step / 2 <= min(found) < max(found) <= step
-
-
-async def test_a_full_outbox_forgets_the_oldest_and_counts_it() -> None:
-    box = MemoryOutbox(most=2)
-    parcels = [Parcel(topic="t", payload=bytes([n])) for n in range(3)]
-    for parcel in parcels:
-        await box.put(parcel)
-    assert (box.dropped, len(box), await box.oldest()) == (1, 2, parcels[1])
-    await box.done(parcels[0])
-    assert len(box) == 2
-    await box.done(parcels[1])
-    assert await box.oldest() == parcels[2]

@@ -8,9 +8,10 @@ from typing import Any
 
 from farmctl.core.grid import Ack, EventState
 from farmctl.core.model import Quality
+from farmctl.ports.grid import Capability, LimitSource
 from farmctl.signals._intake.signature import is_genuine
 from farmctl.signals.uplink import (
-    Capability,
+    Offer,
     Sender,
     ack_json,
     capability_json,
@@ -78,6 +79,23 @@ def test_state_tells_the_mode_its_cause_and_the_last_message() -> None:
     assert (body["signed"], body["emergencyLatched"], body["liveEvents"]) == (False, False, ["ev-1"])
 
 
+def test_state_lists_every_live_limit() -> None:
+    limits = (
+        LimitSource(source="grid", limit_w=20e6, until_ms=1_795_428_600_000, event_id="ev-1"),
+        LimitSource(source="site", limit_w=25e6),
+    )
+    assert state_json(site_state(limits=limits), SENDER, 9)["limitSources"] == [
+        {"source": "grid", "kw": 20000.0, "until": "2026-11-23T10:10:00Z", "eventId": "ev-1"},
+        {"source": "site", "kw": 25000.0, "until": None},
+    ]
+
+
+def test_telemetry_has_what_else_the_meter_measures_and_leaves_out_what_it_does_not() -> None:
+    body = telemetry_json(telemetry(reactive_var=410_000.0, volts=33_120.04, hz=49.98), SENDER)
+    assert (body["kvar"], body["volts"], body["hz"]) == (410.0, 33120.0, 49.98)
+    assert not {"kvar", "volts", "hz"} & set(telemetry_json(telemetry(hz=float("nan")), SENDER))
+
+
 def test_capability_names_its_seconds() -> None:
     able = Capability(
         at_ms=0,
@@ -88,13 +106,11 @@ def test_capability_names_its_seconds() -> None:
         down_w_in_s={5: 9e6, 30: 18e6},
         up_w_in_s={60: 1e6},
         ramp_up_w_per_s=2e6 / 60,
-        sources=("openadr3.1",),
-        signed=True,
-        payload_types=("SIMPLE",),
         meter_class="0.5",
         meter_period_s=1.0,
     )
-    body = capability_json(able, SENDER, 1)
+    offer = Offer(sources=("openadr3.1",), signed=True, payload_types=("SIMPLE",))
+    body = capability_json(able, offer, SENDER, 1)
     assert body["downKwIn"] == {"5": 9000.0, "30": 18000.0}
     assert (body["ratedKw"], body["rampUpKwPerMin"], body["upKwIn"]) == (25000.0, 2000.0, {"60": 1000.0})
 

@@ -7,10 +7,11 @@ import base64
 import copy
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from farmctl.core.grid import EventPut, GridEvent, LinkStatus
-from farmctl.ports.grid import Receipt, Refusal
+from farmctl.ports.grid import Notice, Receipt, Refusal
 from farmctl.signals._intake.desk import Delivery, Route
 from farmctl.signals._intake.duration import rfc3339, time_ms_of
 from farmctl.signals._intake.intake import Intake
@@ -181,6 +182,7 @@ class Ledger:
         self.refusals: list[Refusal] = []
         self.states: dict[str, bytes] = {}
         self.status: LinkStatus | None = None
+        self.notices: list[Notice] = []
 
     async def accept(self, receipt: Receipt) -> None:
         self.states.update(receipt.states)
@@ -200,3 +202,10 @@ class Ledger:
 
     async def state(self, name: str) -> bytes | None:
         return self.states.get(name)
+
+    async def note(self, notice: Notice) -> None:
+        self.states.update(notice.states)
+        self.notices.append(notice)
+
+    async def keep(self, states: Mapping[str, bytes]) -> None:
+        self.states.update(states)

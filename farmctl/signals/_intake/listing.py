@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from farmctl.core.grid import EventClass, EventDelete, EventPut, GridEvent
 from farmctl.signals._intake.convert import ceiling_w
-from farmctl.signals._intake.duration import DAY_MS
+from farmctl.signals._intake.duration import DAY_MS, rfc3339
 from farmctl.signals._intake.on_event import check_latch
+from farmctl.signals._intake.origin import MOST_AUTHORITY_MS
 from farmctl.signals._intake.shape import JsonObject
 from farmctl.signals._intake.standing import KnownEvent, Pair, Standing
 
@@ -34,6 +35,25 @@ def listing_digest(body: JsonObject, *, without: Collection[str] = ()) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def bare_extension(
+    event_id: str, event_class: EventClass, *, issuer: str, pair: Pair, made_ms: int, now_ms: int
+) -> JsonObject:
+    """The `x-farmctl` object of an event whose sender knows none: its origin was proven by the transport.
+
+    Its end of authority is as late as may be; who converts the event cuts it to the last interval.
+    """
+    return {
+        "v": 1,
+        "msgId": _message_id(event_id, pair, now_ms),
+        "epoch": pair[0],
+        "seq": pair[1],
+        "issuer": issuer,
+        "issuedAt": rfc3339(made_ms),
+        "expiresAt": rfc3339(now_ms + MOST_AUTHORITY_MS),
+        "class": event_class.value,
+    }
+
+
 def next_pair(standing: Standing) -> Pair:
     """(epoch, seq) of the next change; the other side of a listing has no counter, so this is the site's own."""
     epoch, seq = standing.pair or (0, 0)
@@ -52,8 +72,9 @@ def put(standing: Standing, event: GridEvent, digest: str, now_ms: int) -> Chang
     Raises NotAcceptedError for what would weaken a latched EMERGENCY.
     """
     known = standing.known.get(event.event_id)
-    same = known is not None and known.digest == digest and event.end_ms <= known.until_ms
-    if same or event.end_ms <= now_ms:
+    same = known is not None and known.digest == digest
+    renewed = known is not None and event.end_ms > known.until_ms and known.until_ms - now_ms < RENEW_WITHIN_MS
+    if (same and not renewed) or event.end_ms <= now_ms:
         return None
     check_latch(event, standing, now_ms)
     fresh = KnownEvent(
@@ -75,3 +96,10 @@ def gone(standing: Standing, listed: Collection[str], *, source: str, now_ms: in
                 source=source, event_id=event_id, msg_id=f"{event_id}-gone-{pair[1]}", epoch=pair[0], seq=pair[1]
             )
             yield Change(message=message, standing=standing)
+
+
+def _message_id(event_id: str, pair: Pair, now_ms: int) -> str:
+    """A UUIDv7 made of the time and what it is about: such events have no message ids."""
+    tail = hashlib.sha256(f"{event_id}:{pair[0]}:{pair[1]}".encode()).hexdigest()
+    stamp = f"{now_ms:012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-7{tail[:3]}-8{tail[3:6]}-{tail[6:18]}"

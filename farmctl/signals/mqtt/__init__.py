@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from farmctl.signals.mqtt.compat import CompatConfig, CompatSource
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, TlsFiles
-from farmctl.signals.mqtt.outbox import MemoryOutbox, Outbox, Parcel
+from farmctl.signals.mqtt.outbox import Outbox, Parcel
 from farmctl.signals.mqtt.source import MqttSource
 
 __all__ = [
     "CompatConfig",
     "CompatSource",
     "Form",
-    "MemoryOutbox",
     "MqttSource",
     "MqttSourceConfig",
     "Outbox",

@@ -12,8 +12,10 @@ from typing import Literal
 
 from farmctl.errors import ConfigError
 from farmctl.signals._intake.keys import Keyring
+from farmctl.signals._intake.payloads import SUPPORTED
 from farmctl.signals._intake.permissions import IssuerRule
 from farmctl.signals._intake.rules import IntakeRules
+from farmctl.signals.uplink import Offer
 
 NAME = re.compile(r"[a-z0-9-]{1,40}")
 SIGNED = "ed25519"
@@ -90,6 +92,18 @@ class MqttSourceConfig:
     def signed(self) -> bool:
         """Whether signatures are demanded."""
         return self.auth == SIGNED
+
+    def offer(self) -> Offer:
+        """What the capability says of it."""
+        allowed = SUPPORTED if self.issuer.payload_types is None else SUPPORTED & self.issuer.payload_types
+        if self.simple_levels_w is None:
+            allowed -= {"SIMPLE"}
+        spoken = {Form.OPENADR: "openadr3.1", Form.SIMPLE: "simple"}
+        return Offer(
+            sources=tuple(sorted(spoken[form] for form in self.forms)),
+            signed=self.signed,
+            payload_types=tuple(sorted(allowed)),
+        )
 
     def rules(self) -> IntakeRules:
         """What the checks need of it."""

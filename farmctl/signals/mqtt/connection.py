@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Literal
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -25,7 +26,9 @@ MOST_QUEUED = 10_000
 """Messages read but not yet judged; what a flood drops beyond it shows up as a gap and is resynced."""
 REFUSED_FROM = 128
 """A SUBACK code from here on is a refusal, in 3.1.1 and in 5."""
-ONLINE, OFFLINE = "ONLINE", "OFFLINE"
+Status = Literal["ONLINE", "OFFLINE"]
+ONLINE: Status = "ONLINE"
+OFFLINE: Status = "OFFLINE"
 _PROTOCOLS = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
 
 
@@ -68,7 +71,7 @@ class Connector:
                         await self.say(client, OFFLINE)
                 raise
 
-    async def say(self, client: aiomqtt.Client, status: str) -> None:
+    async def say(self, client: aiomqtt.Client, status: Status) -> None:
         """Publish the status, retained."""
         await client.publish(self.topics.status, self._status(status), qos=1, retain=True)
 
@@ -98,7 +101,7 @@ class Connector:
             will=aiomqtt.Will(self.topics.status, self._status(OFFLINE), qos=1, retain=True, properties=delayed),
         )
 
-    def _status(self, status: str) -> bytes:
+    def _status(self, status: Status) -> bytes:
         body = status_json(status, self.sender, self.clock.now_ms())
         return encoded(body, topic=self.topics.status, sender=self.sender)
 

@@ -1,15 +1,22 @@
-"""Acks that wait for the broker: in order, kept until the broker has them, bounded."""
+"""Acks and reports that wait for the grid: in order, durable, and sent again after a connection that broke."""
 
 from __future__ import annotations
 
-from collections import deque
+import json
 from dataclasses import dataclass
-from typing import Protocol
 
-from typing_extensions import override
+import structlog
 
-MOST_WAITING = 20_000
-"""About an hour of acks for 200 events a minute; a longer outage has lost its readers."""
+from farmctl.errors import StoreError
+from farmctl.ports.grid import Inbox
+from farmctl.ports.site import Clock
+
+log = structlog.get_logger()
+
+SLOTS = 4_096
+"""About an hour of acks for 60 events a minute; a longer outage has lost its readers."""
+AGAIN_MS = 600_000
+"""What the broker has taken is kept this long: a broker that dies with it has delivered nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,48 +27,111 @@ class Parcel:
     payload: bytes
 
 
-class Outbox(Protocol):
-    """Where acks wait; a durable one writes through to the store."""
+class Outbox:
+    """A ring of named states in the store; a broker's queue is never trusted.
 
-    dropped: int
-    """How many were thrown away because it was full."""
+    The broker's own answer only says that it has a message.  What it took in the last minutes of a connection is sent
+    once more over the next one, byte for byte the same, and readers are idempotent by `msgId`, `state` and `ts`.
+    """
 
-    async def put(self, parcel: Parcel) -> None:
-        """Add at the end; when full the oldest goes."""
-        ...
-
-    async def oldest(self) -> Parcel | None:
-        """The next to send, which stays until `done`."""
-        ...
-
-    async def done(self, parcel: Parcel) -> None:
-        """The broker has it."""
-        ...
-
-
-class MemoryOutbox(Outbox):
-    """An outbox that lives as long as the process; the snapshot and the journal cover its loss."""
-
-    def __init__(self, most: int = MOST_WAITING) -> None:
+    def __init__(self, source: str, clock: Clock, *, slots: int = SLOTS, again_ms: int = AGAIN_MS) -> None:
         self.dropped = 0
-        self._waiting: deque[Parcel] = deque()
-        self._most = most
+        """How many were thrown away unsent because it was full."""
+        self.unkept = 0
+        """How many are in memory only, because the store failed or is not open yet."""
+        self._source = source
+        self._clock = clock
+        self._slots = slots
+        self._again_ms = again_ms
+        self._parcels: dict[int, Parcel] = {}
+        self._sent_ms: dict[int, int] = {}
+        self._head = self._next = self._tail = 0
+        self._inbox: Inbox | None = None
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """How many the broker has not taken yet."""
+        return self._tail - self._next
 
-    @override
+    async def open(self, inbox: Inbox) -> None:
+        """Take up what the last run left; what was put before goes behind it.  Raises StoreError."""
+        fresh = [self._parcels[n] for n in range(self._head, self._tail)]
+        stored = await inbox.state(self._cursor)
+        head, tail = json.loads(stored) if stored else (0, 0)
+        self._parcels.clear()
+        self._sent_ms.clear()
+        for number in range(head, tail):
+            parcel = _parcel(await inbox.state(self._slot(number)), number)
+            if parcel is not None:
+                self._parcels[number] = parcel
+        self._head, self._tail = min(self._parcels, default=tail), tail
+        self._next = self._head
+        self._inbox, self.unkept = inbox, 0
+        for parcel in fresh:
+            await self.put(parcel)
+
     async def put(self, parcel: Parcel) -> None:
-        if len(self._waiting) >= self._most:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append(parcel)
+        """Add at the end, durable on return; when full the oldest goes."""
+        number = self._tail
+        self._parcels[number] = parcel
+        self._tail += 1
+        self._forget()
+        await self._keep(number, parcel)
 
-    @override
-    async def oldest(self) -> Parcel | None:
-        return self._waiting[0] if self._waiting else None
+    def oldest(self) -> Parcel | None:
+        """The next to send, which stays until `done`."""
+        while self._next < self._tail and self._next not in self._parcels:
+            self._next += 1  # a slot that could not be read back
+        return self._parcels.get(self._next)
 
-    @override
-    async def done(self, parcel: Parcel) -> None:
-        if self._waiting and self._waiting[0] is parcel:
-            self._waiting.popleft()
+    def done(self, parcel: Parcel) -> None:
+        """The broker has it."""
+        if self._parcels.get(self._next) is parcel:
+            self._sent_ms[self._next] = self._clock.now_ms()
+            self._next += 1
+
+    def rewind(self) -> None:
+        """A connection broke: what the broker took of late is sent once more."""
+        self._forget()
+        self._next = self._head
+
+    def _forget(self) -> None:
+        """Let go of what was sent long ago, and of the oldest when the ring is full."""
+        horizon_ms = self._clock.now_ms() - self._again_ms
+        while self._head < self._tail:
+            full = self._tail - self._head > self._slots
+            settled = self._head < self._next and self._sent_ms.get(self._head, horizon_ms + 1) <= horizon_ms
+            if not full and not settled:
+                return
+            self.dropped += self._head >= self._next and self._head in self._parcels
+            self._parcels.pop(self._head, None)
+            self._sent_ms.pop(self._head, None)
+            self._head += 1
+            self._next = max(self._next, self._head)
+
+    async def _keep(self, number: int, parcel: Parcel) -> None:
+        if self._inbox is None:
+            self.unkept += 1
+            return
+        written = json.dumps([number, parcel.topic, parcel.payload.decode()], separators=(",", ":"))
+        states = {self._slot(number): written.encode(), self._cursor: json.dumps([self._head, self._tail]).encode()}
+        try:
+            await self._inbox.keep(states)
+        except StoreError as fault:
+            self.unkept += 1
+            log.error("grid_ack_not_stored", source=self._source, fault=str(fault))  # noqa: TRY400 - the text says it all
+
+    @property
+    def _cursor(self) -> str:
+        return f"signals.{self._source}.outbox"
+
+    def _slot(self, number: int) -> str:
+        return f"signals.{self._source}.outbox.{number % self._slots}"
+
+
+def _parcel(stored: bytes | None, number: int) -> Parcel | None:
+    """What lies in a slot, None where it is another round's or cannot be read."""
+    try:
+        found, topic, payload = json.loads(stored or b"")
+    except (ValueError, TypeError):
+        return None
+    return Parcel(topic=str(topic), payload=str(payload).encode()) if found == number else None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiomqtt
 
 from farmctl.core.grid import Ack
-from farmctl.ports.grid import SiteState, Telemetry
+from farmctl.ports.grid import Capability, SiteState, Telemetry
 from farmctl.signals.mqtt.outbox import Outbox, Parcel
 from farmctl.signals.mqtt.topics import Topics
 from farmctl.signals.uplink import (
-    Capability,
-    JsonBody,
+    Offer,
     Sender,
     ack_json,
     capability_json,
@@ -63,14 +63,15 @@ class Post:
         self._seq += 1
         self._retain(self._topics.state, state_json(state, self._sender, self._seq))
 
-    def capability(self, able: Capability) -> None:
+    def capability(self, able: Capability, offer: Offer) -> None:
         """Send as retained, again after each reconnect."""
         self._seq += 1
-        self._retain(self._topics.capability, capability_json(able, self._sender, self._seq))
+        self._retain(self._topics.capability, capability_json(able, offer, self._sender, self._seq))
 
     async def deliver(self, client: aiomqtt.Client) -> None:
         """Publish until cancelled.  Raises aiomqtt.MqttError when the connection breaks; acks then stay queued."""
         self._connected = True
+        self.outbox.rewind()
         self._due = dict(self._retained)
         try:
             while True:
@@ -84,11 +85,11 @@ class Post:
             self._due.clear()
 
     async def _one_ack(self, client: aiomqtt.Client) -> bool:
-        parcel = await self.outbox.oldest()
+        parcel = self.outbox.oldest()
         if parcel is None:
             return False
         await client.publish(parcel.topic, parcel.payload, qos=1)
-        await self.outbox.done(parcel)
+        self.outbox.done(parcel)
         return True
 
     async def _latest(self, client: aiomqtt.Client) -> bool:
@@ -97,12 +98,12 @@ class Post:
             await client.publish(latest.parcel.topic, latest.parcel.payload, qos=latest.qos, retain=latest.retain)
         return bool(due)
 
-    def _retain(self, topic: str, body: JsonBody) -> None:
+    def _retain(self, topic: str, body: Mapping[str, object]) -> None:
         latest = _Latest(parcel=self._parcel(topic, body), qos=1, retain=True)
         self._retained[topic] = latest
         if self._connected:
             self._due[topic] = latest
             self._wake.set()
 
-    def _parcel(self, topic: str, body: JsonBody) -> Parcel:
+    def _parcel(self, topic: str, body: Mapping[str, object]) -> Parcel:
         return Parcel(topic=topic, payload=encoded(body, topic=topic, sender=self._sender))

@@ -12,19 +12,20 @@ import structlog
 from farmctl.core.grid import Ack, SnapshotPut
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import ConfigError, StoreError
-from farmctl.ports.grid import Inbox, SiteState, Telemetry
+from farmctl.ports.grid import Capability, Inbox, Notice, SiteState, Telemetry
 from farmctl.ports.site import Clock
+from farmctl.signals._intake import keys
 from farmctl.signals._intake.desk import Delivery, Route, keys_state, sequence_state
 from farmctl.signals._intake.intake import Intake
 from farmctl.signals._intake.liveness import Liveness
 from farmctl.signals._intake.verdict import Accepted, Deferred, Duplicate, Heartbeat, KeysChanged, Refused
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, check
 from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount
-from farmctl.signals.mqtt.outbox import MemoryOutbox, Outbox
+from farmctl.signals.mqtt.outbox import Outbox
 from farmctl.signals.mqtt.pace import Pace
 from farmctl.signals.mqtt.post import Post
 from farmctl.signals.mqtt.topics import topics_of
-from farmctl.signals.uplink import Capability, Sender
+from farmctl.signals.uplink import Sender
 
 log = structlog.get_logger()
 
@@ -55,12 +56,13 @@ class MqttSource:
         sender = Sender(site=config.site, controller_id=config.controller_id, seed=config.site_seed)
         self._errors = ErrorCount()
         self._connector = Connector(config=config, topics=self._topics, sender=sender, clock=clock, errors=self._errors)
-        self._post = Post(topics=self._topics, sender=sender, outbox=outbox or MemoryOutbox())
+        self._post = Post(topics=self._topics, sender=sender, outbox=outbox or Outbox(config.name, clock))
         self._intake = Intake(config.rules())
         self._live = self._unheard()
         self._resync = asyncio.Event()
         self._connected = False
         self._told_lost = False
+        self._unkept_keys: Notice | None = None
 
     @property
     def wire_errors(self) -> int:
@@ -75,6 +77,7 @@ class MqttSource:
             keyring=await inbox.state(keys_state(self.name)),
         )
         self._live = self._unheard()
+        await self._post.outbox.open(inbox)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch(inbox))
             tasks.create_task(self._stay_connected(inbox))
@@ -96,7 +99,7 @@ class MqttSource:
 
     async def capability(self, able: Capability) -> None:
         """Send as retained, and again after a reconnect."""
-        self._post.capability(able)
+        self._post.capability(able, self._config.offer())
 
     def _unheard(self) -> Liveness:
         simple_only = self._config.forms == {Form.SIMPLE}
@@ -106,6 +109,7 @@ class MqttSource:
         """Tell the age of the link, also while there is none."""
         while True:
             self._tell(inbox)
+            await self._keep_keys(inbox)
             await self._clock.sleep(self._pace.watch_s)
 
     def _tell(self, inbox: Inbox) -> None:
@@ -196,8 +200,7 @@ class MqttSource:
                 if verdict.fresh:
                     self._live = self._live.on_heartbeat(verdict.snapshot_hash, now_ms)
             case KeysChanged():
-                self._intake.commit(verdict)
-                log.info("grid_keys_changed", source=self.name, kids=sorted(verdict.keyring.keys))
+                await self._rekey(verdict, delivery, inbox)
             case Deferred():
                 log.debug("grid_message_deferred", source=self.name, why=verdict.detail)
             case _ as never:
@@ -221,6 +224,26 @@ class MqttSource:
             self._live = self._live.on_message(verdict.issued_ms)
         if verdict.ack is not None:
             await self._post.ack(verdict.ack)
+
+    async def _rekey(self, verdict: KeysChanged, delivery: Delivery, inbox: Inbox) -> None:
+        """A revocation counts at once, and again after a restart; what cannot be stored is tried again."""
+        self._intake.commit(verdict)
+        log.info("grid_keys_changed", source=self.name, kids=sorted(verdict.keyring.keys))
+        states = {keys_state(self.name): keys.to_bytes(verdict.keyring)}
+        self._unkept_keys = Notice(source=self.name, topic=delivery.topic, what="keys", raw=delivery.raw, states=states)
+        await self._keep_keys(inbox)
+
+    async def _keep_keys(self, inbox: Inbox) -> None:
+        notice = self._unkept_keys
+        if notice is None:
+            return
+        try:
+            await inbox.note(notice)
+        except StoreError as fault:
+            log.error("grid_keys_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
+            return
+        if self._unkept_keys is notice:
+            self._unkept_keys = None
 
     async def _refuse(self, verdict: Refused, inbox: Inbox) -> None:
         log.debug("grid_signal_refused", source=self.name, reason=verdict.reason, detail=verdict.refusal.detail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,7 @@ from farmctl.core.units import MS_PER_S
 from farmctl.signals._intake import origin
 from farmctl.signals._intake.convert import MOST_AHEAD_MS, grid_event
 from farmctl.signals._intake.duration import START_NOW, rfc3339, start_ms_of
+from farmctl.signals._intake.listing import bare_extension
 from farmctl.signals._intake.notification import EventBody, event_of
 from farmctl.signals._intake.origin import MOST_AUTHORITY_MS
 from farmctl.signals._intake.rules import IntakeRules
@@ -50,24 +50,16 @@ def _filled(body: JsonObject, rules: IntakeRules, *, pair: Pair, made_ms: int, n
     """The body with an `x-farmctl` object, its times with Z, and an event period where only the intervals have one."""
     stated = body.get(EXTENSION)
     said = {name: stated[name] for name in _OVERLAY if name in stated} if isinstance(stated, dict) else {}
-    extension = {
-        "v": 1,
-        "msgId": _message_id(str(body.get("id")), pair, now_ms),
-        "epoch": pair[0],
-        "seq": pair[1],
-        "issuer": rules.issuer.name,
-        "issuedAt": rfc3339(made_ms),
-        "expiresAt": rfc3339(now_ms + MOST_AUTHORITY_MS),
-        "class": _class(body),
-        **said,
-    }
+    extension = bare_extension(
+        str(body.get("id")), _class(body), issuer=rules.issuer.name, pair=pair, made_ms=made_ms, now_ms=now_ms
+    )
     intervals = body.get("intervals")
     listed = [_interval(i) for i in intervals] if isinstance(intervals, list) else intervals
     period = _period(body.get("intervalPeriod"))
     if period is None and isinstance(listed, list) and listed and isinstance(listed[0], dict):
         period = listed[0].get("intervalPeriod")
     rest = {name: value for name, value in body.items() if name not in STAMPS and value is not None}
-    return {**rest, "intervals": listed, "intervalPeriod": period, EXTENSION: extension}
+    return {**rest, "intervals": listed, "intervalPeriod": period, EXTENSION: {**extension, **said}}
 
 
 def _interval(interval: Any) -> Any:
@@ -111,14 +103,14 @@ def _stamp_ms(body: JsonObject) -> int | None:
     return None
 
 
-def _class(body: JsonObject) -> str:
+def _class(body: JsonObject) -> EventClass:
     """LIMIT where anything in it limits, ECONOMIC for prices alone, else TARGET; alerts make it an EMERGENCY later."""
     intervals = body.get("intervals")
     payloads = [p for i in (intervals if isinstance(intervals, list) else []) if isinstance(i, dict) for p in _list(i)]
     types = {p.get("type") for p in payloads if isinstance(p, dict)}
     if types & _LIMITING:
-        return EventClass.LIMIT.value
-    return EventClass.ECONOMIC.value if types == {"PRICE"} else EventClass.TARGET.value
+        return EventClass.LIMIT
+    return EventClass.ECONOMIC if types == {"PRICE"} else EventClass.TARGET
 
 
 def _list(interval: JsonObject) -> list[Any]:
@@ -146,10 +138,3 @@ def _start_ms(found: EventBody, made_ms: int) -> int:
 def _with_programme(found: EventBody, rules: IntakeRules) -> IntakeRules:
     """Without a list of programmes every one that the VTN shows us is ours."""
     return rules if rules.programmes else replace(rules, programmes=frozenset({found.programme}))
-
-
-def _message_id(event_id: str, pair: Pair, now_ms: int) -> str:
-    """A UUIDv7 made of the time and what it is about: OpenADR events have no message ids."""
-    tail = hashlib.sha256(f"{event_id}:{pair[0]}:{pair[1]}".encode()).hexdigest()
-    stamp = f"{now_ms:012x}"
-    return f"{stamp[:8]}-{stamp[8:]}-7{tail[:3]}-8{tail[3:6]}-{tail[6:18]}"

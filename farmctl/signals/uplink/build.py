@@ -1,4 +1,4 @@
-"""What the site says to the grid, as the JSON of the contract (SIGNALS section 6): kW, TH/s, RFC 3339."""
+"""From the nouns of the site to the JSON of the contract: kW, TH/s, RFC 3339, signed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from farmctl.core.grid import Ack
 from farmctl.core.units import HASHES_PER_TERAHASH, to_kw
-from farmctl.ports.grid import SiteState, Telemetry
-from farmctl.ports.store import JsonValue
+from farmctl.ports.grid import Capability, LimitSource, SiteState, Telemetry
 from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals._intake.signature import sign
+from farmctl.signals.uplink.bodies import AckBody, CapabilityBody, LimitBody, StateBody, StatusBody, TelemetryBody
 
-VERSION = 1
 SECONDS_PER_MINUTE = 60.0
-JsonBody = dict[str, JsonValue]
+VARS_PER_KVAR = 1_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,28 +30,18 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capability:
-    """What the site could do, retained for the grid; `down` and `up` are learned from measurement."""
+class Offer:
+    """How this operator may speak to the site, as the capability tells it."""
 
-    at_ms: int
-    rated_w: float
-    safe_min_w: float
-    failsafe_limit_w: float
-    subscription_w: float
-    down_w_in_s: Mapping[int, float]
-    up_w_in_s: Mapping[int, float]
-    ramp_up_w_per_s: float
     sources: tuple[str, ...]
     signed: bool
     payload_types: tuple[str, ...]
-    meter_class: str
-    meter_period_s: float
 
 
-def ack_json(ack: Ack, sender: Sender) -> JsonBody:
+def ack_json(ack: Ack, sender: Sender) -> AckBody:
     """One ack; `epoch` and `seq` echo the downlink message, a number that is not known is null."""
     return {
-        "v": VERSION,
+        "v": 1,
         "msgId": ack.msg_id,
         "eventId": ack.event_id,
         "epoch": ack.epoch,
@@ -71,10 +61,10 @@ def ack_json(ack: Ack, sender: Sender) -> JsonBody:
     }
 
 
-def telemetry_json(seen: Telemetry, sender: Sender) -> JsonBody:
+def telemetry_json(seen: Telemetry, sender: Sender) -> TelemetryBody:
     """What the site draws and could do; `epoch` and `seq` are those of the governing event."""
-    return {
-        "v": VERSION,
+    body: TelemetryBody = {
+        "v": 1,
         "ts": rfc3339(seen.at_ms),
         "site": sender.site,
         "controllerId": sender.controller_id,
@@ -96,12 +86,19 @@ def telemetry_json(seen: Telemetry, sender: Sender) -> JsonBody:
         "epoch": seen.epoch,
         "seq": seen.seq,
     }
+    if (kvar := _number(seen.reactive_var, 0)) is not None:
+        body["kvar"] = kvar / VARS_PER_KVAR
+    if (volts := _number(seen.volts, 1)) is not None:
+        body["volts"] = volts
+    if (hz := _number(seen.hz, 3)) is not None:
+        body["hz"] = hz
+    return body
 
 
-def state_json(state: SiteState, sender: Sender, seq: int) -> JsonBody:
+def state_json(state: SiteState, sender: Sender, seq: int) -> StateBody:
     """The mode of the site and why; `seq` is the site's own counter."""
     return {
-        "v": VERSION,
+        "v": 1,
         "site": sender.site,
         "ts": rfc3339(state.at_ms),
         "controllerId": sender.controller_id,
@@ -110,7 +107,7 @@ def state_json(state: SiteState, sender: Sender, seq: int) -> JsonBody:
         "mode": state.mode.value,
         "since": rfc3339(state.since_ms),
         "limitKw": _kw(state.limit_w),
-        "limitSources": [{"source": state.limit_source, "kw": _kw(state.limit_w), "until": None}],
+        "limitSources": [_limit(limit) for limit in state.limits or (_binding(state),)],
         "setpointKw": _kw(state.setpoint_w),
         "liveEvents": list(state.live_events),
         "emergencyLatched": state.emergency_latched,
@@ -124,10 +121,10 @@ def state_json(state: SiteState, sender: Sender, seq: int) -> JsonBody:
     }
 
 
-def capability_json(able: Capability, sender: Sender, seq: int) -> JsonBody:
+def capability_json(able: Capability, offer: Offer, sender: Sender, seq: int) -> CapabilityBody:
     """What the site could give up or take on, by seconds."""
     return {
-        "v": VERSION,
+        "v": 1,
         "site": sender.site,
         "ts": rfc3339(able.at_ms),
         "controllerId": sender.controller_id,
@@ -140,17 +137,17 @@ def capability_json(able: Capability, sender: Sender, seq: int) -> JsonBody:
         "downKwIn": {str(s): _kw(w) for s, w in able.down_w_in_s.items()},
         "upKwIn": {str(s): _kw(w) for s, w in able.up_w_in_s.items()},
         "rampUpKwPerMin": _kw(able.ramp_up_w_per_s * SECONDS_PER_MINUTE),
-        "sources": list(able.sources),
-        "signed": able.signed,
-        "payloadTypes": list(able.payload_types),
+        "sources": list(offer.sources),
+        "signed": offer.signed,
+        "payloadTypes": list(offer.payload_types),
         "meter": {"class": able.meter_class, "periodS": able.meter_period_s},
     }
 
 
-def status_json(status: str, sender: Sender, at_ms: int) -> JsonBody:
+def status_json(status: Literal["ONLINE", "OFFLINE"], sender: Sender, at_ms: int) -> StatusBody:
     """ONLINE or OFFLINE; a hint only, nobody may judge liveness by it."""
     return {
-        "v": VERSION,
+        "v": 1,
         "site": sender.site,
         "ts": rfc3339(at_ms),
         "controllerId": sender.controller_id,
@@ -158,10 +155,22 @@ def status_json(status: str, sender: Sender, at_ms: int) -> JsonBody:
     }
 
 
-def encoded(body: JsonBody, *, topic: str, sender: Sender) -> bytes:
+def encoded(body: Mapping[str, object], *, topic: str, sender: Sender) -> bytes:
     """The payload to publish, signed where the site has a key."""
     signed = body if sender.seed is None else {**body, "sig": sign(sender.seed, topic, body)}
     return json.dumps(signed, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _binding(state: SiteState) -> LimitSource:
+    return LimitSource(source=state.limit_source, limit_w=state.limit_w)
+
+
+def _limit(limit: LimitSource) -> LimitBody:
+    until = None if limit.until_ms is None else rfc3339(limit.until_ms)
+    body: LimitBody = {"source": limit.source, "kw": _kw(limit.limit_w), "until": until}
+    if limit.event_id:
+        body["eventId"] = limit.event_id
+    return body
 
 
 def _kw(watts: float | None) -> float | None:

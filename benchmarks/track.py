@@ -1,0 +1,131 @@
+"""How exactly the real core follows a set-point, in virtual time, against the simulated meter.
+
+Five-minute base points over a fleet of mixed firmware; the same with warm air, with devices that mis-report, with the
+meter lost; and a four-second regulation signal on the fast part of the fleet. No sleep and no socket: one cycle a
+virtual second through `farmctl.core.step`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks._host import StealWatch
+from benchmarks._regulation import PERIOD_S, Score, score, signal
+from tests.scenarios.day import Day
+from tests.scenarios.site import Farm, farm, ladder
+
+BASE_POINTS = (0.80, 0.62, 0.71, 0.55, 0.90, 0.77, 0.84, 0.66)
+"""Shares of the rating, one per five minutes."""
+BASE_POINT_S = 300
+SETTLING_S = 60
+MIXES = {
+    "luxos": (ladder("luxos"), ladder("luxos-xp", full_w=3_010.0, j_per_th=21.5)),
+    "luxos+whatsminer": (ladder("luxos"), ladder("whatsminer", down_s=30.0, up_s=120.0, trim_s=5.0, j_per_th=26.0)),
+    "luxos+stock": (ladder("luxos"), ladder("stock", throttle=False, down_s=60.0, up_s=240.0, j_per_th=29.5)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """Absolute error against the meter, percent of the set-point."""
+
+    mean: float
+    p95: float
+
+
+def main() -> None:
+    """Run and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--miners", type=int, default=300)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object (the only form)")
+    arguments = parser.parse_args()
+    print(json.dumps(measure(arguments.miners)))
+
+
+def measure(miners: int) -> dict[str, object]:
+    """Every story once."""
+    steal = StealWatch()
+    mixes = {name: base_points(_site(miners, name)) for name in MIXES}
+    drift = base_points(_site(miners, "luxos+stock"), each=_warming)
+    wrong = base_points(_misreporting(_site(miners, "luxos+stock")))
+    lost = base_points(_site(miners, "luxos+stock"), meter_lost=True)
+    error, terms = regulation(_site(miners, "luxos"))
+    return {
+        "miners": miners,
+        "base_point_mean_error_pct": round(float(np.mean([e.mean for e in mixes.values()])), 3),
+        "base_point_p95_error_pct": round(max(e.p95 for e in mixes.values()), 3),
+        "regulation_mean_error_pct": round(error, 3),
+        "mixes": {name: {"mean": round(e.mean, 3), "p95": round(e.p95, 3)} for name, e in mixes.items()},
+        "ambient_drift_7_pct": {"mean": round(drift.mean, 3), "p95": round(drift.p95, 3)},
+        "device_power_10_pct_wrong": {"mean": round(wrong.mean, 3), "p95": round(wrong.p95, 3)},
+        "meter_lost": {"mean": round(lost.mean, 3), "p95": round(lost.p95, 3)},
+        "regulation_score": {
+            "precision": round(terms.precision, 3),
+            "delay": round(terms.delay, 3),
+            "correlation": round(terms.correlation, 3),
+            "composite": round(terms.composite, 3),
+        },
+        "steal_pct": steal.steal_pct(),
+    }
+
+
+def base_points(site: Farm, *, each: Callable[[Day], None] | None = None, meter_lost: bool = False) -> Error:
+    """Follow the base points; the first minute of each is the response window and does not count."""
+    day = Day(site, standing_w=float(site.full_w.sum()))
+    day.run(120)
+    errors: list[float] = []
+    for number, share in enumerate(BASE_POINTS):
+        if meter_lost and number == 2:  # noqa: PLR2004 - two base points with the meter teach the model
+            day.metered = False
+        target_w = share * day.rated_w
+        day.event(f"base-{number}", setpoint_w=target_w, for_s=BASE_POINT_S)
+        for second in range(BASE_POINT_S):
+            day.run(1)
+            if each is not None:
+                each(day)
+            if second >= SETTLING_S:
+                errors.append(abs(day.power_w - target_w) / target_w)
+    return Error(mean=100.0 * float(np.mean(errors)), p95=100.0 * float(np.quantile(errors, 0.95)))
+
+
+def regulation(site: Farm, minutes: int = 40) -> tuple[float, Score]:
+    """Mean error in percent of the set-point, and the terms of the score, over a four-second signal."""
+    day = Day(site).run(120)
+    base_w, swing_w = 0.75 * day.rated_w, 0.15 * day.rated_w
+    day.event("warm-up", setpoint_w=base_w, for_s=60)
+    day.run(60)
+    asked: list[float] = []
+    given: list[float] = []
+    for number, value in enumerate(signal(minutes)):
+        target_w = base_w + swing_w * float(value)
+        day.event(f"regulation-{number}", setpoint_w=target_w, for_s=2 * PERIOD_S)
+        for _ in range(PERIOD_S):
+            day.run(1)
+            asked.append(target_w)
+            given.append(day.power_w)
+    wanted, got = np.array(asked), np.array(given)
+    return 100.0 * float(np.mean(np.abs(got - wanted) / wanted)), score(wanted - base_w, got - base_w)
+
+
+def _site(miners: int, mix: str) -> Farm:
+    site = farm(miners, ladders=MIXES[mix], feeders=3, aux_w=0.03 * miners * 3_400.0)
+    site.warmth[:] = 1.0 + 0.03 * np.sin(np.arange(miners))  # machines of one model differ by a few percent
+    return site
+
+
+def _misreporting(site: Farm) -> Farm:
+    site.bias[:] = 0.9
+    return site
+
+
+def _warming(day: Day) -> None:
+    day.farm.warmth *= 1.0 + 0.07 / (BASE_POINT_S * len(BASE_POINTS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""What an Avalon says, field by field; no sockets and no decisions.
+
+The status is one string of `KEY[value value] ` pairs: `MM ID0` on the A series, `MM ID0:Summary` in quotes and braces
+on the Q, Mini and Nano. It is searched for the pairs that are wanted, not taken apart: an A1246 sends 6 KB of chips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import fsum, nan
+from typing import Any
+
+from drivers._wire.cgminer import request
+from drivers._wire.fields import mac, number, row, rows, text
+from farmctl.ports.devices import Pool
+
+VERSION = request("version")
+STATS = request("stats")
+ESTATS = request("estats")
+POOLS = request("pools")
+
+HASHES_PER_GIGAHASH = 1e9
+WALL_W, OUTPUT_W = 6, 4
+"""Places in PS: 3504 and 3189 W of an A1246 at work, 146 and 0 W of a Q in standby."""
+MODULE = "MM ID"
+"""How the keys of the status begin."""
+_FANS = tuple(f"Fan{number}" for number in range(1, 9))
+_FAULTS = ("POWS", "PCOMM_E", "FanErr", "ECMM", "HASHS", "ECHU")
+"""Counters and masks that are 0 where nothing is wrong; the last two have one number a board."""
+MODES = ("low", "normal", "high")
+"""workmode 0, 1, 2: eco, standard, super on a Q; the two rungs of an A1246 are its ATAOPTS0 and ATAOPTS1."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """The answer to stats: W, H/s, °C, s, rpm; NaN is unknown. Not frozen: each poll makes one."""
+
+    work: str
+    """`In Work`, `In Init`, `In Idle`; empty: not told."""
+    softoff: int | None
+    """0 runs, 4 or 5 sleeps, 6 right after a boot; None: not told."""
+    power_w: float
+    output_w: float
+    """What the supply gives to the boards."""
+    hash_rate_hs: float
+    """Of this moment: GHSavg and MGHS are means over a life and stay high for hours of sleep."""
+    expected_hs: float
+    chip_temperature_c: float
+    boards_c: tuple[float, ...]
+    uptime_s: float
+    power_limit_w: float
+    mode: int | None
+    fans_rpm: tuple[float, ...]
+    boards: int | None
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """The answer to version."""
+
+    model: str
+    firmware: str
+    mac: str
+    serial: str
+
+
+def parse_version(reply: Mapping[str, Any]) -> Version | None:
+    """Read version; None where no Avalon answers."""
+    fields = row(reply, "VERSION")
+    product, model = text(fields.get("PROD")), text(fields.get("MODEL"))
+    if not product.lower().startswith("avalon"):
+        return None
+    return Version(
+        model=product if model in product else f"{product} {model}",
+        firmware=text(fields.get("VERSION")) or text(fields.get("LVERSION")),
+        mac=mac(fields.get("MAC")),
+        serial=text(fields.get("DNA")),
+    )
+
+
+def parse_stats(reply: Mapping[str, Any]) -> Stats | None:
+    """Read the status of all modules of one machine; None where the answer holds none."""
+    found = row(reply, "STATS")
+    bodies = [body for name, body in found.items() if name.startswith(MODULE) and type(body) is str]
+    if not bodies:
+        return None
+    if len(bodies) == 1:
+        return _stats(bodies[0])
+    return _joined([_stats(body) for body in bodies])
+
+
+def parse_clock_s(reply: Mapping[str, Any]) -> float:
+    """What the device believes the time to be, s; NaN unknown. An A1246 that was never told says 24701 after 24684."""
+    when = number(row(reply, "STATUS").get("When"))
+    return when if when > 0 else nan
+
+
+def parse_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
+    """Read the pools that have an address."""
+    return tuple(
+        Pool(
+            url=text(fields.get("URL")),
+            user=text(fields.get("User")),
+            alive=None if "Status" not in fields else fields["Status"] == "Alive",
+        )
+        for fields in rows(reply, "POOLS")
+        if fields.get("URL")
+    )
+
+
+def soft_power(*, asleep: bool, at_s: int) -> bytes:
+    """Ask for sleep or waking at a time of the device's clock."""
+    return request("ascset", f"0,{'softoff' if asleep else 'softon'},1:{at_s}")
+
+
+def work_mode(mode: int) -> bytes:
+    """Ask for a work mode, on firmware that calls it so."""
+    return request("ascset", f"0,workmode,set,{mode}")
+
+
+def work_level(mode: int) -> bytes:
+    """The same on firmware that calls it a level (Nano 3)."""
+    return request("ascset", f"0,worklevel,set,{mode}")
+
+
+def light(*, on: bool) -> bytes:
+    """Switch the light."""
+    return request("ascset", f"0,led,{'1-1' if on else '1-0'}")
+
+
+REBOOT = request("ascset", "0,reboot,0")
+
+
+def _stats(body: str) -> Stats:
+    supply = _numbers(body, "PS")
+    wall_w = _number(body, "WALLPOWER")
+    hottest = _most([*_numbers(body, "MTmax"), _number(body, "TMax")])
+    boards_c = _numbers(body, "MTavg") or _numbers(body, "HBOTemp")
+    softoff, mode, boards = _number(body, "SoftOFF"), _number(body, "WORKMODE"), _numbers(body, "MGHS")
+    return Stats(
+        work=_work(body),
+        softoff=_whole(softoff),
+        power_w=_at(supply, WALL_W) if wall_w != wall_w else wall_w,  # noqa: PLR0124 - NaN is unequal to itself
+        output_w=_at(supply, OUTPUT_W),
+        hash_rate_hs=_number(body, "GHSspd") * HASHES_PER_GIGAHASH,
+        expected_hs=_number(body, "GHSmm") * HASHES_PER_GIGAHASH,
+        chip_temperature_c=hottest if hottest > 0 else nan,  # 0: the chips are off
+        boards_c=tuple([heat for heat in boards_c if heat != 0]),
+        uptime_s=_number(body, "Elapsed"),
+        power_limit_w=_number(body, "MPO"),
+        mode=_whole(mode),
+        fans_rpm=tuple([speed for name in _FANS if (speed := _number(body, name)) == speed]),
+        boards=len(boards) or None,
+        errors=_errors(body),
+    )
+
+
+def _joined(modules: list[Stats]) -> Stats:
+    """One machine of several modules (A8, A9 on one controller): sums of what adds up, the worst of the rest."""
+    first = modules[0]
+    works = {module.work for module in modules}
+    return Stats(
+        work=first.work if len(works) == 1 else "In Work",
+        softoff=first.softoff if len({module.softoff for module in modules}) == 1 else 0,
+        power_w=fsum(module.power_w for module in modules),
+        output_w=fsum(module.output_w for module in modules),
+        hash_rate_hs=fsum(module.hash_rate_hs for module in modules),
+        expected_hs=fsum(module.expected_hs for module in modules),
+        chip_temperature_c=_most([module.chip_temperature_c for module in modules]),
+        boards_c=tuple(heat for module in modules for heat in module.boards_c),
+        uptime_s=min(module.uptime_s for module in modules),
+        power_limit_w=fsum(module.power_limit_w for module in modules),
+        mode=first.mode,
+        fans_rpm=tuple(speed for module in modules for speed in module.fans_rpm),
+        boards=sum(module.boards or 0 for module in modules) or None,
+        errors=tuple(error for module in modules for error in module.errors),
+    )
+
+
+def _field(body: str, key: str) -> str:
+    """Text between the brackets of a key; empty where it is missing or torn."""
+    start = body.find(f" {key}[")
+    if start < 0:
+        return ""
+    start += len(key) + 2
+    end = body.find("]", start)
+    return body[start:end] if end >= 0 else ""
+
+
+def _number(body: str, key: str) -> float:
+    return number(_field(body, key))
+
+
+def _numbers(body: str, key: str) -> list[float]:
+    return [number(part) for part in _field(body, key).split()]
+
+
+def _work(body: str) -> str:
+    """`In Work` of SYSTEMSTATU[Work: In Work, Hash Board: 3 ]."""
+    return _field(body, "SYSTEMSTATU").partition("Work:")[2].partition(",")[0].strip()
+
+
+def _errors(body: str) -> tuple[str, ...]:
+    found = []
+    for key in _FAULTS:
+        counts = _numbers(body, key)
+        for place, count in enumerate(counts):
+            if count > 0:
+                found.append(f"{key}{place if len(counts) > 1 else ''}:{count:.0f}")
+    return tuple(found)
+
+
+def _at(values: list[float], place: int) -> float:
+    return values[place] if len(values) > place else nan
+
+
+def _whole(value: float) -> int | None:
+    return int(value) if value == value else None  # noqa: PLR0124 - NaN is unequal to itself
+
+
+def _most(values: Iterable[float]) -> float:
+    return max((value for value in values if value == value), default=nan)  # noqa: PLR0124 - NaN

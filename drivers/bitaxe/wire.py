@@ -1,0 +1,120 @@
+"""What AxeOS says, field by field; no sockets and no decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, nan
+
+from drivers._wire.fields import mac, number, text
+from farmctl.core.model import Ladder, OperatingPoint, PointKind
+from farmctl.ports.devices import Pool
+
+INFO = "/api/system/info"
+ASIC = "/api/system/asic"
+SYSTEM = "/api/system"
+RESTART = "/api/system/restart"
+
+HASHES_PER_GIGAHASH = 1e9
+HASHES_PER_MEGAHERTZ = 1e6
+"""A small core tries one hash a clock: 1,276 cores at 490 MHz are the 0.62524 TH/s that both libraries expect."""
+
+TRIM_S = 30.0
+"""The chip follows its clock at once; the reported rate is an average."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """The answer to system/info: W, H/s, MHz, s, °C, rpm; NaN is unknown."""
+
+    model: str
+    firmware: str
+    mac: str
+    power_w: float
+    hash_rate_hs: float
+    frequency_mhz: float
+    hashes_per_mhz: float
+    """H/s a megahertz should give, from cores and chips."""
+    chip_c: float
+    regulator_c: float
+    """Voltage regulator: what stands for the board."""
+    fan_rpm: float
+    uptime_s: float
+    is_overheated: bool
+    pools: tuple[Pool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """The answer to system/asic: frequencies that the maker offers at default voltage and below, MHz."""
+
+    default_mhz: int
+    steps_mhz: tuple[int, ...]
+    """Rising, the default last: above it the maker calls it overclocking, and it wants more voltage."""
+
+
+def parse_info(reply: object) -> Info | None:
+    """None where it is no AxeOS."""
+    if not isinstance(reply, dict) or not text(reply.get("ASICModel")) or "coreVoltage" not in reply:
+        return None
+    chips = number(reply.get("asicCount"))
+    cores = number(reply.get("smallCoreCount"))
+    return Info(
+        model=text(reply.get("ASICModel")),
+        firmware=text(reply.get("version")),
+        mac=mac(reply.get("macAddr")),
+        power_w=number(reply.get("power")),
+        hash_rate_hs=number(reply.get("hashRate")) * HASHES_PER_GIGAHASH,
+        frequency_mhz=number(reply.get("frequency")),
+        hashes_per_mhz=cores * (chips if isfinite(chips) else 1.0) * HASHES_PER_MEGAHERTZ,
+        chip_c=number(reply.get("temp")),
+        regulator_c=number(reply.get("vrTemp")),
+        fan_rpm=number(reply.get("fanrpm")),
+        uptime_s=number(reply.get("uptimeSeconds")),
+        is_overheated=reply.get("overheat_mode") in (1, True),
+        pools=tuple(pool for prefix in ("stratum", "fallbackStratum") if (pool := _pool(reply, prefix)) is not None),
+    )
+
+
+def parse_clocks(reply: object) -> Clocks | None:
+    """None where the page offers nothing below a default."""
+    if not isinstance(reply, dict):
+        return None
+    default = number(reply.get("defaultFrequency"))
+    offered = reply.get("frequencyOptions")
+    if not (isfinite(default) and default > 0 and isinstance(offered, list)):
+        return None
+    found = {int(step) for step in map(number, offered) if isfinite(step) and 0 < step <= default}
+    return Clocks(default_mhz=int(default), steps_mhz=tuple(sorted(found | {int(default)})))
+
+
+def make_ladder(info: Info, clocks: Clocks) -> Ladder | None:
+    """Steps of frequency at the voltage in force; watts go with the clock from what is drawn now.
+
+    There is no sleep: step 0 asks for the lowest clock and promises its watts, so nobody counts on more than that.
+    None while the draw or the clock is unknown.
+    """
+    watts_per_mhz = info.power_w / info.frequency_mhz if info.frequency_mhz > 0 else nan
+    if not (watts_per_mhz > 0 and info.hashes_per_mhz > 0 and len(clocks.steps_mhz) > 1):
+        return None
+    points = tuple(
+        OperatingPoint(
+            kind=PointKind.FULL if step == clocks.default_mhz else PointKind.THROTTLE,
+            power_w=watts_per_mhz * step,
+            hash_rate_hs=info.hashes_per_mhz * step,
+            setting="full" if step == clocks.default_mhz else f"profile:{step}MHz",
+        )
+        for step in clocks.steps_mhz
+    )
+    lowest = points[0]
+    deepest = OperatingPoint(kind=PointKind.SLEEP, power_w=lowest.power_w, hash_rate_hs=0.0, setting=lowest.setting)
+    name = f"bitaxe:{info.model}:{info.firmware}:{clocks.default_mhz}MHz"
+    return Ladder(name=name, points=(deepest, *points), down_s=TRIM_S, up_s=TRIM_S, trim_s=TRIM_S)
+
+
+def _pool(reply: dict[str, object], prefix: str) -> Pool | None:
+    host = text(reply.get(f"{prefix}URL"))
+    if not host:
+        return None
+    port = text(reply.get(f"{prefix}Port"))
+    # It tells which one it uses and not whether either answers.
+    return Pool(url=f"stratum+tcp://{host}:{port}", user=text(reply.get(f"{prefix}User")), alive=None)

@@ -1,0 +1,215 @@
+"""What VNish says over REST, field by field; no sockets and no decisions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+from drivers._wire.fields import first_number, mac, number, rows, text
+from farmctl.core.model import Ladder, OperatingPoint, PointKind
+from farmctl.ports.devices import Pool
+
+API = "/api/v1/"
+HASHES_PER_GIGAHASH = 1e9
+"""`info` of 1.2.7 says `hr_measure: "GH/s"`, and `hr_realtime` is in it."""
+HASHES_PER_TERAHASH = 1e12
+
+STANDBY_W = 40.0
+"""Control board and idle fans of a 19 or 21 series unit; not published, learned from telemetry."""
+DOWN_S, UP_S = 10.0, 600.0
+"""A stop cuts the boards; a start goes through the stock boot of 2-6 min (DEVICES.md section 6)."""
+THROTTLE_TRIM_S, PRESET_TRIM_S = 60.0, 600.0
+"""A throttle keeps mining, a preset restarts it."""
+
+PERCENT_LOW, PERCENT_HIGH = 20, 100
+"""Range of `mining/throttle` (1.3.3, seen on an S19 Pro Hydro)."""
+PERCENT_STEP = 10
+"""Ours: nine points are enough to follow a set-point with a row of miners."""
+
+_PRETTY = re.compile(r"([\d.]+)\s*watt\s*~\s*([\d.]+)\s*TH", re.IGNORECASE)
+_DEV_FEE = "DevFee"
+
+
+@dataclass(slots=True)
+class Summary:
+    """The answer to summary: W, H/s, s, °C, rpm; NaN is unknown. Not frozen: each poll makes one."""
+
+    state: str
+    percent: int | None
+    """Throttle in force; None where this firmware has none."""
+    power_w: float
+    hash_rate_hs: float
+    nominal_hs: float
+    stock_hs: float
+    state_s: float
+    """Since the state began; a miner that mines undisturbed counts on."""
+    hottest_c: float
+    boards_c: tuple[float, ...]
+    fans_rpm: tuple[float, ...]
+    boards: int | None
+    errors: tuple[str, ...]
+    pools: tuple[Pool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """Who answers."""
+
+    model: str
+    firmware: str
+    mac: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """One operating point of the firmware's autotuner."""
+
+    name: str
+    power_w: float
+    hash_rate_hs: float
+    is_tuned: bool
+
+
+def parse_info(reply: object) -> Info | None:
+    """Read who answers; None where it is not VNish."""
+    if not isinstance(reply, dict) or text(reply.get("fw_name")).lower() != "vnish":
+        return None
+    network = _table(_table(reply, "system"), "network_status")
+    serial = text(reply.get("serial"))
+    return Info(
+        model=text(reply.get("miner")) or text(reply.get("model")),
+        firmware=text(reply.get("fw_version")),
+        mac=mac(network.get("mac")),
+        serial="" if serial == "N/A" else serial,  # 1.2.7 on an S21 Pro knows none
+    )
+
+
+def parse_summary(reply: object) -> Summary | None:
+    """Read one poll; None where the reply has no miner in it."""
+    found = _table(reply, "miner")
+    if not found:
+        return None
+    status = _table(found, "miner_status")
+    percent = first_number(status, "throttled") if "throttled" in status else number(found.get("throttled"))
+    chains = rows(found, "chains")
+    boards = tuple(number(_table(chain, "pcb_temp").get("max")) for chain in chains)
+    chips = [number(_table(chain, "chip_temp").get("max")) for chain in chains]
+    known = [hot for hot in (number(_table(found, "chip_temp").get("max")), *chips) if isfinite(hot)]
+    return Summary(
+        text(status.get("miner_state")),
+        int(percent) if isfinite(percent) else None,
+        # power_usage is older and elsewhere said to be J/TH (29.5 beside 3,250 W); 1.2.7 fills both with watts.
+        first_number(found, "power_consumption", "power_usage"),
+        number(found.get("hr_realtime")) * HASHES_PER_GIGAHASH,
+        number(found.get("hr_nominal")) * HASHES_PER_GIGAHASH,
+        number(found.get("hr_stock")) * HASHES_PER_GIGAHASH,
+        number(status.get("miner_state_time")),
+        max(known, default=max((board for board in boards if isfinite(board)), default=nan)),
+        boards,
+        tuple(number(fan.get("rpm")) for fan in rows(_table(found, "cooling"), "fans")),
+        len(chains) or None,
+        _errors(status, chains),
+        tuple(
+            Pool(url=text(pool.get("url")), user=text(pool.get("user")), alive=_alive(pool.get("status")))
+            for pool in rows(found, "pools")
+            if text(pool.get("url")) and text(pool.get("pool_type")) != _DEV_FEE
+        ),
+    )
+
+
+def parse_presets(reply: object) -> tuple[Preset, ...]:
+    """Read autotune/presets that name their watts, lowest first; 1.3 wraps the list in an object."""
+    found = {"presets": reply} if isinstance(reply, list) else reply
+    made = (_preset(row) for row in rows(found, "presets")) if isinstance(found, dict) else ()
+    return tuple(sorted((each for each in made if each is not None), key=lambda each: each.power_w))
+
+
+def parse_current_preset(reply: object) -> str:
+    """Name of the preset in force, from perf-summary; empty where none is."""
+    return text(_table(reply, "current_preset").get("name"))
+
+
+def needs_restart(reply: object) -> bool:
+    """Whether a write takes effect only after mining/restart."""
+    return isinstance(reply, dict) and reply.get("restart_required") is True
+
+
+def throttle_ladder(preset: Preset, firmware: str) -> Ladder:
+    """Shares of the preset in force: sleep, 20 % to 90 %, full; watts and hash rate go with the share."""
+    shares = range(PERCENT_LOW, PERCENT_HIGH, PERCENT_STEP)
+    points = [_point(preset, PointKind.THROTTLE, f"percent:{share}", share / PERCENT_HIGH) for share in shares]
+    points.append(_point(preset, PointKind.FULL, "full", 1.0))
+    return _ladder(f"vnish:{firmware}:throttle:{preset.power_w:.0f}W", points, THROTTLE_TRIM_S)
+
+
+def preset_ladder(presets: tuple[Preset, ...], current: str, stock_hs: float, firmware: str) -> Ladder | None:
+    """Tuned presets up to what the machine was sold as, or to today's where an operator went above it.
+
+    An untuned preset takes hours to tune and its watts are a label, so it is left out unless it is in force. None
+    where no preset can be used.
+    """
+    today_w = next((each.power_w for each in presets if each.name == current), nan)
+    usable = [
+        each
+        for each in presets
+        if each.name == current or (each.is_tuned and (each.power_w <= today_w or each.hash_rate_hs <= stock_hs))
+    ]
+    rising: list[Preset] = []
+    for each in usable:
+        if not rising or (each.power_w > rising[-1].power_w and each.hash_rate_hs > rising[-1].hash_rate_hs):
+            rising.append(each)
+    if not rising:
+        return None
+    points = [_point(each, PointKind.THROTTLE, f"profile:{each.name}", 1.0) for each in rising[:-1]]
+    points.append(_point(rising[-1], PointKind.FULL, f"profile:{rising[-1].name}", 1.0))
+    return _ladder(f"vnish:{firmware}:presets:{rising[-1].power_w:.0f}W", points, PRESET_TRIM_S)
+
+
+def _ladder(name: str, points: list[OperatingPoint], trim_s: float) -> Ladder:
+    asleep = OperatingPoint(kind=PointKind.SLEEP, power_w=STANDBY_W, hash_rate_hs=0.0, setting="sleep")
+    return Ladder(name=name, points=(asleep, *points), down_s=DOWN_S, up_s=UP_S, trim_s=trim_s)
+
+
+def _point(preset: Preset, kind: PointKind, setting: str, share: float) -> OperatingPoint:
+    return OperatingPoint(
+        kind=kind, power_w=preset.power_w * share, hash_rate_hs=preset.hash_rate_hs * share, setting=setting
+    )
+
+
+def _preset(fields: Mapping[str, Any]) -> Preset | None:
+    """One whose label names watts and TH ("2800 watt ~ 188 TH"); `disabled` names none."""
+    label = _PRETTY.search(text(fields.get("pretty")))
+    name = text(fields.get("name"))
+    if label is None or not name or fields.get("modded_psu_required") is True:
+        return None
+    watts, hashes = number(label.group(1)), number(label.group(2))
+    if not (watts > 0 and hashes > 0):
+        return None
+    return Preset(
+        name=name,
+        power_w=watts,
+        hash_rate_hs=hashes * HASHES_PER_TERAHASH,
+        is_tuned=text(fields.get("status")).lower() == "tuned",
+    )
+
+
+def _errors(status: Mapping[str, Any], chains: list[dict[str, Any]]) -> tuple[str, ...]:
+    said = [text(status.get("failure_code")), text(status.get("description"))]
+    for chain in chains:
+        board = _table(chain, "status")
+        if text(board.get("state")) == "failure":
+            said.append(f"chain {text(chain.get('id'))}: {text(board.get('description')) or 'failure'}")
+    return tuple(word for word in said if word)
+
+
+def _alive(status: object) -> bool | None:
+    return text(status).lower() in {"active", "working"} if text(status) else None
+
+
+def _table(found: object, key: str) -> Mapping[str, Any]:
+    inner = found.get(key) if isinstance(found, dict) else None
+    return inner if isinstance(inner, dict) else {}

@@ -1,0 +1,190 @@
+"""What a Whatsminer of API v3 says, field by field, and how its writes are signed; no sockets, no decisions."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from math import nan
+from typing import Any
+
+import orjson
+
+from drivers._wire.fields import first_number, flag, mac, number, text
+from farmctl.ports.devices import Pool
+
+STATUS = orjson.dumps({"cmd": "get.miner.status", "param": "summary+pools+edevs"})
+"""Everything a poll and the facts need in one answer. Idle firmware fails `pools` alone, but not the joined views."""
+INFO = orjson.dumps({"cmd": "get.device.info"})
+SALT = orjson.dumps({"cmd": "get.device.info", "param": "salt"})
+
+HASHES_PER_TERAHASH = 1e12
+OK, FAIL, INVALID_COMMAND, INVALID_ITEM, NO_PERMISSION = 0, -1, -2, -3, -4
+"""Codes of the vendor's manual; -100 stands for an answer without one."""
+NO_CODE = -100
+
+_HASH_FIELDS = ("hash-realtime", "hash-1min", "hash-15min", "hash-average")
+_POWER_FIELDS = ("power-realtime", "power-5min")
+_TOKEN_LENGTH = 8
+
+
+@dataclass(slots=True)
+class Summary:
+    """get.miner.status: W, H/s, °C, s; NaN is unknown. Not frozen: each poll makes one."""
+
+    power_w: float
+    hash_rate_hs: float
+    chip_temperature_c: float
+    boards_c: tuple[float, ...]
+    uptime_s: float
+    """Age of the mining process."""
+    power_limit_w: float
+    is_stable: bool | None
+    """Whether the frequencies have finished rising."""
+    fans_rpm: tuple[float, ...]
+
+
+NO_SUMMARY = Summary(nan, nan, nan, (), nan, nan, None, ())
+"""What is known of a miner that serves no summary: its mining process is down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """get.device.info."""
+
+    model: str
+    serial: str
+    mac: str
+    api: str
+    firmware: str
+    salt: str
+    is_working: bool | None
+    """Whether the mining process runs."""
+    percent: int | None
+    """1 to 99 where a percentage is in force; None: the device does not tell of one."""
+    boards: int | None
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Code and words of an answer."""
+
+    code: int
+    words: str
+
+
+def parse_status(reply: Mapping[str, Any]) -> Summary | None:
+    """Read a summary; None where the answer holds none."""
+    msg = reply.get("msg")
+    if type(msg) is not dict:
+        return None
+    fields = msg.get("summary")
+    if type(fields) is not dict or not fields:
+        return None
+    rate = first_number(fields, *_HASH_FIELDS)
+    boards = fields.get("board-temperature")
+    finished = number(fields.get("up-freq-finish"))
+    return Summary(
+        first_number(fields, *_POWER_FIELDS),
+        rate * HASHES_PER_TERAHASH,
+        # 0: the chips are off; and some firmware has the hottest chip only with its board
+        number(fields.get("chip-temp-max")) or _hottest(msg) or nan,
+        tuple([number(each) for each in boards]) if type(boards) is list else (),
+        first_number(fields, "elapsed", "bootup-time"),
+        first_number(fields, "power-limit"),
+        None if finished != finished else finished > 0,  # noqa: PLR0124 - NaN is unequal to itself
+        tuple([number(fields[name]) for name in ("fan-speed-in", "fan-speed-out") if name in fields]),
+    )
+
+
+def parse_info(reply: Mapping[str, Any]) -> Info | None:
+    """Read get.device.info; None where no Whatsminer of API 3 answers."""
+    msg = reply.get("msg")
+    if not isinstance(msg, dict) or not isinstance(msg.get("miner"), dict):
+        return None
+    miner, network, system = msg["miner"], _section(msg, "network"), _section(msg, "system")
+    count = number(miner.get("board-num"))
+    return Info(
+        model=text(miner.get("type")),
+        serial=text(miner.get("miner-sn")),
+        mac=mac(network.get("mac")),
+        api=text(system.get("api")),
+        firmware=text(system.get("fwversion")),
+        salt=text(msg.get("salt")),
+        is_working=flag(miner.get("working")),
+        percent=_percent(number(miner.get("hash-percent"))),
+        boards=int(count) if count > 0 else None,
+        errors=_errors(msg.get("error-code")),
+    )
+
+
+def parse_salt(reply: Mapping[str, Any]) -> str:
+    """Salt of the device; empty where it was not told."""
+    msg = reply.get("msg")
+    return text(msg.get("salt")) if isinstance(msg, dict) else ""
+
+
+def parse_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
+    """Read the pools that have an address; idle firmware leaves them out."""
+    msg = reply.get("msg")
+    found = msg.get("pools") if isinstance(msg, dict) else None
+    return tuple(
+        Pool(
+            url=text(row.get("url")),
+            user=text(row.get("account")),
+            alive=row["status"] == "alive" if "status" in row else None,
+        )
+        for row in (found if isinstance(found, list) else [])
+        if isinstance(row, dict) and row.get("url")
+    )
+
+
+def parse_nominal_hs(reply: Mapping[str, Any]) -> float:
+    """Hash rate that the factory measured, H/s; -0.001 a board is firmware for unknown (M63S, 2024)."""
+    msg = reply.get("msg")
+    fields = _section(msg, "summary") if isinstance(msg, dict) else {}
+    rate = number(fields.get("factory-hash"))
+    return rate * HASHES_PER_TERAHASH if rate > 0 else nan
+
+
+def parse_verdict(reply: Mapping[str, Any]) -> Verdict:
+    """Read how the device took a request."""
+    code = number(reply.get("code"))
+    return Verdict(code=int(code) if code == code else NO_CODE, words=text(reply.get("msg")))  # noqa: PLR0124 - NaN
+
+
+def signed(command: str, param: object, *, account: str, password: str, salt: str, now_s: int) -> bytes:
+    """Encode a write: base64 of sha256 over command, password, salt and time, its first eight characters."""
+    proof = sha256(f"{command}{password}{salt}{now_s}".encode()).digest()
+    body: dict[str, object] = {"cmd": command, "ts": now_s, "account": account}
+    body["token"] = base64.b64encode(proof).decode()[:_TOKEN_LENGTH]
+    if param is not None:
+        body["param"] = param
+    return orjson.dumps(body)
+
+
+def _section(msg: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = msg.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _hottest(msg: Mapping[str, Any]) -> float:
+    boards = msg.get("edevs")
+    found = [number(row.get("chip-temp-max")) for row in boards if type(row) is dict] if type(boards) is list else []
+    return max((heat for heat in found if heat == heat), default=nan)  # noqa: PLR0124 - NaN is unequal to itself
+
+
+def _percent(value: float) -> int | None:
+    # "0" and "" are what a miner reports that runs unthrottled (M60S, 20251209).
+    return int(value) if 0 < value < 100 else None  # noqa: PLR2004 - a percentage
+
+
+def _errors(rows: object) -> tuple[str, ...]:
+    """Codes in `[{"531": "<when>", "reason": "..."}]`; bare numbers are taken as well."""
+    found: list[str] = []
+    for row in rows if isinstance(rows, list) else []:
+        keys = list(row) if isinstance(row, dict) else [text(row)]
+        found += [key for key in keys if key.isdecimal()]
+    return tuple(found)

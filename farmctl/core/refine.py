@@ -1,0 +1,105 @@
+"""The second phase: a few commands at a time, from where the fast phase left the fleet to where it hashes most.
+
+Only pairs of moves are made, one row up for what others give up, so the site's power stays where it is; a pair
+must gain more than a hysteresis, so that noise and equal machines move nobody.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from farmctl.core.circuits import fitting, node_load_w
+from farmctl.core.confirm import Seen
+from farmctl.core.draft import Draft
+from farmctl.core.ideal import Bounds, ideal
+from farmctl.core.memory import Standing
+from farmctl.core.moves import best_step_within
+from farmctl.core.policies import Policy
+from farmctl.core.units import FloatColumn, IntColumn
+
+HYSTERESIS = 0.03
+"""A watt must be worth this share more where it goes than where it comes from."""
+WAKING_SHARE = 0.003
+"""Of the site's load may be booting for the sake of economy; until they are up, the site is short of it."""
+
+
+def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowance: int, spare_w: float) -> int:
+    """Make the best pairs of moves, `allowance` commands at most, in place; returns how many rows were moved.
+
+    `spare_w` is what could be raised before the lowering is confirmed, W of the rows.
+    """
+    view = draft.view
+    total_w = float(draft.plan_w.sum())
+    best = ideal(view, policy, bounds, total_w)
+    start = draft.step.copy()
+    change = np.where(bounds.free, best.step - draft.step, 0)
+    ups, downs = (
+        _changes(draft, policy, best.step, np.flatnonzero(change > 0)),
+        _changes(draft, policy, best.step, np.flatnonzero(change < 0)),
+    )
+    ups = ups.sorted(-ups.price)
+    downs = downs.sorted(downs.price)
+    ups = _possible(draft, seen, ups, total_w, spare_w)
+    if not len(ups.row) or not len(downs.row):
+        return 0
+    up_w, down_w = np.cumsum(ups.watts), np.cumsum(downs.watts)
+    partner = np.searchsorted(down_w, up_w)
+    paired = np.flatnonzero(partner < len(down_w))
+    count = paired + 1 + partner[paired] + 1
+    gains = ups.price[paired] > (1.0 + HYSTERESIS) * downs.price[partner[paired]]
+    good = np.flatnonzero(gains & (count <= allowance))
+    if not len(good):
+        return 0
+    last = int(paired[good[-1]])
+    rows = np.concatenate([ups.row[: last + 1], downs.row[: int(partner[last]) + 1]])
+    draft.step[rows] = best.step[rows]
+    draft.refresh(rows)
+    _give_back(draft, int(downs.row[partner[last]]), float(down_w[partner[last]] - up_w[last]), start)
+    return len(rows)
+
+
+def _give_back(draft: Draft, row: int, surplus_w: float, start: IntColumn) -> None:
+    """The last row to give way gives no more than its partners need."""
+    fits = best_step_within(draft.view, row, float(draft.plan_w[row]) + surplus_w, int(start[row]))
+    if fits > draft.step[row] > 0:
+        draft.put(row, fits)
+
+
+class _Changes:
+    """Rows that would move, the watts each moves and the worth of one of them."""
+
+    def __init__(self, row: IntColumn, watts: FloatColumn, price: FloatColumn) -> None:
+        self.row, self.watts, self.price = row, watts, price
+
+    def sorted(self, key: FloatColumn) -> _Changes:
+        """By this key, ties by row."""
+        order = np.lexsort((self.row, key))
+        return _Changes(self.row[order], self.watts[order], self.price[order])
+
+
+def _changes(draft: Draft, policy: Policy, step: IntColumn, row: IntColumn) -> _Changes:
+    view = draft.view
+    ladder, worth, power_w = view.table.ladder[row], policy.worth(view), view.ladders.power_w
+    scale = view.table.power_scale[row]
+
+    def draw(of: IntColumn) -> FloatColumn:
+        return np.where(of > 0, power_w[ladder, of] * scale, power_w[ladder, of])
+
+    start, end = draft.step[row], step[row]
+    watts = np.abs(draw(end) - draw(start))
+    value = np.abs(worth[ladder, end] - worth[ladder, start]) * policy.weight(view)[row]
+    return _Changes(row, watts, value / np.maximum(watts, 1.0))
+
+
+def _possible(draft: Draft, seen: Seen, ups: _Changes, total_w: float, spare_w: float) -> _Changes:
+    """Those that stay inside every rating and the ceiling while the lowering is unconfirmed, and few sleepers."""
+    view, rows = draft.view, seen.rows
+    tree, node = view.circuits, view.table.node
+    worst_w = np.maximum(seen.counted_w, draft.plan_w)
+    fits = fitting(tree, node[ups.row], ups.watts, tree.rating_w - node_load_w(tree, node, worst_w))
+    waking = draft.step[ups.row] == 0
+    booting = (rows.standing == Standing.PENDING) & (rows.before == 0) & (rows.wanted > 0)
+    boot_w = float(np.maximum(draft.plan_w - seen.power_now_w, 0.0)[booting].sum())
+    fits &= ~waking | (boot_w + np.cumsum(np.where(waking, ups.watts, 0.0)) <= WAKING_SHARE * total_w)
+    fits &= np.cumsum(np.where(fits, ups.watts, 0.0)) <= spare_w
+    return _Changes(ups.row[fits], ups.watts[fits], ups.price[fits])
