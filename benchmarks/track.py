@@ -23,6 +23,8 @@ BASE_POINTS = (0.80, 0.62, 0.71, 0.55, 0.90, 0.77, 0.84, 0.66)
 """Shares of the rating, one per five minutes."""
 BASE_POINT_S = 300
 SETTLING_S = 60
+OVERLAP_S = 10
+"""A dispatcher sends the next base point before the last one ends."""
 MIXES = {
     "luxos": (ladder("luxos"), ladder("luxos-xp", full_w=3_010.0, j_per_th=21.5)),
     "luxos+whatsminer": (ladder("luxos"), ladder("whatsminer", down_s=30.0, up_s=120.0, trim_s=5.0, j_per_th=26.0)),
@@ -83,7 +85,7 @@ def base_points(site: Farm, *, each: Callable[[Day], None] | None = None, meter_
         if meter_lost and number == 2:  # noqa: PLR2004 - two base points with the meter teach the model
             day.metered = False
         target_w = share * day.rated_w
-        day.event(f"base-{number}", setpoint_w=target_w, for_s=BASE_POINT_S)
+        day.event(f"base-{number}", setpoint_w=target_w, for_s=BASE_POINT_S + OVERLAP_S)
         for second in range(BASE_POINT_S):
             day.run(1)
             if each is not None:

@@ -66,6 +66,7 @@ class VnishDevice(Device):
         self._preset = ""
         self._preset_due_s = -1.0
         self._is_asleep: bool | None = None
+        self._idle_since_s: float | None = None
 
     @override
     async def poll(self) -> Reading:
@@ -73,7 +74,7 @@ class VnishDevice(Device):
         summary = await self._summary()
         name = await self._preset_name()
         return Reading(
-            state=_state(summary),
+            state=self._state(summary),
             power_w=summary.power_w,
             power_source=PowerSource.DEVICE,
             hash_rate_hs=summary.hash_rate_hs,
@@ -172,6 +173,29 @@ class VnishDevice(Device):
     async def close(self) -> None:
         await self._rest.close()
 
+    def _state(self, summary: Summary) -> MinerState:
+        """Watts and hashes first, what the firmware says about itself second."""
+        if summary.hash_rate_hs > 0 and not summary.power_w < DRAWS_W:
+            self._idle_since_s = None
+            throttled = summary.percent is not None and summary.percent < wire.PERCENT_HIGH
+            return MinerState.THROTTLED if throttled else MinerState.HASHING
+        if summary.state in STOPPED:
+            self._idle_since_s = None
+            # Its own word is not enough: something measured must say so too, and nothing measured say no.
+            measured = summary.hash_rate_hs == 0 or summary.power_w < DRAWS_W
+            denied = summary.hash_rate_hs > 0 or summary.power_w >= DRAWS_W
+            return MinerState.CURTAILED if measured and not denied else MinerState.UNKNOWN
+        if summary.state in STARTING:
+            return self._idle_state()
+        return MinerState.FAULT if summary.state == "failure" else MinerState.UNKNOWN
+
+    def _idle_state(self) -> MinerState:
+        """Counted here: `miner_state_time` was 4,422 s beside an `Elapsed` of 4,423, so it is no state's own age."""
+        now_s = self._clock()
+        if self._idle_since_s is None:
+            self._idle_since_s = now_s
+        return MinerState.BOOTING if now_s - self._idle_since_s < BOOT_S else MinerState.FAULT
+
     async def _summary(self) -> Summary:
         summary = wire.parse_summary(await self._get("summary"))
         if summary is None:
@@ -260,18 +284,3 @@ def _setting(summary: Summary, preset: str) -> str | None:
     if summary.percent is not None:
         return "full" if summary.percent >= wire.PERCENT_HIGH else f"percent:{summary.percent}"
     return f"profile:{preset}" if preset else None
-
-
-def _state(summary: Summary) -> MinerState:
-    """Watts and hashes first, what the firmware says about itself second."""
-    if summary.hash_rate_hs > 0 and not summary.power_w < DRAWS_W:
-        throttled = summary.percent is not None and summary.percent < wire.PERCENT_HIGH
-        return MinerState.THROTTLED if throttled else MinerState.HASHING
-    if summary.state in STOPPED:
-        # Its own word is not enough: something measured must say so too, and nothing measured say no.
-        measured = summary.hash_rate_hs == 0 or summary.power_w < DRAWS_W
-        denied = summary.hash_rate_hs > 0 or summary.power_w >= DRAWS_W
-        return MinerState.CURTAILED if measured and not denied else MinerState.UNKNOWN
-    if summary.state in STARTING:
-        return MinerState.BOOTING if summary.state_s < BOOT_S else MinerState.FAULT
-    return MinerState.FAULT if summary.state == "failure" else MinerState.UNKNOWN

@@ -45,7 +45,7 @@ class Summary:
     nominal_hs: float
     stock_hs: float
     state_s: float
-    """Since the state began; a miner that mines undisturbed counts on."""
+    """`miner_state_time`, which counts as `Elapsed` of 4028 does."""
     hottest_c: float
     boards_c: tuple[float, ...]
     fans_rpm: tuple[float, ...]

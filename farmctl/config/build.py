@@ -35,7 +35,7 @@ def site_rules(config: FarmConfig) -> SiteRules:
         max_attempts=control.max_attempts,
         tolerance_fraction=control.tolerance_fraction,
         seen_stale_s=config.poll.seen_stale_s,
-        grid_expected=bool(config.signal),
+        grid_expected=bool(config.signal) and control.outside_control,
     )
 
 

@@ -13,8 +13,10 @@ from farmctl.config.document import Document
 from farmctl.config.explain import did_you_mean, explain, unknown_key
 from farmctl.config.fault import Fault
 from farmctl.config.schema import (
+    SIGNAL_KINDS,
     ApiTable,
     CircuitTable,
+    CompatTable,
     ControlTable,
     CredentialsTable,
     FarmConfig,
@@ -57,7 +59,7 @@ class Parts:
     api: ApiTable | None
     circuits: dict[int, CircuitTable] = field(default_factory=dict)
     meters: dict[int, MeterTable] = field(default_factory=dict)
-    signals: dict[int, MqttTable] = field(default_factory=dict)
+    signals: dict[int, MqttTable | CompatTable] = field(default_factory=dict)
     credentials: dict[int, CredentialsTable] = field(default_factory=dict)
 
     def names(self, section: str, key: str = "name") -> list[tuple[int, str]]:
@@ -101,7 +103,7 @@ def read_parts(document: Document, places: Places) -> tuple[Parts, list[Fault]]:
         api=reader.table("api", ApiTable),
         circuits=reader.tables("circuit", CircuitTable),
         meters=reader.tables("meter", MeterTable),
-        signals=reader.tables("signal", MqttTable),
+        signals=reader.signals(),
         credentials=reader.tables("credentials", CredentialsTable),
     )
     return parts, [*reader.faults, *_strangers(document)]
@@ -128,6 +130,25 @@ class _Reader:
             return {}
         read = ((number, self._read((name, number), model, item)) for number, item in enumerate(items))
         return {number: table for number, table in read if table is not None}
+
+    def signals(self) -> dict[int, MqttTable | CompatTable]:
+        """Signal sources, each by the model of its kind."""
+        items = self.document.values.get("signal", [])
+        if not isinstance(items, list):
+            self.faults.append(self.document.fault(("signal",), "expected tables, each headed [[signal]]"))
+            return {}
+        read = {}
+        for number, item in enumerate(items):
+            kind = item.get("kind", "mqtt") if isinstance(item, dict) else "mqtt"
+            if not isinstance(kind, str) or kind not in SIGNAL_KINDS:
+                known = ", ".join(f'"{name}"' for name in SIGNAL_KINDS)
+                hint = did_you_mean(kind, SIGNAL_KINDS) if isinstance(kind, str) else ""
+                self.faults.append(self.document.fault(("signal", number, "kind"), f"expected one of {known}{hint}"))
+                continue
+            table = self._read(("signal", number), SIGNAL_KINDS[kind], item)
+            if table is not None:
+                read[number] = table
+        return read
 
     def _read(self, path: tuple[str | int, ...], model: type[TableT], value: object) -> TableT | None:
         if not isinstance(value, dict):

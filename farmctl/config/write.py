@@ -49,6 +49,7 @@ op = {op}
 programmes = ["surplus-dispatch"]
 {auth}"""
 
+_SIGNING = 'signing_key_file = "secrets/signing.pem"   # made by `farmctl keys new`; signs what the site answers\n'
 _UNSIGNED = 'auth = "unsigned-demo"      # loopback only: for trying things out\n'
 
 
@@ -81,7 +82,7 @@ def _trust(issuer_key: tuple[str, str, str] | None) -> str:
     if issuer_key is None:
         return _UNSIGNED
     issuer, kid, key = (_quoted(part) for part in issuer_key)
-    return f"\n[[signal.issuers]]\nname = {issuer}\nkeys = [{{ kid = {kid}, public_key = {key} }}]\n"
+    return f"{_SIGNING}\n[[signal.issuers]]\nname = {issuer}\nkeys = [{{ kid = {kid}, public_key = {key} }}]\n"
 
 
 def _quoted(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 import structlog
 
+from farmctl.control import jobs
 from farmctl.control.identity import Caller
 from farmctl.control.jobs import Job, JobBook
 from farmctl.control.orders import (
@@ -41,6 +42,9 @@ DESK_DEADLINE_S = 10.0
 KEY_LIFE_S = 24 * 3600.0
 MOST_KEYS = 10_000
 PLAN_ROWS = 200
+SHOWN_MS = 3_600_000
+MOST_SHOWN = 20
+"""Jobs that a stream shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,12 @@ class CommandDoor:
             reason=order.reason, key=order.idempotency_key, declared_origin=origin,
         )  # fmt: skip
         return answer
+
+    def latest(self, now_ms: int) -> list[Json]:
+        """The jobs of the last minutes with their progress, newest first."""
+        picture = self._glass.picture()
+        recent = self.jobs.latest(now_ms - SHOWN_MS, MOST_SHOWN)
+        return [jobs.told(job, picture, now_ms, superseded=self.jobs.superseded(job)) for job in recent]
 
     async def _carry_out(self, order: Order, caller: Caller) -> Answer:
         picture = self._glass.picture()

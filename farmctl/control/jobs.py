@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 import numpy as np
 
@@ -59,6 +60,11 @@ class JobBook:
     def get(self, job_id: str) -> Job | None:
         """One by its id."""
         return self._jobs.get(job_id)
+
+    def latest(self, since_ms: int, most: int) -> list[Job]:
+        """The newest ones, newest first."""
+        recent = islice(reversed(self._jobs.values()), most)
+        return [job for job in recent if job.at_ms >= since_ms]
 
     def superseded(self, job: Job) -> bool:
         """A newer order about power was taken."""

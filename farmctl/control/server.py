@@ -65,7 +65,7 @@ class ControlServer:
         self._columns: tuple[SitePicture, Columns] | None = None
         self._heavy = asyncio.Lock()
         self._epoch = (secrets.token_hex(4), 0)
-        self._streamer = Streamer(parts.glass.picture, self._drawn, self._off_loop)
+        self._streamer = Streamer(parts.glass.picture, self._listed, self._drawn, self._off_loop)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -243,15 +243,18 @@ class ControlServer:
             log.debug("places_indexed", miners=len(miner_id), seconds=round(time.monotonic() - started, 3))
         return self._places
 
-    def _drawn(self, picture: SitePicture) -> WireImage:
-        """One revision of the stream."""
-        parts, now_ms = self._p, self._p.clock.now_ms()
-        lists = Lists(
-            strip=strip.state(picture, parts.site, parts.orders, now_ms),
+    def _listed(self, picture: SitePicture) -> Lists:
+        """What goes with the columns of a revision."""
+        now_ms = self._p.clock.now_ms()
+        return Lists(
+            strip=strip.state(picture, self._p.site, self._p.orders, now_ms),
             alarms=strip.alarms(picture),
-            events=strip.events(picture),
-            jobs=self._door.latest(now_ms),
+            events=[strip.lasting(event) for event in strip.events(picture)],
+            jobs=[strip.lasting(job) for job in self._door.latest(now_ms)],
         )
+
+    def _drawn(self, picture: SitePicture, lists: Lists) -> WireImage:
+        """One revision of the stream."""
         places = self._placed(picture)
         return image_of(picture, places, lists, "-".join(map(str, self._epoch)))
 

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farmctl.control.roster import state_words
+from farmctl.control.roster import state_codes
 from farmctl.control.wire import Json, iso
 from farmctl.core.events import TERMINAL, EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.model import MinerState, Override
 from farmctl.core.reasons import HELP
 from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, to_kw
-from farmctl.ports.control import SitePicture
+from farmctl.ports.control import Orders, SitePicture
 
 FRESH_S = 5.0
 """A picture older than this is not live (OPERATIONS section 3)."""
+
+_BY_THE_CLOCK = frozenset({"starts_in_s", "ends_in_s", "elapsed_s"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ def rev_of(picture: SitePicture) -> int:
     return picture.decision.cycle
 
 
-def state(picture: SitePicture, site: Site, overrides: tuple[Override, ...], now_ms: int) -> Json:
+def state(picture: SitePicture, site: Site, orders: Orders, now_ms: int) -> Json:
     """Everything that fits on one strip."""
     view, decision = picture.view, picture.decision
     budget, power = decision.budget, decision.site
@@ -75,15 +77,14 @@ def state(picture: SitePicture, site: Site, overrides: tuple[Override, ...], now
         "miners": counts(picture),
         "alarms": {f"p{n}": sum(a.priority == n for a in picture.alarms) for n in (1, 2, 3, 4)},
         "alarm_list": alarms(picture),
-        "overrides": [override(order) for order in overrides],
+        "overrides": [override(order) for order in orders.overrides],
     }
 
 
 def counts(picture: SitePicture) -> dict[str, int]:
     """Miners by what they do, and in all."""
-    words, numbers = np.unique(state_words(picture), return_counts=True)
-    found = dict(zip(words.tolist(), numbers.tolist(), strict=True))
-    states = {kind.name.lower(): int(found.get(kind.name.lower(), 0)) for kind in MinerState}
+    found = np.bincount(state_codes(picture), minlength=len(MinerState))
+    states = {kind.name.lower(): int(found[kind]) for kind in MinerState}
     return {"total": len(picture.view.table), **states}
 
 
@@ -115,6 +116,11 @@ def override(order: Override) -> Json:
         "set_at": iso(order.set_at_ms),
         "expires_at": iso(order.expires_ms),
     }
+
+
+def lasting(row: Json) -> Json:
+    """A row without what changes by the clock alone: the reader of a stream counts for itself."""
+    return {name: value for name, value in row.items() if name not in _BY_THE_CLOCK}
 
 
 def finite(value: float) -> float | None:

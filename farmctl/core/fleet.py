@@ -178,6 +178,8 @@ class SiteRules:
     """Age after which a reading no longer proves anything."""
     grid_expected: bool
     """False: no grid source is configured, the site is its own master."""
+    release_jitter_s: float = 0.0
+    """After the grid lets go the site waits a random part of this before it rises: no two sites rise at once."""
     max_cycles_per_day: int = 6
     """Sleeps per miner and UTC day for economic reasons; none is counted against grid or operator."""
     refine_fraction_per_min: float = 0.02

@@ -108,6 +108,10 @@ class Pace:
     """Where the up-ramp has got to; None before the first cycle."""
     wake_credit_w: FloatColumn = field(default_factory=lambda: np.zeros(0))
     """Per circuit node: power that may still be woken now."""
+    governed: bool = False
+    """An order of the grid, or its loss, held the load in the last cycle."""
+    release_ms: int = NEVER_MS
+    """After a release nothing rises before this."""
     refined_ms: int = NEVER_MS
     """When rows were last moved for economy."""
     disturbed_ms: int = NEVER_MS

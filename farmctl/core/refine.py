@@ -20,7 +20,10 @@ from farmctl.core.units import FloatColumn, IntColumn
 HYSTERESIS = 0.03
 """A watt must be worth this share more where it goes than where it comes from."""
 WAKING_SHARE = 0.003
-"""Of the site's load may be booting for the sake of economy; until they are up, the site is short of it."""
+"""So much of the site's load may be booting, or winding down, for the sake of economy: until they are done the
+site is that far off its number."""
+SLOW_S = 8.0
+"""A move that takes longer than its partner's is an error for as long."""
 
 
 def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowance: int, spare_w: float) -> int:
@@ -40,6 +43,7 @@ def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowanc
     ups = ups.sorted(-ups.price)
     downs = downs.sorted(downs.price)
     ups = _possible(draft, seen, ups, total_w, spare_w)
+    downs = downs.first(_room_for_slow(draft, seen, downs, best.step, total_w))
     if not len(ups.row) or not len(downs.row):
         return 0
     up_w, down_w = np.cumsum(ups.watts), np.cumsum(downs.watts)
@@ -71,6 +75,10 @@ class _Changes:
     def __init__(self, row: IntColumn, watts: FloatColumn, price: FloatColumn) -> None:
         self.row, self.watts, self.price = row, watts, price
 
+    def first(self, count: int) -> _Changes:
+        """The first of them."""
+        return _Changes(self.row[:count], self.watts[:count], self.price[:count])
+
     def sorted(self, key: FloatColumn) -> _Changes:
         """By this key, ties by row."""
         order = np.lexsort((self.row, key))
@@ -89,6 +97,20 @@ def _changes(draft: Draft, policy: Policy, step: IntColumn, row: IntColumn) -> _
     watts = np.abs(draw(end) - draw(start))
     value = np.abs(worth[ladder, end] - worth[ladder, start]) * policy.weight(view)[row]
     return _Changes(row, watts, value / np.maximum(watts, 1.0))
+
+
+def _room_for_slow(draft: Draft, seen: Seen, downs: _Changes, step: IntColumn, total_w: float) -> int:
+    """How many of the lowering moves may be made while slow ones are still on their way."""
+    view, rows, row = draft.view, seen.rows, downs.row
+    book, ladder = view.ladders, view.table.ladder[row]
+    slow = np.where(step[row] == 0, book.down_s[ladder], book.trim_s[ladder]) > SLOW_S
+    falling = (rows.standing == Standing.PENDING) & (rows.wanted < rows.before)
+    falling_w = float(np.maximum(seen.power_now_w - draft.plan_w, 0.0)[falling].sum())
+    within = falling_w + np.cumsum(np.where(slow, downs.watts, 0.0)) <= max(WAKING_SHARE * total_w, 0.0)
+    first = np.flatnonzero(slow)[:1]
+    if falling_w == 0 and len(first):  # one at a time is always possible
+        within[: int(first[0]) + 1] = True
+    return int(np.argmin(within)) if not within.all() else len(within)
 
 
 def _possible(draft: Draft, seen: Seen, ups: _Changes, total_w: float, spare_w: float) -> _Changes:

@@ -9,10 +9,9 @@ import numpy as np
 
 from farmctl.core.allocate import Allocation, allocate
 from farmctl.core.budget import arbitrate
-from farmctl.core.circuits import feeder_of
-from farmctl.core.confirm import Seen, confirm, nominal_w, top_step
+from farmctl.core.confirm import Seen, confirm, nominal_w
 from farmctl.core.dispatch import dispatch
-from farmctl.core.draft import Ask, planned_w, site_w
+from farmctl.core.draft import Ask
 from farmctl.core.events import RESPONSE_CODE, Transition, heard, on_time
 from farmctl.core.explain import row_reasons
 from farmctl.core.fleet import FleetView
@@ -23,12 +22,13 @@ from farmctl.core.meter_loop import SitePower, follow
 from farmctl.core.model import Budget, Command
 from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
 from farmctl.core.outlook import outlook
+from farmctl.core.pace import is_governed, ramp_w, release_ms, wake_credit_w
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
 from farmctl.core.proposals import in_boot_grace, live_overrides, proposals
 from farmctl.core.reasons import Reason
 from farmctl.core.shift import spread
-from farmctl.core.units import MS_PER_S, CodeColumn, FloatColumn
+from farmctl.core.units import CodeColumn
 
 SOON_S = 15.0
 """Rows that can be down within this time are asked first when the grid presses."""
@@ -37,8 +37,6 @@ REFINE_MS = 15_000
 MINUTE_MS = 60_000
 """Economy waits for so long after the load has moved, and takes its share of a minute's commands this often."""
 TRIM_FRACTION = 0.01
-WAKE_PACKET_S = 5.0
-"""Start packets are counted over this long (SIGNALS section 4, rule 7)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,11 +75,11 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     mode = _mode(memory, view, facts, budget, now_ms)
     shadowed = shadow(tracks, budget, now_ms)
     judged = judge(shadowed.tracks, budget, site, now_ms)
-    ramp_w = _ramp_w(memory, view, budget, site, seen, now_ms)
-    credit_w = _wake_credit_w(memory, view, now_ms)
+    ramp_now_w = ramp_w(memory, view, budget, site, seen, now_ms)
+    credit_w = wake_credit_w(memory, view, now_ms)
     ask = Ask(
         budget=budget,
-        ramp_w=ramp_w,
+        ramp_w=ramp_now_w,
         may_raise=not failsafe or (mode is SiteMode.LOCAL_OVERRIDE and not in_boot_grace(memory, now_ms)),
         may_wake=not view.maintenance,
         wake_credit_w=credit_w,
@@ -97,7 +95,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         view,
         seen,
         allocation,
-        ramping=ramp_w < budget.target_w,
+        ramping=ramp_now_w < budget.target_w,
         stopped=budget.limit_reason is Reason.STOP_ALL,
     )
     transitions = (*told, *due, *shadowed.moves, *judged.moves)
@@ -126,8 +124,10 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         rows=replace(sent.rows, reason=reasons),
         tracks=judged.tracks,
         pace=Pace(
-            ramp_w=ramp_w,
+            ramp_w=ramp_now_w,
             wake_credit_w=credit_w - (allocation.woken_w if view.armed else 0.0),
+            governed=is_governed(budget),
+            release_ms=release_ms(memory, view, budget, now_ms),
             refined_ms=now_ms if allocation.refined else memory.pace.refined_ms,
             disturbed_ms=now_ms if _disturbed(sent.commands, allocation, view) else memory.pace.disturbed_ms,
         ),
@@ -153,25 +153,6 @@ def _followed(budget: Budget) -> bool:
     return bool(budget.event_id) and budget.limit_reason is not Reason.EMERGENCY and budget.shortfall_w > 0
 
 
-def _ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, seen: Seen, now_ms: int) -> float:
-    """The up-ramp follows every fall at once and rises no faster than the rules of site and event permit.
-
-    It never runs ahead of the plan by more than one start packet and one miner: what could not be raised
-    (fail-safe, maintenance, resting miners) is not made up for in one leap.
-    """
-    if memory.pace.ramp_w is None:
-        return min(site.power_w, budget.target_w)
-    rate = view.rules.ramp_up_w_per_s
-    for track in memory.tracks:
-        if track.live and track.event.event_id == budget.event_id and track.event.ramp_up_w_per_s is not None:
-            rate = min(rate, track.event.ramp_up_w_per_s)
-    dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
-    full_w = nominal_w(view, top_step(view))
-    ahead_w = rate * WAKE_PACKET_S + float(full_w.max(initial=0.0))
-    plan_w = max(site_w(site, planned_w(view, seen)), site.power_w)
-    return min(budget.target_w, min(memory.pace.ramp_w, plan_w + ahead_w) + rate * min(dt_s, WAKE_PACKET_S))
-
-
 def _refine_allowance(memory: Memory, view: FleetView, budget: Budget, now_ms: int) -> int:
     """Commands that economy may spend now: none while the load moves or soon after, else one slice per period."""
     pace = memory.pace
@@ -184,23 +165,6 @@ def _refine_allowance(memory: Memory, view: FleetView, budget: Budget, now_ms: i
 def _disturbed(commands: tuple[Command, ...], allocation: Allocation, view: FleetView) -> bool:
     """More than a trim or two was sent for reasons other than economy."""
     return not allocation.refined and len(commands) > max(2.0, TRIM_FRACTION * len(view.table))
-
-
-def _wake_credit_w(memory: Memory, view: FleetView, now_ms: int) -> FloatColumn:
-    """What each feeder may still wake: refilled with time, never more than one packet, never less than one miner."""
-    tree, rules, table = view.circuits, view.rules, view.table
-    dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
-    rating_w = np.minimum(tree.rating_w, rules.rated_w)
-    rate = rules.wake_fraction_per_s * rating_w
-    full_w = nominal_w(view, top_step(view))
-    largest_w = np.zeros(len(tree.names))
-    if len(table):
-        np.maximum.at(largest_w, feeder_of(tree)[table.node], full_w)
-    packet_w = np.maximum(rate * WAKE_PACKET_S, largest_w)
-    credit = memory.pace.wake_credit_w
-    if len(credit) != len(packet_w):
-        credit = packet_w
-    return np.minimum(credit + rate * min(dt_s, WAKE_PACKET_S), packet_w)
 
 
 def _acks(

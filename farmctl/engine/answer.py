@@ -9,9 +9,10 @@ from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import FleetView
 from farmctl.core.grid import EventClass
 from farmctl.core.memory import Memory
-from farmctl.core.model import MinerState
+from farmctl.core.model import MinerState, Proposal
 from farmctl.core.modes import newest_link
 from farmctl.core.proposals import proposals
+from farmctl.core.reasons import Reason
 from farmctl.core.step import Decision
 from farmctl.core.units import MS_PER_S
 from farmctl.ports.grid import Capability, LimitSource, SiteState, Telemetry
@@ -114,11 +115,16 @@ def _limits(view: FleetView, decision: Decision, memory: Memory) -> tuple[LimitS
     """Every live limit, the lowest first."""
     wishes = proposals(memory, view, decision.link, decision.at_ms)
     found = [
-        LimitSource(source=w.source, limit_w=w.ceiling_w, until_ms=w.expires_ms, event_id=w.event_id)
+        LimitSource(source=w.source, limit_w=w.ceiling_w, until_ms=_until_ms(w), event_id=w.event_id)
         for w in wishes
         if w.ceiling_w is not None
     ]
     return tuple(sorted(found, key=lambda limit: (limit.limit_w, limit.source, limit.event_id)))
+
+
+def _until_ms(wish: Proposal) -> int | None:
+    """An EMERGENCY latches: its expiry ends nothing."""
+    return None if wish.reason is Reason.EMERGENCY else wish.expires_ms
 
 
 def _down_w_per_s(view: FleetView, decision: Decision) -> float:

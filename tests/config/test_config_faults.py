@@ -22,6 +22,7 @@ kind = "mqtt"
 brokers = ["broker.example:8883"]
 op = "grid-op"
 programmes = ["surplus"]
+signing_key_file = "signing.pem"
 issuers = [{{ name = "grid-op", keys = [{{ kid = "k1", public_key = "{KEY}" }}] }}]
 """
 

@@ -205,7 +205,7 @@ def test_a_first_configuration_with_a_bad_answer_is_refused(name: str) -> None:
 def test_a_key_is_valid_from_its_start_until_its_end() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     key = f'kid="k", public_key="A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=", valid_from={start.isoformat()}'
-    signal = '[[signal]]\nname="g"\nkind="mqtt"\nbrokers=["b:1"]\nop="o"\nforms=["simple"]\n'
+    signal = '[[signal]]\nname="g"\nkind="mqtt"\nbrokers=["b:1"]\nop="o"\nforms=["simple"]\nsigning_key_file="s.pem"\n'
     text = f'{signal}issuers=[{{name="o",keys=[{{{key}}}]}}]'
     only = parse(SITE + text).config.signal[0].issuers[0].keys[0]
     assert only.valid_at(start)

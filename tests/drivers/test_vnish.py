@@ -10,7 +10,7 @@ import pytest
 
 from drivers._wire.rest import UnauthorizedError
 from drivers.vnish import wire
-from drivers.vnish.driver import REREAD_S, VnishDevice, VnishDriver
+from drivers.vnish.driver import BOOT_S, REREAD_S, VnishDevice, VnishDriver
 from farmctl.core.model import MinerState, OperatingPoint, PointKind, PowerSource
 from farmctl.errors import MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import Credentials, Endpoint
@@ -134,6 +134,15 @@ async def test_a_stopped_miner_is_asleep_only_without_hashes_and_watts(served: S
         miner["power_consumption"] = 31
         reading = await device.poll()
     assert (reading.state, reading.setting, reading.power_w) == (MinerState.CURTAILED, "sleep", 31.0)
+
+
+async def test_awake_without_hash_rate_is_booting_then_a_fault(served: Served) -> None:
+    clock = Clock()
+    served.answers[SUMMARY]["miner"] |= {"hr_realtime": 0.0, "power_consumption": 40}
+    async with meeting(served, clock) as device:
+        assert (await device.poll()).state is MinerState.BOOTING, "whatever it says of its age"
+        clock.now_s += BOOT_S
+        assert (await device.poll()).state is MinerState.FAULT
 
 
 async def test_fields_that_are_missing_are_missing_and_the_poll_lives(served: Served) -> None:

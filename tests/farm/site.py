@@ -31,8 +31,8 @@ from simulators.plan import read_plan
 from simulators.world import World, inventory_rows
 
 SITE = "story"
-TIME_SCALE = 40.0
-"""A Whatsminer needs 600 s to wake; here 15 s."""
+TIME_SCALE = 80.0
+"""A Whatsminer needs 600 s to wake; here 7.5 s."""
 QUIET_S = 30.0
 BEAT_S = 3.0
 HEADROOM = 1.1

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.timeout(150),
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
 ]
-MIX = {"m50": 10, "luxos-s19kpro": 10}
+MIX = {"m50": 20, "luxos-s19kpro": 20}
 MARGIN = 1.02
 """What the meter's noise and a miner that settles may add."""
 

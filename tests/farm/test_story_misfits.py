@@ -34,12 +34,15 @@ def commanded(records: list[dict[str, object]], miner: str) -> list[str]:
 
 
 async def test_a_tenth_of_silent_miners_is_counted_and_the_rest_keeps_the_meter_on_target(tmp_path: Path) -> None:
-    setting = Setting(net=NET, mix={"m50": 10, "luxos-s19kpro": 10})
+    setting = Setting(net=NET, mix={"m50": 20, "luxos-s19kpro": 20})
     async with site(tmp_path, setting) as there, controller(there) as farm:
         await ready(there, farm)
-        silent = there.fault([2, 13], Fault.SILENT)
+        silent = there.fault([2, 9, 25, 36], Fault.SILENT)
         rows = [farm.row_of(there, miner.row) for miner in silent]
-        await there.until(lambda: not farm.seen.picture.decision.seen.fresh[rows].any(), "the silent ones are noticed")
+        table = farm.farm.fleet.keeper.table
+        heard_ms = table.tried_ms[rows].max() + 8_000
+        await there.until(lambda: bool((table.tried_ms[rows] > heard_ms).all()), "the silent ones are noticed")
+        assert not farm.seen.picture.decision.seen.fresh[rows].any()
         target_kw = 0.55 * there.full_kw
         order = await there.ask(target_kw)
         await there.grid.wait_for(order, {"REACHED"}, within_s=40.0)
@@ -57,7 +60,7 @@ async def test_a_tenth_of_silent_miners_is_counted_and_the_rest_keeps_the_meter_
 
 
 async def test_a_miner_that_never_resumes_is_retried_given_up_and_made_up_for(tmp_path: Path) -> None:
-    setting = Setting(net=NET, mix={"m50": 6, "s21": 6}, control="max_attempts = 2")
+    setting = Setting(net=NET, mix={"m50": 15, "s21": 15}, control="max_attempts = 2")
     async with site(tmp_path, setting) as there, controller(there) as farm:
         await ready(there, farm)
         down = await there.ask(0.3 * there.full_kw, name="down")
@@ -85,16 +88,16 @@ async def test_a_miner_that_never_resumes_is_retried_given_up_and_made_up_for(tm
 
 
 async def test_liars_about_power_and_about_sleep_do_not_move_the_meter_off_target(tmp_path: Path) -> None:
-    setting = Setting(net=NET, mix={"m50": 12, "luxos-s19kpro": 8})
+    setting = Setting(net=NET, mix={"m50": 20, "luxos-s19kpro": 20})
     async with site(tmp_path, setting) as there, controller(there) as farm:
         await ready(there, farm)
         there.fault([0], Fault.LIES_POWER, factor=0.6)
-        sleeper = there.fault([13], Fault.LIES_STATE, says="asleep")[0]
+        sleeper = there.fault([25], Fault.LIES_STATE, says="asleep")[0]
         target_kw = 0.6 * there.full_kw
         order = await there.ask(target_kw)
         await there.grid.wait_for(order, {"REACHED"}, within_s=60.0)
         await there.until(lambda: there.near(target_kw), "meter on target although two miners lie")
-        there.fault([13], Fault.IGNORES)
+        there.fault([25], Fault.IGNORES)
         higher_kw = 0.75 * there.full_kw
         order = await there.ask(higher_kw, name="higher")
         await there.grid.wait_for(order, {"REACHED"}, within_s=60.0)

@@ -225,3 +225,27 @@ def test_slow_and_fast_share_a_set_point_so_that_it_is_met_exactly() -> None:
     day.event("run", setpoint_w=0.35 * day.rated_w, for_s=900)
     day.run(120)
     assert abs(day.mean_w(20) / day.rated_w - 0.35) < 0.005
+
+
+def test_sites_do_not_rise_at_once_after_a_release() -> None:
+    began: list[int] = []
+    for seed in range(1, 6):
+        day = Day(farm(30), release_jitter_s=100.0)
+        day.changes["seed"] = seed
+        day.run(10)
+        day.event("cap", limit_w=0.3 * day.rated_w, for_s=40)
+        day.run(180)
+        rises = [at for at, _, step in day.sent if step > 0 and at > day.now_ms - 140_000]
+        began.append(min(rises))
+        assert day.share > 0.95
+    assert len(set(began)) >= 4
+    assert max(began) - min(began) > 20_000
+
+
+def test_the_next_order_is_followed_at_once_whatever_the_release_would_have_waited() -> None:
+    day = Day(farm(60), release_jitter_s=1_800.0).run(10)
+    day.event("low", setpoint_w=0.4 * day.rated_w, for_s=40)
+    day.run(50)
+    day.event("more", setpoint_w=0.8 * day.rated_w)
+    day.run(50)
+    assert abs(day.share - 0.8) < 0.02

@@ -116,7 +116,7 @@ BAD_BODIES: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("body", BAD_BODIES, ids=repr)
+@pytest.mark.parametrize("body", BAD_BODIES, ids=range(len(BAD_BODIES)))
 async def test_a_record_that_json_cannot_carry_is_refused_by_name_and_takes_the_whole_call_with_it(
     store: Engine, body: dict[str, JsonValue]
 ) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from typing import assert_never
 
 from farmctl.config.checks.names import repeated, unknown_name
 from farmctl.config.fault import Fault
 from farmctl.config.parts import Parts
-from farmctl.config.schema import MqttTable
+from farmctl.config.schema import CompatTable, MqttTable
 from farmctl.config.schema.kinds import split_endpoint
 
 
@@ -16,11 +17,17 @@ def signal_faults(parts: Parts) -> Iterator[Fault]:
     """Faults of every signal source."""
     yield from repeated(parts, ("signal",), parts.names("signal"))
     for number, signal in parts.signals.items():
-        yield from _trust(parts, number, signal)
         yield from _login(parts, number, signal)
-        yield from _levels(parts, number, signal)
-        yield from _issuers(parts, number, signal)
-        yield from _times(parts, number, signal)
+        match signal:
+            case MqttTable():
+                yield from _trust(parts, number, signal)
+                yield from _levels(parts, number, signal)
+                yield from _issuers(parts, number, signal)
+                yield from _times(parts, number, signal)
+            case CompatTable():
+                yield from _compat(parts, number, signal)
+            case _ as never:
+                assert_never(never)
 
 
 def is_loopback(broker: str) -> bool:
@@ -43,11 +50,26 @@ def _trust(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
                 yield fault(("signal", number, "brokers", place), text)
     elif not any(issuer.keys for issuer in signal.issuers):
         yield fault(("signal", number, "issuers"), 'expected an issuer with a key: auth is "ed25519"')
+    elif signal.signing_key_file is None:
+        text = 'missing; the grid must be able to prove our acks: auth is "ed25519" (farmctl keys new makes one)'
+        yield fault(("signal", number, "signing_key_file"), text)
     if "openadr" in signal.forms and not signal.programmes:
         yield fault(("signal", number, "programmes"), "expected at least one programID for the openadr form")
 
 
-def _login(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
+def _compat(parts: Parts, number: int, signal: CompatTable) -> Iterator[Fault]:
+    """Unsigned messages come over loopback or mutual TLS only."""
+    fault = parts.document.fault
+    for place, broker in enumerate(signal.brokers):
+        if signal.cert_file is None and not is_loopback(broker):
+            text = f'expected a loopback address, or cert_file: the messages are unsigned, got "{broker}"'
+            yield fault(("signal", number, "brokers", place), text)
+    rated_kw = float("inf") if parts.site is None else parts.site.rated_kw
+    if signal.off_kw is not None and signal.off_kw > rated_kw:
+        yield fault(("signal", number, "off_kw"), f"expected at most site.rated_kw = {rated_kw:g}")
+
+
+def _login(parts: Parts, number: int, signal: MqttTable | CompatTable) -> Iterator[Fault]:
     fault = parts.document.fault
     pairs = (
         ("password_file", signal.password_file, "user", signal.user),
@@ -78,6 +100,9 @@ def _issuers(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
     fault, here = parts.document.fault, ("signal", number, "issuers")
     names = [issuer.name for issuer in signal.issuers]
     yield from repeated(parts, here, enumerate(names))
+    if len(names) > 1:
+        text = f"expected one issuer per source, got {len(names)}: write another [[signal]] with an op of its own"
+        yield fault((*here, 1, "name"), text)
     if signal.simple_issuer is not None:
         yield from unknown_name(parts, ("signal", number, "simple_issuer"), signal.simple_issuer, names, "issuer")
     for place, issuer in enumerate(signal.issuers):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from farmctl.config.schema.circuits import CircuitTable, MeterTable, RegisterTable
 from farmctl.config.schema.farm import FarmConfig
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
-from farmctl.config.schema.signals import IssuerTable, KeyTable, MqttTable
+from farmctl.config.schema.signals import SIGNAL_KINDS, CompatTable, IssuerTable, KeyTable, MqttTable
 from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
 
 __all__ = [
+    "SIGNAL_KINDS",
     "ApiTable",
     "CircuitTable",
+    "CompatTable",
     "ControlTable",
     "CredentialsTable",
     "FarmConfig",

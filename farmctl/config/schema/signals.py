@@ -116,5 +116,49 @@ class MqttTable(Table):
     """Seconds between two telemetry messages to the grid."""
 
 
-SignalTable = MqttTable
-"""Tagged by `kind`; with a second kind this becomes a union with `Field(discriminator="kind")`."""
+class CompatTable(Table):
+    """On/off messages `{"target": 0 or 100, "timestamp": unix}` over MQTT; unsigned, so they may only lower the load."""
+
+    name: Label
+    """Name of this source in the journal, the metrics and the TUI."""
+    kind: Literal["compat"]
+    """How it arrives; compat is the on/off form of other fleet software."""
+    brokers: tuple[Endpoint, ...] = Field(min_length=1)
+    """Brokers as host:port, all listened to at once; the newest timestamp wins. Loopback, or cert_file must be set."""
+    topic: Topic
+    """Topic of the on/off messages."""
+    off_kw: AtLeastZero | None = None
+    """Limit while off; left out: the safe minimum of the site."""
+    keepalive_s: Annotated[int, Field(strict=True, ge=5, le=300)] = 20
+    """MQTT keep-alive."""
+    user: Text | None = None
+    """User at the broker; left out where the certificate says who we are."""
+    password_file: SitePath | None = None
+    """File with the broker password, mode 0600, or credential:NAME."""
+    ca_file: SitePath | None = None
+    """Certificate authority of the brokers; naming it switches TLS on."""
+    cert_file: SitePath | None = None
+    """This site's certificate (mTLS)."""
+    key_file: SitePath | None = None
+    """Private key of cert_file, mode 0600, or credential:NAME."""
+
+    @property
+    def auth(self) -> Literal["unsigned"]:
+        """Nobody signs this form."""
+        return "unsigned"
+
+    @property
+    def issuers(self) -> tuple[IssuerTable, ...]:
+        """Nobody is named in this form."""
+        return ()
+
+    @property
+    def heartbeat_lost_s(self) -> float:
+        """Three periods of its publisher."""
+        return 90.0
+
+
+SIGNAL_KINDS: dict[str, type[MqttTable] | type[CompatTable]] = {"mqtt": MqttTable, "compat": CompatTable}
+"""The table of each `kind`."""
+
+SignalTable = Annotated[MqttTable | CompatTable, Field(discriminator="kind")]

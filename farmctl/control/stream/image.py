@@ -134,11 +134,11 @@ def _numbers(picture: SitePicture) -> dict[str, FloatColumn]:
     table = view.table
     want_w = np.where(wanted >= 0, nominal_w(view, wanted), np.nan)
     return {
-        "power_w": np.round(table.power_w, 0),
-        "want_w": np.round(want_w, 0),
-        "ths": np.round(table.hash_rate_hs / HASHES_PER_TERAHASH, 2),
-        "temperature_c": np.round(table.temperature_c.astype(np.float64), 1),
-        "seen_s": np.where(table.seen_ms < 0, np.nan, np.round(table.seen_ms / MS_PER_S, 1)),
+        "power_w": table.power_w.round(),
+        "want_w": want_w.round(),
+        "ths": (table.hash_rate_hs / HASHES_PER_TERAHASH).round(2),
+        "temperature_c": table.temperature_c.round(1),
+        "seen_s": np.where(table.seen_ms < 0, np.nan, (table.seen_ms / MS_PER_S).round(1)),
     }
 
 
@@ -157,7 +157,7 @@ def _loads(picture: SitePicture) -> dict[str, FloatColumn]:
 
 
 def _kw(power_w: FloatColumn) -> FloatColumn:
-    return np.round(power_w / WATTS_PER_KW, 1)
+    return (power_w / WATTS_PER_KW).round(1)
 
 
 def _coded(column: IdColumn) -> Json:

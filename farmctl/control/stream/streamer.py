@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
-from farmctl.control.stream.image import WireImage, changes, snapshot
+from farmctl.control.stream.image import Lists, WireImage, changes, snapshot
 from farmctl.control.stream.ring import Revision, Ring
 from farmctl.control.wire import ApiError
 from farmctl.ports.control import SitePicture
@@ -15,8 +14,6 @@ PERIOD_S = 0.5
 """Deltas are coalesced to 2 Hz (OPERATIONS section 3)."""
 WATCHED_S = 30.0
 """A snapshot is followed by a watch within this time, so revisions are kept for so long without a client."""
-Made = TypeVar("Made")
-OffLoop = Callable[[Callable[[], Made]], Awaitable[Made]]
 
 
 class Streamer:
@@ -25,14 +22,16 @@ class Streamer:
     def __init__(
         self,
         latest: Callable[[], SitePicture | None],
-        draw: Callable[[SitePicture], WireImage],
+        listed: Callable[[SitePicture], Lists],
+        draw: Callable[[SitePicture, Lists], WireImage],
         aside: Callable[[Callable[[], None]], Awaitable[None]],
     ) -> None:
-        """`draw` makes an image of a picture, off the loop by way of `aside`, one piece of work at a time."""
+        """`listed` is quick and called on the loop; `draw` is called off it, by way of `aside`, one at a time."""
         self.ring = Ring()
         self.closing = False
         self.watchers = 0
         self._latest = latest
+        self._listed = listed
         self._draw = draw
         self._aside = aside
         self._image: WireImage | None = None
@@ -70,11 +69,12 @@ class Streamer:
             before = self._image
             if picture is None or (before is not None and before.picture is picture):
                 return
+            lists = self._listed(picture)
             made: list[WireImage] = []
             told: list[dict[str, bytes]] = []
 
             def work() -> None:
-                made.append(self._draw(picture))
+                made.append(self._draw(picture, lists))
                 if before is not None and before.epoch == made[0].epoch:
                     told.append(changes(before, made[0]))
 

@@ -17,6 +17,8 @@ from farmctl.signals._intake.duration import time_ms_of
 PUBLIC_KEY_BYTES = 32
 MOST_KEYS = 16
 FOREVER_MS = 2**53 - 1
+ROOT_KID = "root"
+"""`kid` of the offline key, which signs nothing but keys messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Keyring:
     revoked: frozenset[str] = frozenset()
     announced_ms: int = 0
     """`issuedAt` of the last rotation message; an older one is a replay."""
+    root: bytes = b""
+    """Public offline key that may announce and revoke; it cannot be revoked itself. Empty: there is none."""
 
     def usable(self, kid: object, now_ms: int) -> IssuerKey | None:
         """The key of that name if it is known, not revoked and valid now."""
@@ -43,6 +47,13 @@ class Keyring:
             return None
         key = self.keys.get(kid)
         return key if key is not None and key.not_before_ms <= now_ms < key.not_after_ms else None
+
+    def with_root(self) -> Keyring:
+        """The keys that may sign a keys message: every usable one, and the offline root."""
+        if not self.root:
+            return self
+        keys = {**self.keys, ROOT_KID: IssuerKey(public=self.root)}
+        return replace(self, keys=keys, revoked=self.revoked - {ROOT_KID})
 
 
 def _public_key(text: object) -> bytes:
@@ -87,7 +98,9 @@ def rotated(ring: Keyring, message: KeysMessage) -> Keyring:
     A key that is already known keeps its bytes and dates, so a pinned key cannot be replaced under its own name.
     """
     fresh = {
-        k.kid: IssuerKey(public=k.public, not_before_ms=k.not_before, not_after_ms=k.not_after) for k in message.keys
+        k.kid: IssuerKey(public=k.public, not_before_ms=k.not_before, not_after_ms=k.not_after)
+        for k in message.keys
+        if k.kid != ROOT_KID
     }
     revoked = ring.revoked | frozenset(message.revoked)
     kept = {kid: key for kid, key in {**fresh, **ring.keys}.items() if kid not in revoked}
@@ -123,4 +136,4 @@ def from_bytes(pinned: Keyring, stored: bytes | None) -> Keyring:
     except (ValueError, KeyError, TypeError, AttributeError):
         return pinned
     kept = {kid: key for kid, key in {**learned, **pinned.keys}.items() if kid not in revoked}
-    return Keyring(keys=kept, revoked=revoked | pinned.revoked, announced_ms=announced)
+    return Keyring(keys=kept, revoked=revoked | pinned.revoked, announced_ms=announced, root=pinned.root)

@@ -118,6 +118,20 @@ class Descriptor(Strict):
     currency: Annotated[str, Field(max_length=128)] | None = None
 
 
+class ReportDescriptor(Strict):
+    """A report that the issuer asks for; types that are not measured here are left out of the answer."""
+
+    payload_type: Annotated[str, Field(alias="payloadType", min_length=1, max_length=128)]
+
+
+class ReportsWanted(Strict):
+    """The part of an event that asks for reports."""
+
+    wanted: Annotated[list[ReportDescriptor], Field(max_length=64)] | None = Field(
+        default=None, alias="reportDescriptors"
+    )
+
+
 class Withdrawal(Strict):
     """What a DELETE needs of its object."""
 
@@ -127,7 +141,7 @@ class Withdrawal(Strict):
     x: Extension = Field(alias="x-farmctl")
 
 
-class EventBody(Withdrawal):
+class EventBody(Withdrawal, ReportsWanted):
     """An OpenADR 3.1 EVENT with its x-farmctl object."""
 
     priority: Annotated[StrictInt, Field(ge=0)] | None = None
@@ -144,6 +158,12 @@ class EventBody(Withdrawal):
 def event_of(body: Any) -> EventBody:
     """The event as a model, all or nothing.  Raises NotAcceptedError (253) naming the fields at fault."""
     return checked(EventBody, body)
+
+
+def asked_reports(body: Any) -> tuple[str, ...]:
+    """Payload types that the event wants reported.  Raises NotAcceptedError (253)."""
+    wanted = checked(ReportsWanted, body).wanted or ()
+    return tuple(dict.fromkeys(one.payload_type for one in wanted))
 
 
 def withdrawal_of(body: Any) -> Withdrawal:

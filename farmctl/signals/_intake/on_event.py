@@ -9,7 +9,7 @@ from farmctl.core.reasons import Reason
 from farmctl.signals._intake import origin
 from farmctl.signals._intake.convert import ceiling_w, grid_event
 from farmctl.signals._intake.desk import CANCELLED_CODE, RECEIVED_CODE, Claim, Desk, Route, pair_of
-from farmctl.signals._intake.notification import Withdrawal, event_of, withdrawal_of
+from farmctl.signals._intake.notification import Withdrawal, asked_reports, event_of, withdrawal_of
 from farmctl.signals._intake.permissions import check_class
 from farmctl.signals._intake.sequence import Order
 from farmctl.signals._intake.shape import JsonObject
@@ -110,7 +110,9 @@ def _put(body: JsonObject, claim: Claim, desk: Desk) -> Accepted:
     after = replace(desk.standing, pair=pair).with_event(event.event_id, fresh, desk.now_ms)
     told = EventState.RECEIVED in event.ack_states
     ack = desk.ack(claim, EventState.RECEIVED, RECEIVED_CODE) if told else None
-    return desk.accepted(EventPut(event=event), after=after, pair=pair, order=order, issued_ms=x.issued_at, ack=ack)
+    put = EventPut(event=event)
+    accepted = desk.accepted(put, after=after, pair=pair, order=order, issued_ms=x.issued_at, ack=ack)
+    return replace(accepted, asked={event.event_id: asked_reports(body)})
 
 
 def _withdrawn(found: Withdrawal, claim: Claim, desk: Desk) -> Accepted:

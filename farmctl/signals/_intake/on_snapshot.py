@@ -7,9 +7,9 @@ from dataclasses import replace
 from farmctl.core.grid import EventClass, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.signals._intake import origin
-from farmctl.signals._intake.desk import Claim, Desk, pair_of
+from farmctl.signals._intake.desk import Claim, Desk, Route, pair_of
 from farmctl.signals._intake.keys import KeysMessage, rotated
-from farmctl.signals._intake.notification import checked
+from farmctl.signals._intake.notification import asked_reports, checked
 from farmctl.signals._intake.on_event import check_latch, known_event
 from farmctl.signals._intake.sequence import Order, order_of
 from farmctl.signals._intake.shape import JsonObject
@@ -35,7 +35,7 @@ def claim_of(payload: JsonObject, desk: Desk) -> Claim:
             kid=payload.get("kid"),
             signature=payload.get("sig"),
             topic=desk.delivery.topic,
-            keyring=desk.keyring,
+            keyring=desk.keyring.with_root() if desk.delivery.route is Route.KEYS else desk.keyring,
             now_ms=desk.now_ms,
         )
     pair = pair_of(payload.get("epoch"), payload.get("seq"))
@@ -65,6 +65,7 @@ def on_snapshot(payload: JsonObject, desk: Desk) -> Accepted | Duplicate | Defer
     latched = {k: v for k, v in standing.known.items() if v.event_class is EventClass.EMERGENCY}
     listed = {event.event_id: known_event(event, entry) for event, entry in events}
     after = replace(standing, pair=pair, snapshot=pair, snapshot_hash=min(hashes), known={**latched, **listed})
+    asked = {event.event_id: asked_reports(entry) for event, entry in events}
     message = SnapshotPut(
         source=desk.rules.source,
         msg_id=f"snapshot-{body.epoch}-{body.seq}",
@@ -72,9 +73,10 @@ def on_snapshot(payload: JsonObject, desk: Desk) -> Accepted | Duplicate | Defer
         seq=body.seq,
         events=tuple(event for event, _ in events),
     )
-    return desk.accepted(
+    accepted = desk.accepted(
         message, after=after, pair=pair, order=Order.NEXT, issued_ms=body.issued_at, snapshot_hashes=hashes
     )
+    return replace(accepted, asked=asked)
 
 
 def on_heartbeat(payload: JsonObject, desk: Desk) -> Heartbeat:

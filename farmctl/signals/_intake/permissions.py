@@ -18,6 +18,8 @@ class IssuerRule:
     classes: frozenset[EventClass] = frozenset(EventClass)
     payload_types: frozenset[str] | None = None
     """None: all that farmctl supports."""
+    min_w: float = 0.0
+    """Lowest power it may name; an alert without a number is not bound by it."""
     max_w: float | None = None
     """Highest power it may name; None: any."""
     default_kid: str = ""
@@ -40,6 +42,12 @@ def check_payload(rule: IssuerRule, payload_type: str, power_w: float | None) ->
     if rule.payload_types is not None and payload_type not in rule.payload_types:
         raise NotAcceptedError(
             Reason.NOT_FOR_THIS_SITE, f"issuer {rule.name} may not send {payload_type}", code=NOT_APPLICABLE
+        )
+    if power_w is not None and power_w < rule.min_w:
+        raise NotAcceptedError(
+            Reason.NOT_FOR_THIS_SITE,
+            f"issuer {rule.name} may name at least {to_kw(rule.min_w)} kW, {payload_type} says {to_kw(power_w)} kW",
+            code=NOT_APPLICABLE,
         )
     if power_w is not None and rule.max_w is not None and power_w > rule.max_w:
         raise NotAcceptedError(

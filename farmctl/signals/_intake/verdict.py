@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from typing_extensions import override
 
@@ -50,6 +52,8 @@ class Accepted:
     """Something before it is missing: ask for the snapshot."""
     snapshot_hashes: frozenset[str] = frozenset()
     """Hashes by which a heartbeat may confirm this snapshot; empty for other messages."""
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Payload types that each event wants reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from farmctl.core.grid import Ack
 from farmctl.ports.grid import Capability, SiteState, Telemetry
@@ -21,6 +23,11 @@ from farmctl.signals.uplink import (
     state_json,
     telemetry_json,
 )
+from farmctl.signals.uplink.bodies import ReportValues
+from farmctl.signals.uplink.reports import encoded_report, report_json
+
+TELEMETRY_EXPIRES_S = 10
+"""Five periods: what a slow reader has not fetched by then is not the site any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +37,18 @@ class _Latest:
     parcel: Parcel
     qos: int
     retain: bool
+    expires_s: int | None = None
+    """MQTT 5 message expiry; nothing of it with 3.1.1."""
 
 
 class Post:
     """The uplink of one source; whoever calls it never waits for the network."""
 
-    def __init__(self, *, topics: Topics, sender: Sender, outbox: Outbox) -> None:
+    def __init__(self, *, topics: Topics, sender: Sender, outbox: Outbox, protocol: str) -> None:
         self.outbox = outbox
         self._topics = topics
         self._sender = sender
+        self._mqtt5 = protocol == "5"
         self._retained: dict[str, _Latest] = {}
         self._due: dict[str, _Latest] = {}
         self._wake = asyncio.Event()
@@ -55,7 +65,7 @@ class Post:
         if not self._connected:
             return
         parcel = self._parcel(self._topics.telemetry, telemetry_json(telemetry, self._sender))
-        self._due[parcel.topic] = _Latest(parcel=parcel, qos=0, retain=False)
+        self._due[parcel.topic] = _Latest(parcel=parcel, qos=0, retain=False, expires_s=TELEMETRY_EXPIRES_S)
         self._wake.set()
 
     def site_state(self, state: SiteState) -> None:
@@ -67,6 +77,14 @@ class Post:
         """Send as retained, again after each reconnect."""
         self._seq += 1
         self._retain(self._topics.capability, capability_json(able, offer, self._sender, self._seq))
+
+    async def report(self, event_id: str, values: list[ReportValues], span: tuple[int, int]) -> None:
+        """Queue one report behind the acks before it."""
+        self._seq += 1
+        topic = self._topics.report
+        body = report_json(event_id, values, span, self._sender, self._seq)
+        await self.outbox.put(Parcel(topic=topic, payload=encoded_report(body, topic=topic, sender=self._sender)))
+        self._wake.set()
 
     async def deliver(self, client: aiomqtt.Client) -> None:
         """Publish until cancelled.  Raises aiomqtt.MqttError when the connection breaks; acks then stay queued."""
@@ -95,7 +113,8 @@ class Post:
     async def _latest(self, client: aiomqtt.Client) -> bool:
         due, self._due = self._due, {}
         for latest in due.values():
-            await client.publish(latest.parcel.topic, latest.parcel.payload, qos=latest.qos, retain=latest.retain)
+            parcel, expiry = latest.parcel, self._expiry(latest.expires_s)
+            await client.publish(parcel.topic, parcel.payload, qos=latest.qos, retain=latest.retain, properties=expiry)
         return bool(due)
 
     def _retain(self, topic: str, body: Mapping[str, object]) -> None:
@@ -104,6 +123,13 @@ class Post:
         if self._connected:
             self._due[topic] = latest
             self._wake.set()
+
+    def _expiry(self, seconds: int | None) -> Properties | None:
+        if seconds is None or not self._mqtt5:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho
+        properties.MessageExpiryInterval = seconds
+        return properties
 
     def _parcel(self, topic: str, body: Mapping[str, object]) -> Parcel:
         return Parcel(topic=topic, payload=encoded(body, topic=topic, sender=self._sender))

@@ -9,6 +9,7 @@ from typing import assert_never
 import aiomqtt
 import structlog
 
+from farmctl.core.events import TERMINAL
 from farmctl.core.grid import Ack, SnapshotPut
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import ConfigError, StoreError
@@ -26,6 +27,7 @@ from farmctl.signals.mqtt.pace import Pace
 from farmctl.signals.mqtt.post import Post
 from farmctl.signals.mqtt.topics import topics_of
 from farmctl.signals.uplink import Sender
+from farmctl.signals.uplink.reports import Reports
 
 log = structlog.get_logger()
 
@@ -56,13 +58,19 @@ class MqttSource:
         sender = Sender(site=config.site, controller_id=config.controller_id, seed=config.site_seed)
         self._errors = ErrorCount()
         self._connector = Connector(config=config, topics=self._topics, sender=sender, clock=clock, errors=self._errors)
-        self._post = Post(topics=self._topics, sender=sender, outbox=outbox or Outbox(config.name, clock))
+        self._post = Post(
+            topics=self._topics,
+            sender=sender,
+            outbox=outbox or Outbox(config.name, clock),
+            protocol=config.protocol,
+        )
         self._intake = Intake(config.rules())
         self._live = self._unheard()
         self._resync = asyncio.Event()
         self._connected = False
         self._told_lost = False
         self._unkept_keys: Notice | None = None
+        self._reports = Reports()
 
     @property
     def wire_errors(self) -> int:
@@ -87,11 +95,15 @@ class MqttSource:
         if ack.source != self.name:
             return
         self._intake.note_ack(ack)
+        if ack.state in TERMINAL:
+            self._reports.forget(ack.event_id)
         await self._post.ack(ack)
 
     async def telemetry(self, telemetry: Telemetry) -> None:
-        """Send if connected, else drop."""
+        """Send if connected, else drop; the reports that events asked for are measured by it."""
         self._post.telemetry(telemetry)
+        for event_id, values, start_ms, end_ms in self._reports.sample(telemetry):
+            await self._post.report(event_id, values, (start_ms, end_ms))
 
     async def site_state(self, state: SiteState) -> None:
         """Send as retained, and again after a reconnect."""
@@ -217,6 +229,8 @@ class MqttSource:
             self._resync.set()
             return
         self._intake.commit(verdict)
+        for event_id, types in verdict.asked.items():
+            self._reports.ask(event_id, types)
         message = verdict.receipt.message
         if isinstance(message, SnapshotPut):
             self._live = self._live.on_snapshot(verdict.pair, verdict.snapshot_hashes, verdict.issued_ms)

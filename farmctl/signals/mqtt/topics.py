@@ -43,6 +43,7 @@ class Topics:
     telemetry: str
     state: str
     capability: str
+    report: str
     status: str
 
     def heard(self, topic: str) -> Downlink | None:
@@ -71,5 +72,6 @@ def topics_of(config: MqttSourceConfig) -> Topics:
         telemetry=f"{up}/telemetry",
         state=f"{up}/state",
         capability=f"{up}/capability",
+        report=f"{up}/report",
         status=f"{up}/status",
     )

@@ -153,3 +153,52 @@ class StatusBody(TypedDict):
     controllerId: str
     status: Literal["ONLINE", "OFFLINE"]
     sig: NotRequired[Signature]
+
+
+class ReportHeader(TypedDict):
+    """The `x-farmctl` object of a report; the signature covers the whole report without its own member."""
+
+    v: Version
+    site: str
+    ts: Moment
+    controllerId: str
+    epoch: int
+    seq: int
+    sig: NotRequired[Signature]
+
+
+class ReportValues(TypedDict):
+    """One payload type and its values."""
+
+    type: str
+    values: list[float] | list[str]
+
+
+class ReportInterval(TypedDict):
+    """What was measured over one period."""
+
+    id: int
+    intervalPeriod: dict[str, str]
+    payloads: list[ReportValues]
+
+
+class ReportResource(TypedDict):
+    """The site as the resource that is reported on."""
+
+    resourceName: str
+    intervals: list[ReportInterval]
+
+
+ReportBody = TypedDict(
+    "ReportBody",
+    {
+        "objectType": Literal["REPORT"],
+        "eventID": str,
+        "clientName": str,
+        "reportName": str,
+        "payloadDescriptors": list[dict[str, str]],
+        "resources": list[ReportResource],
+        "x-farmctl": ReportHeader,
+    },
+)
+"""An OpenADR 3.1 REPORT with an `x-farmctl` object."""

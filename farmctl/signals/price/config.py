@@ -1,0 +1,126 @@
+"""Where prices come from and what is made of them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from yarl import URL
+
+from farmctl.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFeed:
+    """A table in a file, with one row per time."""
+
+    path: Path
+    start: str = "start"
+    """Column with the time at which the value begins to hold, ISO 8601."""
+    end: str | None = None
+    """Column with its end; None: the start of the next row, or `step_s`."""
+    value: str = "price"
+    timezone: str = "UTC"
+    """Zone of times that name none."""
+    scale: float = 1.0
+    """Multiply by this to get currency per kWh, or kW."""
+    step_s: float = 3_600.0
+    read_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpFeed:
+    """A JSON document; names in it are dotted paths."""
+
+    url: str
+    items: str = ""
+    """Path of the list of values; empty: the document is the list."""
+    start: str = "start"
+    """Time: ISO 8601, or seconds or milliseconds since 1970."""
+    end: str | None = None
+    value: str = "price"
+    timezone: str = "UTC"
+    scale: float = 1.0
+    step_s: float = 3_600.0
+    read_s: float = 60.0
+    deadline_s: float = 10.0
+    bearer: str | None = None
+
+
+Feed = CsvFeed | HttpFeed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrikeRule:
+    """When a price curtails a model, and when it runs again."""
+
+    hash_price: float
+    """Earned by one TH/s in a day, in the currency of the price."""
+    margin: float = 1.0
+    """Strike price as a multiple of the break-even price; below 1 keeps a profit."""
+    trip: float = 1.5
+    """Second, higher strike as a multiple of the first: above it a model is curtailed at once."""
+    windows_above: int = 2
+    windows_below: int = 4
+    """Five-minute windows above the strike to curtail, and below it to resume."""
+    other_load_w: float = 0.0
+    """Drawn whatever the miners do: cooling, offices."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurplusRule:
+    """The value is power that the grid has to spare; the site takes it on top of a baseline."""
+
+    baseline_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceConfig:
+    """One market."""
+
+    name: str
+    feeds: tuple[Feed, ...]
+    """In order of preference, such as real-time before day-ahead: the first that knows the present counts."""
+    rule: StrikeRule | SurplusRule
+    states: Literal["setpoint", "limit"] = "setpoint"
+    """A set-point gives way to the grid's own; a limit binds beside it."""
+    priority: int | None = None
+    holds_s: float = 900.0
+    """A statement holds this long after its window where nothing newer is known; then it is released."""
+
+
+def check(config: PriceConfig) -> None:
+    """Raises ConfigError with every fault."""
+    faults = []
+    if not config.feeds:
+        faults.append("feeds: expected at least one")
+    for feed in config.feeds:
+        if feed.step_s <= 0 or feed.read_s <= 0:
+            faults.append("step_s and read_s: expected more than 0")
+        if isinstance(feed, HttpFeed) and not _is_safe(URL(feed.url)):
+            faults.append(f"url is {feed.url}, expected https:// (http:// on loopback only)")
+    rule = config.rule
+    if isinstance(rule, StrikeRule):
+        if not (rule.hash_price > 0 and rule.margin > 0 and rule.trip >= 1):
+            faults.append("hash_price and margin: expected more than 0; trip: expected at least 1")
+        if rule.windows_above < 1 or rule.windows_below < 1:
+            faults.append("windows_above and windows_below: expected at least 1")
+    elif not rule.baseline_w >= 0:
+        faults.append(f"baseline_w is {rule.baseline_w}, expected at least 0")
+    if not config.holds_s >= 0:
+        faults.append(f"holds_s is {config.holds_s}, expected at least 0")
+    if faults:
+        raise ConfigError(f"price source {config.name!r}: " + "; ".join(faults))
+
+
+def _is_safe(url: URL) -> bool:
+    host = url.host or ""
+    if url.scheme == "https":
+        return True
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return url.scheme == "http" and local

@@ -1,0 +1,118 @@
+"""The columns that the miners table can show: one row per column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, FloatColumn
+from farmctl.ports.feed import FleetImage, Words
+from farmctl.tui.words import fixed, span
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of the table."""
+
+    key: str
+    title: str
+    width: int
+    number: Callable[[FleetImage], FloatColumn] | None = None
+    """The numbers to show and to sort by; None: a column of words."""
+    shown: Callable[[float], str] = lambda value: fixed(value, 0)
+    word: str = ""
+    """Name in `FleetImage.words`; empty with `number` None: the miner's id."""
+
+    @property
+    def right(self) -> bool:
+        """Numbers stand at the right."""
+        return self.number is not None
+
+    def rank(self, image: FleetImage) -> FloatColumn:
+        """What to sort by, shape (rows,); NaN sorts last."""
+        if self.number is not None:
+            return self.number(image)
+        words = image.words.get(self.word)
+        if words is None:
+            return np.arange(len(image.ids), dtype=np.float64)
+        order = np.empty(max(len(words.words), 1), dtype=np.float64)
+        order[np.argsort(np.array(words.words or ("",), dtype=np.str_))] = np.arange(max(len(words.words), 1))
+        ranks: FloatColumn = order[words.codes]
+        return ranks
+
+
+def ages_s(image: FleetImage) -> FloatColumn:
+    """Age of every row's last good poll when the image was made, s; NaN never seen."""
+    seen_ms = number_of(image, "seen_ms")
+    return np.where(seen_ms < 0, np.nan, (image.at_ms - seen_ms) / MS_PER_S)
+
+
+def number_of(image: FleetImage, name: str) -> FloatColumn:
+    """A column of numbers; all unknown where the feed has none of that name."""
+    column = image.numbers.get(name)
+    return np.full(len(image.ids), np.nan) if column is None else column
+
+
+def word_of(image: FleetImage, name: str, row: int) -> str:
+    """One word of one row; empty where it is unknown."""
+    words: Words | None = image.words.get(name)
+    return "" if words is None or not words.words else words.words[int(words.codes[row])]
+
+
+def _power(image: FleetImage) -> FloatColumn:
+    return number_of(image, "power_w")
+
+
+def _wanted(image: FleetImage) -> FloatColumn:
+    return number_of(image, "want_w")
+
+
+def _temperature(image: FleetImage) -> FloatColumn:
+    return number_of(image, "temperature_c")
+
+
+def _tier(image: FleetImage) -> FloatColumn:
+    return number_of(image, "tier")
+
+
+def _terahashes(image: FleetImage) -> FloatColumn:
+    return number_of(image, "hash_rate_hs") / HASHES_PER_TERAHASH
+
+
+def _joules(image: FleetImage) -> FloatColumn:
+    ths = _terahashes(image)
+    return np.divide(_power(image), ths, out=np.full(len(ths), np.nan), where=ths > 0)
+
+
+def _age(value: float) -> str:
+    return f"{value:.1f}" if value < MINUTE_S else span(value)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(key="id", title="ID", width=14),
+    Column(key="container", title="Cont", width=6, word="container"),
+    Column(key="rack", title="Rack", width=5, word="rack"),
+    Column(key="slot", title="Slot", width=5, word="slot"),
+    Column(key="model", title="Model", width=14, word="model"),
+    Column(key="state", title="State", width=10, word="state"),
+    Column(key="want", title="Want", width=9, word="want"),
+    Column(key="power_w", title="W", width=6, number=_power),
+    Column(key="want_w", title="Want W", width=7, number=_wanted),
+    Column(key="ths", title="TH/s", width=6, number=_terahashes, shown=lambda value: fixed(value, 1)),
+    Column(key="temp", title="Tmax C", width=6, number=_temperature),
+    Column(key="jth", title="J/TH", width=6, number=_joules, shown=lambda value: fixed(value, 1)),
+    Column(key="age", title="Age s", width=6, number=ages_s, shown=_age),
+    Column(key="reason", title="Reason", width=22, word="reason"),
+    Column(key="circuit", title="Circuit", width=8, word="circuit"),
+    Column(key="firmware", title="Firmware", width=14, word="firmware"),
+    Column(key="host", title="Address", width=15, word="host"),
+    Column(key="tier", title="Tier", width=4, number=_tier),
+    Column(key="protected", title="Prot", width=4, word="protected"),
+)
+BY_KEY = {column.key: column for column in COLUMNS}
+SHOWN = ("id", "container", "rack", "model", "state", "want", "power_w", "want_w", "ths", "temp", "age", "reason")
+"""At first; at 100 columns the last of them runs out of the screen and scrolls."""
