@@ -56,6 +56,7 @@ def measure(miners: int) -> dict[str, object]:
     drift = base_points(_site(miners, "luxos+stock"), each=_warming)
     wrong = base_points(_misreporting(_site(miners, "luxos+stock")))
     lost = base_points(_site(miners, "luxos+stock"), meter_lost=True)
+    lost_wrong = base_points(_misreporting(_site(miners, "luxos+stock")), meter_lost=True)
     error, terms = regulation(_site(miners, "luxos"))
     return {
         "miners": miners,
@@ -66,6 +67,7 @@ def measure(miners: int) -> dict[str, object]:
         "ambient_drift_7_pct": {"mean": round(drift.mean, 3), "p95": round(drift.p95, 3)},
         "device_power_10_pct_wrong": {"mean": round(wrong.mean, 3), "p95": round(wrong.p95, 3)},
         "meter_lost": {"mean": round(lost.mean, 3), "p95": round(lost.p95, 3)},
+        "meter_lost_and_10_pct_wrong": {"mean": round(lost_wrong.mean, 3), "p95": round(lost_wrong.p95, 3)},
         "regulation_score": {
             "precision": round(terms.precision, 3),
             "delay": round(terms.delay, 3),

@@ -34,11 +34,15 @@ class Belief:
         "is_tuning",
         "original",
         "seen",
+        "was_tuning",
     )
 
     def __init__(self) -> None:
         self.is_idle: bool | None = None
         self.is_tuning: bool | None = None
+        """Whether perpetual tune works, as last seen while it mined: an idle miner tunes nothing."""
+        self.was_tuning: bool | None = None
+        """The same before we set a target; off means clocks and volts that the operator chose by hand."""
         self.original: Tune | None = None
         """The target that was found before we set one."""
         self.commanded: Tune | None = None
@@ -100,14 +104,15 @@ class Belief:
         return None if self.seen is None or self._settling else self.seen.setting
 
     def _learn_tune(self, summary: Summary) -> None:
-        self.is_tuning = summary.is_tuning
+        if summary.operating == MINING:
+            self.is_tuning = summary.is_tuning
         self._settling = max(0, self._settling - 1)
         self.seen = summary.tune
         if summary.tune is None:
             return
         if self.commanded is None:
             if self._settling == 0:
-                self.original = summary.tune
+                self.original, self.was_tuning = summary.tune, self.is_tuning
         elif self._settling == 0 and summary.tune.setting != self.commanded.setting:
             self.commanded = None  # it did not take it, or somebody else set another
 

@@ -21,7 +21,7 @@ from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, 
 FACTORY_PASSWORD = "letmein"  # noqa: S105 - what PowerPlay ships with
 BAD_PASSWORD = "BadPassword"  # noqa: S105 - PowerPlay's name for the refusal
 HIGHEST_W = 99_999
-ENABLED = True
+ENABLED, DISABLED = True, False
 
 
 class EpicDriver(Driver):
@@ -161,6 +161,9 @@ class EpicDevice(Device):
         belief = self._belief
         if belief.commanded is not None and belief.original is not None:
             await self._tune(belief.original)
+            if belief.was_tuning is False:
+                await self._write("/perpetualtune", DISABLED)
+                belief.is_tuning = False
             belief.expect_tune(None)
 
     async def _tune(self, tune: Tune) -> None:
@@ -169,8 +172,9 @@ class EpicDevice(Device):
             param["min_throttle"] = tune.min_throttle
         if tune.throttle_step is not None:
             param["throttle_step"] = tune.throttle_step
-        if self._belief.is_tuning is False and self._belief.is_idle is False:
+        if self._belief.is_tuning is False:
             await self._write("/perpetualtune", ENABLED)
+            self._belief.is_tuning = True
         await self._write("/perpetualtune/algo", param)
 
     async def _hash_tune(self, ths: int) -> Tune:

@@ -86,11 +86,11 @@ def parse_status(reply: Mapping[str, Any]) -> Summary | None:
     rate = first_number(fields, *_HASH_FIELDS)
     boards = fields.get("board-temperature")
     finished = number(fields.get("up-freq-finish"))
+    heat_c = number(fields.get("chip-temp-max"))
     return Summary(
         first_number(fields, *_POWER_FIELDS),
         rate * HASHES_PER_TERAHASH,
-        # 0: the chips are off; and some firmware has the hottest chip only with its board
-        number(fields.get("chip-temp-max")) or _hottest(msg) or nan,
+        heat_c if heat_c > 0 else _hottest(msg),
         tuple([number(each) for each in boards]) if type(boards) is list else (),
         first_number(fields, "elapsed", "bootup-time"),
         first_number(fields, "power-limit"),
@@ -171,9 +171,10 @@ def _section(msg: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _hottest(msg: Mapping[str, Any]) -> float:
+    """Hottest chip of the boards, for firmware whose summary lacks it; NaN where the chips are off (0)."""
     boards = msg.get("edevs")
     found = [number(row.get("chip-temp-max")) for row in boards if type(row) is dict] if type(boards) is list else []
-    return max((heat for heat in found if heat == heat), default=nan)  # noqa: PLR0124 - NaN is unequal to itself
+    return max((heat for heat in found if heat > 0), default=nan)
 
 
 def _percent(value: float) -> int | None:

@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),
+    "replay": ("farmctl.cli.replay:replay", "Prove that recorded inputs lead to the recorded decisions."),
     "resume": ("farmctl.cli.stop:resume", "Release stop-all."),
     "run": ("farmctl.cli.run:run", "Run the controller of a site."),
     "scan": ("farmctl.cli.scan:scan", "Find miners in address ranges."),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from farmctl.errors import FarmError
+from farmctl.errors import AskHumanError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(W|kW|MW|GW|%)", re.IGNORECASE)
 _WATTS = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9}
@@ -16,7 +16,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-class SizeError(FarmError):
+class SizeError(AskHumanError):
     """A size or a time without a unit, or with one that nobody knows."""
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import orjson
 from aiohttp import web
 
-from farmctl.errors import FarmError
+from farmctl.errors import RefusedError
 
 SCHEMA = "farmctl/v1"
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
@@ -18,7 +18,7 @@ Json = Mapping[str, object]
 """One JSON object on its way out; numpy scalars are allowed, NaN becomes null."""
 
 
-class ApiError(FarmError):
+class ApiError(RefusedError):
     """A request that is answered with an error."""
 
     def __init__(self, status: int, message: str, *, field: str = "", hint: str = "") -> None:

@@ -178,6 +178,9 @@ class SiteRules:
     """Age after which a reading no longer proves anything."""
     grid_expected: bool
     """False: no grid source is configured, the site is its own master."""
+    hash_price_per_th_day: float = 0.05
+    """What a terahash a second earns in a day, in the site's currency."""
+    power_price_per_kwh: float = 0.0
     release_jitter_s: float = 0.0
     """After the grid lets go the site waits a random part of this before it rises: no two sites rise at once."""
     max_cycles_per_day: int = 6

@@ -50,7 +50,8 @@ def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowanc
     partner = np.searchsorted(down_w, up_w)
     paired = np.flatnonzero(partner < len(down_w))
     count = paired + 1 + partner[paired] + 1
-    gains = ups.price[paired] > (1.0 + HYSTERESIS) * downs.price[partner[paired]]
+    paid, lost = ups.price[paired], downs.price[partner[paired]]
+    gains = paid > lost + HYSTERESIS * np.abs(lost)
     good = np.flatnonzero(gains & (count <= allowance))
     if not len(good):
         return 0
@@ -95,7 +96,8 @@ def _changes(draft: Draft, policy: Policy, step: IntColumn, row: IntColumn) -> _
 
     start, end = draft.step[row], step[row]
     watts = np.abs(draw(end) - draw(start))
-    value = np.abs(worth[ladder, end] - worth[ladder, start]) * policy.weight(view)[row]
+    sign = np.where(end > start, 1.0, -1.0)
+    value = sign * (worth[ladder, end] - worth[ladder, start]) * policy.weight(view)[row]
     return _Changes(row, watts, value / np.maximum(watts, 1.0))
 
 

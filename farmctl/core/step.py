@@ -12,6 +12,7 @@ from farmctl.core.budget import arbitrate
 from farmctl.core.confirm import Seen, confirm, nominal_w
 from farmctl.core.dispatch import dispatch
 from farmctl.core.draft import Ask
+from farmctl.core.eta import eta_s
 from farmctl.core.events import RESPONSE_CODE, Transition, heard, on_time
 from farmctl.core.explain import row_reasons
 from farmctl.core.fleet import FleetView
@@ -99,6 +100,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         stopped=budget.limit_reason is Reason.STOP_ALL,
     )
     transitions = (*told, *due, *shadowed.moves, *judged.moves)
+    arrives_s = eta_s(view, seen, sent.rows, budget.target_w - ramp_now_w, now_ms)
     decision = Decision(
         cycle=memory.cycle + 1,
         at_ms=now_ms,
@@ -109,7 +111,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         allocation=allocation,
         reasons=reasons,
         commands=sent.commands,
-        acks=_acks(transitions, budget, allocation, site, now_ms),
+        acks=_acks(transitions, budget, allocation, site, arrives_s, now_ms),
         transitions=transitions,
         unconfirmed_w=float(np.maximum(seen.counted_w - nominal_w(view, seen.rows.wanted), 0.0)[seen.movable].sum()),
         seen=seen,
@@ -168,7 +170,12 @@ def _disturbed(commands: tuple[Command, ...], allocation: Allocation, view: Flee
 
 
 def _acks(
-    transitions: Iterable[Transition], budget: Budget, allocation: Allocation, site: SitePower, now_ms: int
+    transitions: Iterable[Transition],
+    budget: Budget,
+    allocation: Allocation,
+    site: SitePower,
+    arrives_s: float,
+    now_ms: int,
 ) -> tuple[Ack, ...]:
     always = (EventState.REJECTED, EventState.FAILED)
     return tuple(
@@ -184,7 +191,7 @@ def _acks(
             at_ms=now_ms,
             target_w=budget.target_w,
             expected_w=allocation.planned_w,
-            eta_s=None,
+            eta_s=0.0 if move.track.state is EventState.REACHED else arrives_s if move.track.live else None,
             shortfall_w=max(budget.shortfall_w, 0.0),
             measured_w=site.mean_10s_w,
             meter_quality=site.quality,

@@ -23,9 +23,12 @@ from farmctl.engine.inbox import Arrival, GridInbox
 from farmctl.engine.link import Link
 from farmctl.engine.metering import SiteMeter
 from farmctl.engine.poller import Poller
+from farmctl.engine.recording import Recorder
 from farmctl.engine.records import command_records, decision_record, fate_records, transition_records
+from farmctl.engine.replay import decision_hash
 from farmctl.errors import StoreError
 from farmctl.ports.grid import Uplink
+from farmctl.ports.recording import Frame, Recording
 from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, Store
 
@@ -75,6 +78,7 @@ class CycleParts:
     period_s: float
     signed: bool
     uplinks: tuple[Uplink, ...]
+    recording: Recording | None = None
     on_picture: tuple[Callable[[Picture], None], ...] = ()
     on_response: Callable[[float], None] = lambda _seconds: None
     """Told how long a signal took to its first command on the wire, s."""
@@ -89,6 +93,8 @@ class Cycle:
         self._memory = memory
         self._may_raise = True
         self._heard = 0
+        self._recorder = Recorder()
+        self._started_ms = parts.clock.now_ms()
         self._told_ms = {"checkpoint": 0, "telemetry": 0, "state": 0, "record": 0}
         self._last_said: tuple[object, ...] = ()
         self._waiting_since: float | None = None
@@ -119,10 +125,12 @@ class Cycle:
         now_ms = parts.clock.now_ms()
         view = self._freeze(arrivals)
         if len(view.table) > OFF_LOOP_ROWS:
-            memory, decision = await asyncio.to_thread(step, self._memory, view, now_ms, parts.policy)
+            memory, decision, frame = await asyncio.to_thread(self._think, view, now_ms)
         else:
-            memory, decision = step(self._memory, view, now_ms, parts.policy)
+            memory, decision, frame = self._think(view, now_ms)
         self._memory = memory
+        if parts.recording is not None:
+            parts.recording.add(frame)
         alarms = conditions(view, memory, decision.site, decision.link, decision.budget.ceiling_w)
         durable = await self._journal(view, decision, alarms)
         commands = decision.commands if durable else _lowering(decision)
@@ -133,6 +141,22 @@ class Cycle:
         self.latest = Picture(view=view, decision=decision, memory=memory, alarms=alarms)
         for tell in parts.on_picture:
             tell(self.latest)
+
+    def _think(self, view: FleetView, now_ms: int) -> tuple[Memory, Decision, Frame]:
+        """Decide, and keep what a replay needs to decide the same again."""
+        inputs = self._recorder.encode(view, now_ms)
+        before = checkpoint.dump(self._memory) if self._recorder.was_key else b""
+        memory, decision = step(self._memory, view, now_ms, self._p.policy)
+        frame = Frame(
+            run=self._started_ms,
+            cycle=decision.cycle,
+            at_ms=now_ms,
+            policy=self._p.policy,
+            inputs=inputs,
+            decision_sha256=decision_hash(decision),
+            memory=before,
+        )
+        return memory, decision, frame
 
     def _freeze(self, arrivals: tuple[Arrival, ...]) -> FleetView:
         parts = self._p

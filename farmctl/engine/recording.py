@@ -73,6 +73,8 @@ class Recorder:
         self._last: dict[str, _Array] = {}
         self._statics: tuple[object, ...] = ()
         self._since_key = KEY_EVERY
+        self.was_key = False
+        """The last frame can be read without any before it."""
 
     def encode(self, view: FleetView, now_ms: int) -> bytes:
         """One frame of inputs."""
@@ -82,6 +84,7 @@ class Recorder:
         )
         key = not same or self._since_key >= KEY_EVERY
         self._since_key = 0 if key else self._since_key + 1
+        self.was_key = key
         self._statics = statics
         columns: list[_Column] = []
         buffers: list[bytes] = []

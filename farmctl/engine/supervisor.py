@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -12,6 +12,8 @@ log = structlog.get_logger(__name__)
 
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
+MISSED_S = 2.0
+"""A part that still runs this long after it was cancelled may have missed it."""
 
 
 async def supervise(parts: Mapping[str, Callable[[], Awaitable[None]]], stop: asyncio.Event) -> None:
@@ -21,6 +23,7 @@ async def supervise(parts: Mapping[str, Callable[[], Awaitable[None]]], stop: as
         await stop.wait()
         for task in running:
             task.cancel()
+        await _ended(running)
 
 
 def stop_on_signals(stop: asyncio.Event, said: list[str]) -> None:
@@ -33,6 +36,19 @@ def stop_on_signals(stop: asyncio.Event, said: list[str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask, number.name)
+
+
+async def _ended(running: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the parts, cancelling again whatever below them missed it.
+
+    `asyncio.wait_for` before Python 3.12 drops a cancel that comes in the moment its future ends: a publish whose
+    receipt arrives with the SIGTERM would then keep its part, and the process, for ever.
+    """
+    while (await asyncio.wait(running, timeout=MISSED_S))[1]:
+        missed = [task for task in asyncio.all_tasks() if task.cancelling()]
+        log.warning("cancel_missed", tasks=len(missed))
+        for task in missed:
+            task.cancel()
 
 
 async def _kept_alive(name: str, part: Callable[[], Awaitable[None]]) -> None:

@@ -195,6 +195,10 @@ class Uplink(Protocol):
         ...
 
 
+class GridEnd(SignalSource, Uplink, Protocol):
+    """A signal source and the way back to the same party."""
+
+
 @runtime_checkable
 class CapabilityUplink(Protocol):
     """An uplink that also says what the site could give up or take on; call it on change and every 5 min."""

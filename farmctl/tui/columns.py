@@ -39,9 +39,8 @@ class Column:
         words = image.words.get(self.word)
         if words is None:
             return np.arange(len(image.ids), dtype=np.float64)
-        order = np.empty(max(len(words.words), 1), dtype=np.float64)
-        order[np.argsort(np.array(words.words or ("",), dtype=np.str_))] = np.arange(max(len(words.words), 1))
-        ranks: FloatColumn = order[words.codes]
+        rank_of_code = np.argsort(np.argsort(np.array(words.words or ("",), dtype=np.str_))).astype(np.float64)
+        ranks: FloatColumn = rank_of_code[words.codes]
         return ranks
 
 

@@ -21,6 +21,8 @@ STATE_GLYPHS = {
 WORST_FIRST = ("fault", "offline", "unknown", "booting", "throttled", "curtailed", "hashing")
 FAULTY = ("fault", "offline")
 """States that are work for somebody; curtailed by plan is none."""
+TWO_DECIMALS_MW = 10
+"""From here on the third decimal is noise."""
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
 
@@ -37,11 +39,11 @@ def fixed(value: float | None, decimals: int, width: int = 0) -> str:
 
 
 def megawatts(kw: float | None, *, sign: str = "") -> str:
-    """Power in MW with two decimals above 10 MW, three below: the last digit is about one rack."""
+    """Power in MW with two decimals above 10 MW, three below."""
     if kw is None or not math.isfinite(kw):
         return UNKNOWN
     value = kw / 1_000
-    decimals = 2 if abs(value) >= 10 else 3
+    decimals = 2 if abs(value) >= TWO_DECIMALS_MW else 3
     return f"{value:{sign}.{decimals}f}"
 
 

@@ -30,7 +30,9 @@ from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally, Watch
 from farmctl.errors import StoreError
 from farmctl.ports.grid import SignalSource
+from farmctl.ports.recording import Recording
 from farmctl.ports.store import JournalRecord, RecordKind, Store
+from farmctl.store.recording import DayFiles
 from farmctl.store.sqlite import open_sqlite
 from farmctl.wiring.control import control_server
 from farmctl.wiring.drivers import load_drivers
@@ -75,6 +77,7 @@ class Farm:
     sources: tuple[SignalSource, ...]
     metrics: MetricsWatch
     control: ControlServer
+    recording: Recording
     stop: asyncio.Event
 
     async def run(self) -> None:
@@ -87,6 +90,7 @@ class Farm:
                 "meter": self.meter.run,
                 "metrics": self.metrics.run,
                 "control": self.control.run,
+                "recording": self.recording.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -149,6 +153,7 @@ async def _assembled(
     metered = site_meter(config, clock, lambda: _fleet_w(fleet))
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
     sources = mqtt_sources(config, clock)
+    recording = DayFiles(config.store.dir)
     parts = CycleParts(
         keeper=fleet.keeper,
         poller=poller,
@@ -168,6 +173,7 @@ async def _assembled(
         period_s=config.control.cycle_s,
         signed=all(table.auth == "ed25519" for table in config.signal),
         uplinks=sources,
+        recording=recording,
         on_picture=(metrics.see, *listeners.pictures),
         on_response=tally.responded,
     )
@@ -187,6 +193,7 @@ async def _assembled(
         sources=sources,
         metrics=metrics,
         control=control_server(config, cycle, rows, desk, clock),
+        recording=recording,
         stop=stop,
     )
 

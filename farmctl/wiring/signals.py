@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -13,21 +14,45 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from farmctl.config.credentials import read_secret
-from farmctl.config.schema import FarmConfig, MqttTable
+from farmctl.config.schema import CompatTable, FarmConfig, MqttTable
 from farmctl.config.schema.signals import IssuerTable
 from farmctl.core.grid import EventClass
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
+from farmctl.engine.onlooker import Onlooker
 from farmctl.errors import ConfigError
+from farmctl.ports.grid import GridEnd
 from farmctl.ports.site import Clock
 from farmctl.signals._intake.keys import FOREVER_MS, IssuerKey, Keyring
 from farmctl.signals._intake.permissions import IssuerRule
-from farmctl.signals.mqtt import MqttSource
+from farmctl.signals.mqtt import CompatConfig, CompatSource, MqttSource
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, TlsFiles
 
 
-def mqtt_sources(config: FarmConfig, clock: Clock) -> tuple[MqttSource, ...]:
-    """Every MQTT source of the configuration."""
-    return tuple(MqttSource(source_config(config, table), clock) for table in config.signal)
+def mqtt_sources(config: FarmConfig, clock: Clock) -> tuple[GridEnd, ...]:
+    """Every MQTT source of the configuration; with outside control off none of them reaches the core."""
+    return guarded(config, clock, tuple(_source(config, table, clock) for table in config.signal))
+
+
+def guarded(config: FarmConfig, clock: Clock, sources: tuple[GridEnd, ...]) -> tuple[GridEnd, ...]:
+    """The sources as they are, or behind the one switch that keeps outsiders out."""
+    if config.control.outside_control:
+        return sources
+    return tuple(Onlooker(source, clock) for source in sources)
+
+
+def compat_config(config: FarmConfig, table: CompatTable) -> CompatConfig:
+    """An on/off table in the words of the source."""
+    off_kw = table.off_kw if table.off_kw is not None else config.site.safe_min_kw
+    return CompatConfig(
+        name=table.name,
+        brokers=tuple(_host_port(broker) for broker in table.brokers),
+        topic=table.topic,
+        off_w=off_kw * WATTS_PER_KW,
+        tls=_tls(table),
+        username=table.user,
+        password=read_secret(table.password_file) if table.password_file else None,
+        keepalive_s=table.keepalive_s,
+    )
 
 
 def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
@@ -36,9 +61,6 @@ def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
     issuer = _issuer_of(table)
     emergency_kw = table.emergency_kw if table.emergency_kw is not None else site.safe_min_kw
     levels = table.simple_levels_kw
-    tls = None
-    if table.ca_file is not None:
-        tls = TlsFiles(ca=table.ca_file, certificate=table.cert_file, key=table.key_file)
     return MqttSourceConfig(
         name=table.name,
         brokers=tuple(_host_port(broker) for broker in table.brokers),
@@ -55,7 +77,7 @@ def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
         simple_levels_w=tuple(kw * WATTS_PER_KW for kw in levels) if levels else None,
         subscription_w=None if site.standing_kw is None else site.standing_kw * WATTS_PER_KW,
         ramp_up_w_per_s=config.control.ramp_up_fraction_per_min * site.rated_kw * WATTS_PER_KW / 60.0,
-        tls=tls,
+        tls=_tls(table),
         username=table.user,
         password=read_secret(table.password_file) if table.password_file else None,
         controller_id=table.client_id or f"farmctl-{site.name}",
@@ -67,6 +89,22 @@ def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
         canonical_root=table.canonical_root or table.down_root,
         uplink_root=table.up_root,
     )
+
+
+def _source(config: FarmConfig, table: MqttTable | CompatTable, clock: Clock) -> GridEnd:
+    match table:
+        case MqttTable():
+            return MqttSource(source_config(config, table), clock)
+        case CompatTable():
+            return CompatSource(compat_config(config, table), clock)
+        case _ as never:
+            assert_never(never)
+
+
+def _tls(table: MqttTable | CompatTable) -> TlsFiles | None:
+    if table.ca_file is None:
+        return None
+    return TlsFiles(ca=table.ca_file, certificate=table.cert_file, key=table.key_file)
 
 
 def _issuer_of(table: MqttTable) -> IssuerTable | None:
@@ -81,6 +119,7 @@ def _rule(table: MqttTable, issuer: IssuerTable | None) -> IssuerRule:
         name=issuer.name,
         classes=frozenset(EventClass(name) for name in issuer.classes),
         payload_types=frozenset(issuer.payload_types) if issuer.payload_types else None,
+        min_w=issuer.min_kw * WATTS_PER_KW,
         max_w=None if issuer.max_kw is None else issuer.max_kw * WATTS_PER_KW,
         default_kid=issuer.keys[0].kid if issuer.keys else "",
     )
@@ -97,7 +136,8 @@ def _keyring(issuer: IssuerTable | None) -> Keyring | None:
         )
         for key in issuer.keys
     }
-    return Keyring(keys=keys)
+    root = b"" if issuer.root_key is None else base64.b64decode(issuer.root_key)
+    return Keyring(keys=keys, root=root)
 
 
 def _seed(table: MqttTable) -> bytes | None:

@@ -17,7 +17,7 @@ from simulators.faults import Fault
 from simulators.fronts import braiins_proto as proto
 from simulators.fronts import braiins_reads as reads
 from simulators.fronts.braiins import TOKEN_LIFE_S, follow, resume
-from simulators.fronts.door import Outcome, is_served, reset, spoil
+from simulators.fronts.door import Outcome, is_gone, is_served, reset, spoil
 from simulators.fronts.tokens import TokenBook
 
 if TYPE_CHECKING:
@@ -133,6 +133,9 @@ class GrpcDoor(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if is_gone(self._miner) and self._transport is not None:
+            self._transport.abort()
+            return
         try:
             events = self._h2.receive_data(data)
         except ProtocolError:

@@ -81,6 +81,11 @@ def is_served(peer: str, *, allow_remote: bool) -> bool:
     return False
 
 
+def is_gone(miner: SimMiner) -> bool:
+    """Whether nothing runs behind its ports: a connection that was open is as dead as a new one."""
+    return Fault.UNPLUGGED in miner.faults or bool(miner.fleet.boot_left_s[miner.row] > 0)
+
+
 def spoil(miner: SimMiner, reply: bytes) -> Outcome:
     """What the faults of `miner` make of `reply`."""
     faults = miner.faults

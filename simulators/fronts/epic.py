@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from simulators.faults import Fault
-from simulators.fronts.epic_reads import ALGORITHM, LAST_COMMAND, READS, TARGET, algorithms
+from simulators.fronts.epic_reads import ALGORITHM, LAST_COMMAND, READS, TARGET, TUNES, algorithms
 from simulators.fronts.http import HttpReply, HttpRequest
 from simulators.miner import Pool
 
@@ -105,8 +105,11 @@ def _watts_at(miner: SimMiner, target_ths: float) -> float:
     return low.watts + slope * (target_ths - low.hash_rate_ths)
 
 
-def _enable(_miner: SimMiner, param: object) -> bool:
-    return isinstance(param, bool)
+def _enable(miner: SimMiner, param: object) -> bool:
+    if not isinstance(param, bool):
+        return False
+    miner.kept[TUNES] = int(param)
+    return True
 
 
 def _identify(miner: SimMiner, param: object) -> bool:

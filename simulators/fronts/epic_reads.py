@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simulators.fronts.cgminer import Row
     from simulators.miner import Reading, SimMiner
 
-ALGORITHM, TARGET, LAST_COMMAND = "epic_algorithm", "epic_target", "epic_last_command"
+ALGORITHM, TARGET, TUNES, LAST_COMMAND = "epic_algorithm", "epic_target", "epic_tunes", "epic_last_command"
 """Keys in `SimMiner.kept`."""
 DEFAULT_ALGORITHM = "VoltageOptimizer"
 POWER_TUNE = "PowerTune"
@@ -110,7 +110,7 @@ def _summary(miner: SimMiner) -> Row:
                     "Unit": "W" if algorithm == POWER_TUNE else "TH/s",
                 }
             },
-            "Running": not reading.asleep,
+            "Running": bool(miner.kept.get(TUNES, 1)) and not reading.asleep,
         },
         "Power Supply Stats": {
             "Input Current": 0.0,

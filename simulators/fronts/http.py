@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from typing_extensions import override
 
 from simulators.faults import Fault
-from simulators.fronts.door import Outcome, is_served, reset, spoil
+from simulators.fronts.door import Outcome, is_gone, is_served, reset, spoil
 
 if TYPE_CHECKING:
     from simulators.miner import SimMiner
@@ -133,6 +133,9 @@ class HttpDoor(asyncio.Protocol):
     def _answer_next(self) -> None:
         transport = self._transport
         if transport is None:
+            return
+        if is_gone(self._miner):
+            transport.abort()
             return
         try:
             taken = take_request(self._buffer)

@@ -138,8 +138,10 @@ async def test_the_ladder_is_the_maker_s_clocks_and_its_sleep_promises_no_more_t
         ladder, reading = await device.ladder(), await device.poll()
     assert ladder is not None
     assert [each.setting for each in ladder.points] == [
-        "profile:400MHz", "profile:400MHz", "profile:425MHz", "profile:450MHz", "profile:475MHz", "profile:485MHz", "full",
-    ]  # fmt: skip
+        "profile:400MHz",
+        *(f"profile:{mhz}MHz" for mhz in (400, 425, 450, 475, 485)),
+        "full",
+    ]
     assert ladder.points[0].kind is PointKind.SLEEP
     assert ladder.points[0].power_w == ladder.points[1].power_w
     assert ladder.points[-1].power_w == pytest.approx(reading.power_w)

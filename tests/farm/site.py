@@ -124,7 +124,9 @@ class Site:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             states = sorted(miner.state for miner in self.world.miners)
-            message = f"{what}: not within {within_s:.0f} s; meter {self.shown_kw:.1f} kW of {self.full_kw:.1f}; {states}"
+            message = (
+                f"{what}: not within {within_s:.0f} s; meter {self.shown_kw:.1f} kW of {self.full_kw:.1f}; {states}"
+            )
             raise AssertionError(message) from None
 
     async def ask(self, target_kw: float, *, duration_s: float = 120.0, name: str = "") -> str:
@@ -202,8 +204,9 @@ async def _beating(grid: Dispatcher) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        beating.cancel()
-        await asyncio.wait([beating])
+        while not beating.done():  # a cancel that meets the broker's receipt is lost in asyncio.wait_for
+            beating.cancel()
+            await asyncio.wait([beating], timeout=1.0)
 
 
 async def _stocked(there: Site) -> None:

@@ -98,11 +98,13 @@ async def test_a_miner_that_says_yes_and_does_nothing_is_not_seen_asleep(world: 
 
 async def test_a_miner_that_stops_answering_is_never_seen_asleep(world: World, device: Device) -> None:
     for fault in (Fault.UNPLUGGED, Fault.RESET):
+        await device.poll()
         world.put_fault([0], fault)
         await world.advance(1.0)
         with pytest.raises(FarmError):
             await device.poll()
         world.clear_faults([0])
+        await world.advance(1.0)
 
 
 async def test_a_changed_password_asks_for_a_person(world: World, device: Device) -> None:

@@ -87,11 +87,13 @@ async def test_a_miner_that_says_yes_and_does_nothing_is_not_seen_throttled(worl
 
 async def test_a_miner_that_stops_answering_is_a_failed_poll(world: World, device: Device) -> None:
     for fault in (Fault.UNPLUGGED, Fault.RESET, Fault.TRUNCATED):
+        await device.poll()
         world.put_fault([0], fault)
         await world.advance(1.0)
         with pytest.raises(FarmError):
             await device.poll()
         world.clear_faults([0])
+        await world.advance(1.0)
 
 
 async def test_the_family_is_told_by_its_own_words(world: World) -> None:

@@ -140,11 +140,13 @@ async def test_a_miner_that_says_yes_and_does_nothing_is_not_seen_asleep(world: 
 
 async def test_a_miner_that_stops_answering_is_never_seen_asleep(world: World, fleet: list[Device]) -> None:
     for fault in (Fault.UNPLUGGED, Fault.RESET):
+        await fleet[NEW].poll()
         world.put_fault([NEW], fault)
         await world.advance(1.0)
         with pytest.raises(FarmError):
             await fleet[NEW].poll()
         world.clear_faults([NEW])
+        await world.advance(1.0)
 
 
 async def test_a_changed_password_asks_for_a_person(world: World, fleet: list[Device]) -> None:

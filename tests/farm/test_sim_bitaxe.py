@@ -37,9 +37,9 @@ async def real_ports() -> AsyncIterator[World]:
 
 async def patch(world: World, body: Any) -> int:
     where = world.miners[0].endpoint
-    async with aiohttp.ClientSession() as session:
-        async with session.patch(f"http://{where.host}:{where.http}/api/system", json=body) as reply:
-            return reply.status
+    url = f"http://{where.host}:{where.http}/api/system"
+    async with aiohttp.ClientSession() as session, session.patch(url, json=body) as reply:
+        return reply.status
 
 
 async def test_a_patch_stores_what_it_carries_and_a_clock_is_followed_at_once(world: World) -> None:

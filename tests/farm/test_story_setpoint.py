@@ -23,7 +23,7 @@ SETTING = Setting(net=201, mix={"m50": 15, "s21": 8, "luxos-s19kpro": 15})
 async def test_the_site_follows_a_set_point_down_and_up_and_says_so_in_order(tmp_path: Path) -> None:
     async with site(tmp_path, SETTING) as there, controller(there) as farm:
         await there.until(lambda: farm.seen.mode is SiteMode.AUTONOMOUS, "leaves boot fail-safe")
-        down = await there.ask(0.55 * there.full_kw, duration_s=13.0, name="down")
+        down = await there.ask(0.55 * there.full_kw, duration_s=20.0, name="down")
         await there.until(lambda: there.near(0.55 * there.full_kw), "meter on the lower set-point")
         await there.grid.wait_for(down, {"COMPLETED"}, within_s=40.0)
         up = await there.ask(0.8 * there.full_kw, duration_s=20.0, name="up")

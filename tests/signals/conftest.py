@@ -20,9 +20,14 @@ class Mosquitto:
 
     def __init__(self, program: str, folder: Path) -> None:
         self.port = free_port()
+        self.folder = folder
         self._program = program
         self._config = folder / "mosquitto.conf"
         self._config.write_text(f"listener {self.port} {self.host}\nallow_anonymous true\n")
+
+    def configured(self, text: str) -> None:
+        """Run with another configuration, from the next start on."""
+        self._config.write_text(text)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:

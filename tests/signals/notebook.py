@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from farmctl.core.grid import EventDelete, EventPut, GridEvent, LinkStatus
@@ -53,3 +54,38 @@ class Notebook:
 
     async def state(self, name: str) -> bytes | None:
         return self.states.get(name)
+
+
+class HandClock:
+    """Time that moves when it is told to; a sleeper wakes at once, one turn at a time."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.at_ms = now_ms
+        self.turns = 0
+        self._go = asyncio.Semaphore(0)
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def monotonic_s(self) -> float:
+        return self.at_ms / 1_000
+
+    async def sleep(self, seconds: float) -> None:
+        del seconds
+        self.turns += 1
+        await self._go.acquire()
+
+    async def turn(self, source: asyncio.Task[None], by_ms: int = 0) -> None:
+        """Let the source go round once."""
+        self.at_ms += by_ms
+        wanted = self.turns + 1
+        self._go.release()
+        async with asyncio.timeout(10):
+            while self.turns < wanted and not source.done():  # noqa: ASYNC110 - another task's progress
+                await asyncio.sleep(0.001)
+
+    async def first(self, source: asyncio.Task[None]) -> None:
+        """Wait for the end of the source's first round."""
+        async with asyncio.timeout(10):
+            while self.turns == 0 and not source.done():  # noqa: ASYNC110 - another task's progress
+                await asyncio.sleep(0.001)

@@ -13,7 +13,7 @@ from farmctl.signals._intake.duration import rfc3339, time_ms_of
 from farmctl.signals.schedule import ScheduleConfig, ScheduleSource
 from farmctl.signals.schedule.entries import BadScheduleError, read_schedule
 from farmctl.signals.schedule.occurrences import occurrences
-from tests.signals.notebook import Notebook
+from tests.signals.notebook import HandClock, Notebook
 from tests.signals.words import NOW_MS
 
 MINUTE = 60_000
@@ -33,35 +33,6 @@ end = 2026-11-23T16:00:00
 limitKw = 40000.0
 priority = 5
 """
-
-
-class HandClock:
-    """Time that moves when it is told to; a sleeper wakes at once, one turn at a time."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.at_ms = now_ms
-        self.turns = 0
-        self._go = asyncio.Semaphore(0)
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-    def monotonic_s(self) -> float:
-        return self.at_ms / 1_000
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        self.turns += 1
-        await self._go.acquire()
-
-    async def turn(self, source: asyncio.Task[None], by_ms: int = 0) -> None:
-        """Let the source go round once."""
-        self.at_ms += by_ms
-        wanted = self.turns + 1
-        self._go.release()
-        async with asyncio.timeout(10):
-            while self.turns < wanted and not source.done():  # noqa: ASYNC110 - another task's progress
-                await asyncio.sleep(0.001)
 
 
 class Room:
@@ -92,9 +63,7 @@ async def opened(path: Path, notebook: Notebook | None = None, at_ms: int = NOW_
     room = Room(path, notebook or Notebook(), at_ms)
     room.task = asyncio.create_task(room.source.run(room.notebook))
     try:
-        async with asyncio.timeout(10):
-            while room.clock.turns == 0 and not room.task.done():  # noqa: ASYNC110 - another task's progress
-                await asyncio.sleep(0.001)
+        await room.clock.first(room.task)
         yield room
     finally:
         room.task.cancel()

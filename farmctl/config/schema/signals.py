@@ -117,7 +117,7 @@ class MqttTable(Table):
 
 
 class CompatTable(Table):
-    """On/off messages `{"target": 0 or 100, "timestamp": unix}` over MQTT; unsigned, so they may only lower the load."""
+    """On/off messages `{"target": 0 or 100, "timestamp": unix}` over MQTT; unsigned, so they only lower the load."""
 
     name: Label
     """Name of this source in the journal, the metrics and the TUI."""
@@ -158,7 +158,7 @@ class CompatTable(Table):
         return 90.0
 
 
-SIGNAL_KINDS: dict[str, type[MqttTable] | type[CompatTable]] = {"mqtt": MqttTable, "compat": CompatTable}
+SIGNAL_KINDS: dict[str, type[MqttTable | CompatTable]] = {"mqtt": MqttTable, "compat": CompatTable}
 """The table of each `kind`."""
 
 SignalTable = Annotated[MqttTable | CompatTable, Field(discriminator="kind")]

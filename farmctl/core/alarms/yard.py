@@ -60,9 +60,7 @@ class CommonCause:
     """At least half of its members are gone; else it is within the deadband."""
 
 
-def common_causes(
-    yard: Yard, lost: MaskColumn, lost_ms: IntColumn, known: frozenset[str]
-) -> tuple[CommonCause, ...]:
+def common_causes(yard: Yard, lost: MaskColumn, lost_ms: IntColumn, known: frozenset[str]) -> tuple[CommonCause, ...]:
     """The fewest places that explain the silence, coarsest first; each row belongs to one of them.
 
     `known` are the places of alarms that are open: they stay while enough of their members are gone.

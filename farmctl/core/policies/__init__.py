@@ -6,6 +6,7 @@ from typing import Protocol
 
 from farmctl.core.fleet import FleetView
 from farmctl.core.policies.efficiency_first import EfficiencyFirst
+from farmctl.core.policies.profit_first import ProfitFirst
 from farmctl.core.units import CodeColumn, FloatColumn
 
 
@@ -27,4 +28,5 @@ class Policy(Protocol):
 
 POLICIES: dict[str, Policy] = {
     "efficiency_first": EfficiencyFirst(),
+    "profit_first": ProfitFirst(),
 }

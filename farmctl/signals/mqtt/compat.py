@@ -9,9 +9,10 @@ from random import Random
 import aiomqtt
 import structlog
 
+from farmctl.core.grid import Ack
 from farmctl.core.units import NEVER_MS
 from farmctl.errors import ConfigError, StoreError
-from farmctl.ports.grid import Inbox, Receipt, Refusal
+from farmctl.ports.grid import Inbox, Receipt, Refusal, SiteState, Telemetry
 from farmctl.ports.site import Clock
 from farmctl.signals._intake import compat
 from farmctl.signals._intake.verdict import NotAcceptedError
@@ -136,6 +137,15 @@ class CompatSource:
             confirmed=self._last_valid_ms != NEVER_MS and not compat.is_silent(self._switch, self._clock.now_ms()),
             clock_offset_ms=0,
         )
+
+    async def ack(self, ack: Ack) -> None:
+        """This form has no answers."""
+
+    async def telemetry(self, telemetry: Telemetry) -> None:
+        """Not in this form."""
+
+    async def site_state(self, state: SiteState) -> None:
+        """Not in this form."""
 
     def _client(self, number: int) -> aiomqtt.Client:
         config = self._config

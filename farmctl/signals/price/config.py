@@ -93,26 +93,36 @@ class PriceConfig:
 
 def check(config: PriceConfig) -> None:
     """Raises ConfigError with every fault."""
-    faults = []
+    faults = [fault for feed in config.feeds for fault in _feed_faults(feed)]
     if not config.feeds:
         faults.append("feeds: expected at least one")
-    for feed in config.feeds:
-        if feed.step_s <= 0 or feed.read_s <= 0:
-            faults.append("step_s and read_s: expected more than 0")
-        if isinstance(feed, HttpFeed) and not _is_safe(URL(feed.url)):
-            faults.append(f"url is {feed.url}, expected https:// (http:// on loopback only)")
-    rule = config.rule
-    if isinstance(rule, StrikeRule):
-        if not (rule.hash_price > 0 and rule.margin > 0 and rule.trip >= 1):
-            faults.append("hash_price and margin: expected more than 0; trip: expected at least 1")
-        if rule.windows_above < 1 or rule.windows_below < 1:
-            faults.append("windows_above and windows_below: expected at least 1")
-    elif not rule.baseline_w >= 0:
-        faults.append(f"baseline_w is {rule.baseline_w}, expected at least 0")
+    match config.rule:
+        case StrikeRule() as rule:
+            faults += _strike_faults(rule)
+        case SurplusRule() as rule:
+            faults += [] if rule.baseline_w >= 0 else [f"baseline_w is {rule.baseline_w}, expected at least 0"]
     if not config.holds_s >= 0:
         faults.append(f"holds_s is {config.holds_s}, expected at least 0")
     if faults:
         raise ConfigError(f"price source {config.name!r}: " + "; ".join(faults))
+
+
+def _feed_faults(feed: Feed) -> list[str]:
+    faults = []
+    if not (feed.step_s > 0 and feed.read_s > 0):
+        faults.append("step_s and read_s: expected more than 0")
+    if isinstance(feed, HttpFeed) and not _is_safe(URL(feed.url)):
+        faults.append(f"url is {feed.url}, expected https:// (http:// on loopback only)")
+    return faults
+
+
+def _strike_faults(rule: StrikeRule) -> list[str]:
+    faults = []
+    if not (rule.hash_price > 0 and rule.margin > 0 and rule.trip >= 1):
+        faults.append("hash_price and margin: expected more than 0; trip: expected at least 1")
+    if rule.windows_above < 1 or rule.windows_below < 1:
+        faults.append("windows_above and windows_below: expected at least 1")
+    return faults
 
 
 def _is_safe(url: URL) -> bool:

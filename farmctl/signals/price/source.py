@@ -11,10 +11,10 @@ from dataclasses import asdict
 import aiohttp
 import structlog
 
-from farmctl.core.grid import LOWEST_PRIORITY, EventClass, EventDelete, EventPut, GridEvent, Interval, OnExpiry
+from farmctl.core.grid import LOWEST_PRIORITY, Ack, EventClass, EventDelete, EventPut, GridEvent, Interval, OnExpiry
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import FarmError, StoreError
-from farmctl.ports.grid import Inbox, Receipt
+from farmctl.ports.grid import Inbox, Receipt, SiteState, Telemetry
 from farmctl.ports.site import Clock
 from farmctl.signals._intake.convert import respond_within_s
 from farmctl.signals.price.config import PriceConfig, StrikeRule, check
@@ -69,6 +69,15 @@ class PriceSource:
                     log.error("grid_signal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
                 await self._clock.sleep(TICK_S)
 
+    async def ack(self, ack: Ack) -> None:
+        """A market wants no answer: each window states anew what still holds."""
+
+    async def telemetry(self, telemetry: Telemetry) -> None:
+        """A market wants no telemetry."""
+
+    async def site_state(self, state: SiteState) -> None:
+        """A market has no place for it."""
+
     async def _refresh(self, session: aiohttp.ClientSession) -> None:
         """Read the feeds that are due, side by side; one that fails keeps what it said, which ends by itself."""
         now_s = self._clock.monotonic_s()
@@ -100,6 +109,8 @@ class PriceSource:
             self._expired(now_ms)
             return
         wanted = self._wanted(value, ended)
+        if ended is not None:
+            await inbox.keep({self._state_name: self._state(self.said_w, self._until_ms)})
         if wanted is None:
             await self._withdraw(inbox, now_ms)
         elif self._is_news(wanted, now_ms):
@@ -112,7 +123,8 @@ class PriceSource:
         if window != self._window:
             whole = window == self._window + 1 and self._samples and not any(map(math.isnan, self._samples))
             mean = sum(self._samples) / len(self._samples) if whole else None
-            self._window, self._samples = window, []
+            self._samples = [] if self._window >= 0 else [math.nan]  # the window of the start was not seen whole
+            self._window = window
         self._samples.append(math.nan if value is None else value)
         return mean
 
@@ -185,15 +197,14 @@ class PriceSource:
     async def _accept(
         self, inbox: Inbox, message: EventPut | EventDelete, raw: bytes, *, said_w: float | None, until_ms: int
     ) -> None:
-        state = {
-            "seq": self._seq + 1,
-            "said_w": said_w,
-            "until_ms": until_ms,
-            "gates": {name: asdict(gate) for name, gate in self.gates.items()},
-        }
-        states = {self._state_name: json.dumps(state).encode()}
+        self._seq += 1
+        states = {self._state_name: self._state(said_w, until_ms)}
         await inbox.accept(Receipt(source=self.name, topic=self.name, message=message, raw=raw, states=states))
-        self._seq, self.said_w, self._until_ms = self._seq + 1, said_w, until_ms
+        self.said_w, self._until_ms = said_w, until_ms
+
+    def _state(self, said_w: float | None, until_ms: int) -> bytes:
+        gates = {name: asdict(gate) for name, gate in self.gates.items()}
+        return json.dumps({"seq": self._seq, "said_w": said_w, "until_ms": until_ms, "gates": gates}).encode()
 
     def _recall(self, stored: bytes | None) -> None:
         """Gates and the last statement; rubbish counts as a first start."""

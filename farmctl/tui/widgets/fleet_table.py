@@ -73,7 +73,7 @@ class FleetTable(ScrollView, can_focus=True):
         for place in np.flatnonzero(np.isin(visible, changed)).tolist():
             self._refresh_place(top + place)
 
-    def arrange(self, mask: MaskColumn | None) -> None:
+    def reorder(self, mask: MaskColumn | None) -> None:
         """A new filter or order; the cursor stays on its miner and the miner stays in sight."""
         inside = self._in_sight(self.roster.place)
         self.roster.arrange(mask)

@@ -1,0 +1,97 @@
+"""Conditions of the site as a whole: signal, limit, meter, journal, clock, overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farmctl.core.alarms.nouns import Condition, Truth
+from farmctl.core.alarms.scene import Scene
+from farmctl.core.events import EventTrack
+from farmctl.core.grid import EventState, SiteMode
+from farmctl.core.memory import Memory
+from farmctl.core.progress import LIMIT_TOLERANCE
+from farmctl.core.units import MS_PER_S, WATTS_PER_KW
+
+SITE = "site"
+SIGNAL_QUIET_S = 30.0
+ABOVE_S = 30.0
+SHORT_FRACTION = 0.02
+EXPIRING_S = 600.0
+CLOCK_REFUSING_MS = 5_000
+CLOCK_OFF_MS = 100
+CLOCK_NEAR_MS = 50
+
+
+def site_conditions(scene: Scene) -> Iterator[Condition]:
+    """Everything that does not look at rows."""
+    yield from _signal(scene)
+    yield from _power(scene)
+    yield from _clock(scene)
+    yield from _overrides(scene)
+    view, memory = scene.view, scene.memory
+    if memory.mode is SiteMode.EMERGENCY:
+        yield _site("emergency_latched", 1, "the site stays down until an explicit release")
+    if not scene.site.metered and scene.now_ms - memory.booted_ms > view.rules.meter_stale_s * MS_PER_S:
+        yield _site("meter_lost_armed", 1, "open loop with a guard band")
+    if not view.may_raise:
+        yield _site("store_failed", 1, "the journal cannot be written: raising is forbidden")
+
+
+def _signal(scene: Scene) -> Iterator[Condition]:
+    facts = scene.facts
+    quiet = facts.age_ms is not None and facts.age_ms > SIGNAL_QUIET_S * MS_PER_S
+    if facts.expected and (facts.lost or quiet):
+        detail = "never heard" if facts.age_ms is None else f"silent for {facts.age_ms // MS_PER_S} s"
+        yield _site("signal_stale", 1, detail)
+
+
+def _power(scene: Scene) -> Iterator[Condition]:
+    site, ceiling_w = scene.site, scene.ceiling_w
+    told = f"{site.mean_10s_w / WATTS_PER_KW:.0f} kW over a limit of {ceiling_w / WATTS_PER_KW:.0f} kW"
+    if _above(scene.memory, ceiling_w * (1.0 + LIMIT_TOLERANCE)):
+        yield _site("power_above_limit", 1, told)
+    elif site.mean_10s_w > ceiling_w:
+        yield _site("power_above_limit", 1, told, Truth.NEAR)
+    late = [track for track in scene.memory.tracks if track.state is EventState.DEVIATING]
+    for track in late:
+        over_w = site.mean_10s_w - scene.target_w
+        if over_w > SHORT_FRACTION * _asked_w(track, scene):
+            detail = f"{over_w / WATTS_PER_KW:.0f} kW still to shed for event {track.event.event_id}"
+            yield Condition(alarm="shed_incomplete", priority=1, where=SITE, detail=detail)
+            return
+
+
+def _clock(scene: Scene) -> Iterator[Condition]:
+    for link in scene.view.links:
+        off_ms = abs(link.clock_offset_ms)
+        told = f"{link.clock_offset_ms / MS_PER_S:+.2f} s against {link.source}"
+        if off_ms > CLOCK_REFUSING_MS:
+            yield Condition(alarm="clock_refusing", priority=2, where=link.source, detail=told)
+        if off_ms > CLOCK_NEAR_MS:
+            truth = Truth.TRUE if off_ms > CLOCK_OFF_MS else Truth.NEAR
+            yield Condition(alarm="clock_offset", priority=3, where=link.source, detail=told, truth=truth)
+
+
+def _overrides(scene: Scene) -> Iterator[Condition]:
+    for order in scene.view.overrides:
+        left_s = (order.expires_ms - scene.now_ms) / MS_PER_S
+        if 0 < left_s < EXPIRING_S and order.expires_ms - order.set_at_ms > EXPIRING_S * MS_PER_S:
+            detail = f"{left_s // 60:.0f} min left of {order.owner}'s override"
+            yield Condition(alarm="override_expiring", priority=2, where=order.override_id, detail=detail)
+
+
+def _asked_w(track: EventTrack, scene: Scene) -> float:
+    """What the event asked to give up: from where the site stood when it began."""
+    from_w = track.from_w if track.from_w is not None else scene.view.rules.rated_w
+    return max(from_w - scene.target_w, 0.0)
+
+
+def _above(memory: Memory, bound_w: float) -> bool:
+    """Every sample of the last half minute is above the bound: longer than any response window asks for."""
+    recent = [w for at_ms, w in memory.loop.samples if memory.last_ms - at_ms < ABOVE_S * MS_PER_S]
+    covered = recent and memory.last_ms - memory.loop.samples[0][0] >= ABOVE_S * MS_PER_S
+    return bool(covered) and min(recent) > bound_w
+
+
+def _site(alarm: str, priority: int, detail: str, truth: Truth = Truth.TRUE) -> Condition:
+    return Condition(alarm=alarm, priority=priority, where=SITE, detail=detail, truth=truth)

@@ -1,0 +1,66 @@
+"""Every key of the glass, once: the bindings, the line at the bottom and the help are made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+PAGES = ("overview", "map", "miners", "alarms", "power", "events", "system")
+LISTS = frozenset({"overview", "map", "miners", "alarms"})
+MINERS = frozenset({"miners"})
+ALARMS = frozenset({"overview", "alarms"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key and what it does; `id` is what a keymap names."""
+
+    id: str
+    key: str
+    action: str
+    label: str
+    pages: frozenset[str] = frozenset(PAGES)
+    orders: bool = False
+    """It leads to an order: greyed for a viewer and while the link is lost."""
+    short: bool = False
+    """Shown in the line at the bottom."""
+
+
+KEYS: tuple[Key, ...] = (
+    *(
+        Key(id=f"page.{page}", key=str(number), action=f"page('{page}')", label=page.capitalize(), short=True)
+        for number, page in enumerate(PAGES, start=1)
+    ),
+    Key(id="ask.filter", key="slash", action="ask_filter", label="filter", short=True),
+    Key(id="ask.command", key="colon", action="ask_command", label="cmd", short=True),
+    Key(id="ask.help", key="question_mark", action="help", label="help", short=True),
+    Key(id="go.into", key="enter", action="into", label="drill down", pages=LISTS),
+    Key(id="go.back", key="escape", action="back", label="back"),
+    Key(id="go.previous", key="minus", action="previous", label="previous screen"),
+    Key(id="mark.one", key="space", action="mark", label="mark", pages=MINERS, short=True),
+    Key(id="mark.range", key="V", action="mark_range", label="mark from the last mark to here", pages=MINERS),
+    Key(id="mark.all", key="asterisk", action="mark_all", label="mark all that match", pages=MINERS),
+    Key(id="list.faults", key="f", action="faults", label="faults only", pages=MINERS, short=True),
+    Key(id="list.columns", key="w", action="columns", label="columns", pages=MINERS),
+    Key(id="list.turn", key="S", action="turn", label="turn the order round", pages=MINERS),
+    Key(id="list.sort_left", key="less_than_sign", action="sort(-1)", label="sort by the column before", pages=MINERS),
+    Key(id="list.sort_right", key="greater_than_sign", action="sort(1)", label="sort by the next column", pages=MINERS),
+    Key(id="freeze.order", key="z", action="freeze_order", label="freeze the order", pages=MINERS),
+    Key(id="freeze.all", key="Z", action="freeze_all", label="freeze the picture"),
+    Key(id="alarm.ack", key="a", action="ack", label="acknowledge", pages=ALARMS, orders=True, short=True),
+    Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True, short=True),
+    Key(id="order.override", key="o", action="order_override", label="override", orders=True, short=True),
+    Key(id="order.menu", key="x", action="order_menu", label="actions", orders=True, short=True),
+    Key(id="take.copy", key="y", action="copy", label="copy what the cursor is on"),
+    Key(id="take.export", key="e", action="export", label="export the list as CSV", pages=MINERS),
+    Key(id="see.zone", key="t", action="zone", label="UTC or site time"),
+    Key(id="see.theme", key="T", action="theme", label="dark or light"),
+    Key(id="go.quit", key="q", action="leave", label="quit"),
+)
+BY_ACTION = {key.action.partition("(")[0]: key for key in KEYS}
+
+
+def bindings() -> list[Binding]:
+    """What Textual binds; every one remappable by its id."""
+    return [Binding(key.key, key.action, key.label, id=key.id, show=key.short) for key in KEYS]

@@ -1,0 +1,34 @@
+"""What the workers tell the app; only their handlers change widgets."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from farmctl.ports.feed import LinkState
+from farmctl.tui.orders import Draft
+
+
+class LinkTold(Message):
+    """The link to the controller is up, or down for so long."""
+
+    def __init__(self, link: LinkState) -> None:
+        super().__init__()
+        self.link = link
+
+
+class OrderTaken(Message):
+    """The controller took an order."""
+
+    def __init__(self, draft: Draft, job_id: str) -> None:
+        super().__init__()
+        self.draft = draft
+        self.job_id = job_id
+
+
+class OrderFailed(Message):
+    """An order, a note or a question was refused, or nobody answered."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__()
+        self.what = what
+        self.why = why

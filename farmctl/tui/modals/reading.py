@@ -1,0 +1,101 @@
+"""Things to read in front of a screen: the help, and everything about one miner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+from typing_extensions import override
+
+from farmctl.errors import FarmError
+from farmctl.tui.modals.order import Ask
+
+KEY_NAMES = {
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "minus": "-",
+    "asterisk": "*",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+}
+
+
+class ReadScreen(ModalScreen[None]):
+    """Lines that scroll; any of enter, escape and q closes them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,question_mark", "close", "Close")]
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        super().__init__()
+        self._text = "\n".join(lines)
+
+    @override
+    def compose(self) -> ComposeResult:
+        """Lay out."""
+        with VerticalScroll(classes="page"):
+            yield Static(self._text, id="text", markup=False)
+
+    def action_close(self) -> None:
+        """Back to the screen."""
+        self.dismiss(None)
+
+
+class MinerScreen(ReadScreen):
+    """One miner: what it is, what it does, what is wanted of it, and why."""
+
+    def __init__(self, miner_id: str, ask: Ask) -> None:
+        super().__init__([f"{miner_id}: asking the controller ..."])
+        self._miner_id = miner_id
+        self._ask = ask
+
+    def on_mount(self) -> None:
+        """Ask for it."""
+        self._load()
+
+    @work(exclusive=True)
+    async def _load(self) -> None:
+        text = self.query_one("#text", Static)
+        try:
+            why = await self._ask("GET", f"/v1/miners/{self._miner_id}/why", None)
+        except FarmError as error:
+            text.update(f"{self._miner_id}: {error}")
+            return
+        text.update("\n".join((*told(why), "", f"$ farmctl why {self._miner_id}")))
+
+
+def help_lines(keys: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Key and meaning of every binding that is live now."""
+    yield "Keys on this screen (escape closes)"
+    yield ""
+    for key, text in keys:
+        yield f"  {KEY_NAMES.get(key, key):>10}  {text}"
+    yield ""
+    yield "  up down j k pageup pagedown home end   move; tab goes to the next list"
+    yield "  filter: state=fault model~S21 t>85 cont=C041 !pool=eu1; ids take * and C010..C019"
+
+
+def told(document: Mapping[str, object], indent: int = 0) -> Iterator[str]:
+    """A document in indented lines, in its own order."""
+    pad = "  " * indent
+    for key, value in document.items():
+        name = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield f"{pad}{name}"
+            yield from told(value, indent + 1)
+        elif isinstance(value, list):
+            yield f"{pad}{name}" + ("" if value else "  none")
+            for item in value:
+                yield f"{pad}  " + (_inline(item) if isinstance(item, Mapping) else str(item))
+        else:
+            yield f"{pad}{name:<{max(26 - 2 * indent, 1)}} {'?' if value is None else value}"
+
+
+def _inline(item: Mapping[str, object]) -> str:
+    return "  ".join(f"{key} {'?' if value is None else value}" for key, value in item.items())

@@ -1,0 +1,89 @@
+"""Screen 1: are we where the grid wants us, and what is wrong?"""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+from typing_extensions import override
+
+from farmctl.tui.listed import ALARM_HEAD, alarm_item, bar
+from farmctl.tui.palette import palette_of
+from farmctl.tui.screens.pane import Pane
+from farmctl.tui.sight import Sight
+from farmctl.tui.trace import Trace
+from farmctl.tui.widgets.listing import Item, Listing
+from farmctl.tui.widgets.trend import Trend
+from farmctl.tui.words import clip, megawatts
+
+HIDDEN = ("SHELVED", "SUPPRESSED", "OUT_OF_SERVICE")
+NAME = 8
+
+
+class OverviewPane(Pane):
+    """Trend and containers above, alarms below."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__(id="overview")
+        self._trend = Trend(trace, id="overview-trend")
+        self._containers = Listing("Containers", id="overview-containers", empty="no container known")
+        self._alarms = Listing("Alarms", ALARM_HEAD, "no alarm", id="overview-alarms")
+
+    @override
+    def compose(self) -> ComposeResult:
+        """Lay out."""
+        with Horizontal(id="overview-top"):
+            yield self._trend
+            yield self._containers
+        yield self._alarms
+
+    @override
+    def show(self, sight: Sight) -> None:
+        """Worst container first; alarms that want somebody."""
+        palette, image = palette_of(self), sight.image
+        self._trend.show()
+        worst = sorted(image.containers, key=lambda box: (-_bad(box.states), box.name))
+        room = max(self._containers.size.width - NAME - 22, 8)
+        self._containers.put(
+            [
+                Item(
+                    key=box.name,
+                    parts=(
+                        (f" {clip(box.name, NAME)} ", palette.normal),
+                        *bar(dict(box.states), palette, room),
+                        (f" {megawatts(box.power_kw):>7}", palette.normal),
+                        (f" {_bad(box.states):>4} bad", palette.abnormal if _bad(box.states) else palette.dim),
+                    ),
+                )
+                for box in worst
+            ],
+            f"Containers {len(worst)}, worst first: ■ hashing · curtailed ! fault x offline",
+        )
+        open_alarms = [alarm for alarm in image.alarms if alarm.state not in HIDDEN]
+        hidden = len(image.alarms) - len(open_alarms)
+        self._alarms.put(
+            [alarm_item(alarm, palette, sight.zone) for alarm in open_alarms],
+            f"Alarms {len(open_alarms)}, unacknowledged first{f'; {hidden} shelved or suppressed' if hidden else ''}",
+        )
+
+    @override
+    def front(self) -> Widget:
+        """The alarms."""
+        return self._alarms
+
+    @override
+    def into(self) -> str:
+        """The miners of a container."""
+        key = self._containers.cursor_key
+        return f"cont={key}" if self._containers.has_focus and key else ""
+
+    @override
+    def copied(self) -> str:
+        """The alarm or the container under the cursor."""
+        listing = self._containers if self._containers.has_focus else self._alarms
+        return listing.cursor_key or ""
+
+
+def _bad(states: object) -> int:
+    counts = dict(states) if isinstance(states, dict) else {}
+    return sum(int(counts.get(word, 0)) for word in ("fault", "offline", "unknown"))

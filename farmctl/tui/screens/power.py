@@ -1,0 +1,80 @@
+"""Screen 5: what did the grid ask, what holds us back, who has overridden it?"""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+from typing_extensions import override
+
+from farmctl.tui.listed import CIRCUIT_HEAD, EVENT_HEAD, circuit_items, event_item, override_item
+from farmctl.tui.palette import palette_of
+from farmctl.tui.screens.pane import Pane
+from farmctl.tui.sight import Sight
+from farmctl.tui.trace import Trace
+from farmctl.tui.widgets.lines import Lines, rule
+from farmctl.tui.widgets.listing import Listing
+from farmctl.tui.widgets.trend import Trend
+from farmctl.tui.words import megawatts, span
+
+
+class PowerPane(Pane):
+    """Trend and facts above; events, overrides and circuits below."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__(id="power")
+        self._trend = Trend(trace, id="power-trend")
+        self._facts = Lines(id="power-facts")
+        self._events = Listing("Events", EVENT_HEAD, "the grid has asked for nothing", id="power-events")
+        self._overrides = Listing("Overrides", "", "no override: the grid and the site decide", id="power-overrides")
+        self._circuits = Listing("Circuits", CIRCUIT_HEAD, "no circuit known", id="power-circuits")
+
+    @override
+    def compose(self) -> ComposeResult:
+        """Lay out."""
+        with Horizontal(id="power-top"):
+            yield self._trend
+            yield self._facts
+        yield self._events
+        yield self._overrides
+        yield self._circuits
+
+    @override
+    def show(self, sight: Sight) -> None:
+        """Everything that decides the power."""
+        palette, strip = palette_of(self), sight.image.strip
+        self._trend.show()
+        facts = (
+            ("actual", f"{megawatts(strip.power_kw)} MW, meter {strip.meter_quality}"),
+            ("target", f"{megawatts(strip.target_kw)} MW: {strip.reason}"),
+            ("", strip.reason_help),
+            ("limit", f"{megawatts(strip.limit_kw)} MW: {strip.limit_reason} {strip.limit_source}".rstrip()),
+            ("rated", f"{megawatts(strip.rated_kw)} MW"),
+            ("unconfirmed", f"{megawatts(strip.unconfirmed_kw)} MW"),
+            ("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old"),
+            ("authority", strip.authority if strip.lease is None else f"lease of {strip.lease.owner}"),
+        )
+        self._facts.put(
+            [
+                (Segment(rule("Now", self._facts.size.width), palette.dim),),
+                *((Segment(f" {name:12}", palette.dim), Segment(text, palette.normal)) for name, text in facts),
+            ]
+        )
+        zone = sight.zone
+        self._events.put([event_item(event, palette, zone) for event in sight.image.events])
+        self._overrides.put([override_item(order, palette, zone) for order in strip.overrides])
+        self._circuits.put(circuit_items(sight.image.circuits, palette))
+
+    @override
+    def front(self) -> Widget:
+        """The circuits."""
+        return self._circuits
+
+    @override
+    def copied(self) -> str:
+        """The item under the cursor of the list that has the keyboard."""
+        for listing in (self._events, self._overrides, self._circuits):
+            if listing.has_focus:
+                return listing.cursor_key or ""
+        return ""
