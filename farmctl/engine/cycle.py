@@ -153,7 +153,7 @@ class Cycle:
             at_ms=now_ms,
             policy=self._p.policy,
             inputs=inputs,
-            decision_sha256=decision_hash(decision),
+            decision_sha256=decision_hash(decision, inputs),
             memory=before,
         )
         return memory, decision, frame

@@ -36,9 +36,9 @@ class Same:
     decision: Decision
 
 
-def decision_hash(decision: Decision) -> str:
-    """SHA-256 over all that a decision commands, plans, answers and explains."""
-    digest = hashlib.sha256()
+def decision_hash(decision: Decision, inputs: bytes) -> str:
+    """SHA-256 over a frame of inputs and all that the decision commands, plans, answers and explains."""
+    digest = hashlib.sha256(inputs)
     for array in (decision.allocation.step, decision.allocation.plan_w, decision.reasons):
         digest.update(array.tobytes())
     scalars = (
@@ -79,7 +79,7 @@ def replay(frames: Iterable[Frame]) -> Iterator[Same | Differs]:
             memory = None
             continue
         memory, decision = step(memory, shown[0], shown[1], frame.policy)
-        found = decision_hash(decision)
+        found = decision_hash(decision, frame.inputs)
         if found != frame.decision_sha256:
             yield _differs(frame, "the decision differs", frame.decision_sha256, found)
             return

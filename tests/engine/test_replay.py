@@ -41,7 +41,7 @@ class Tape:
                 at_ms=now_ms,
                 policy=policy,
                 inputs=inputs,
-                decision_sha256=decision_hash(decision),
+                decision_sha256=decision_hash(decision, inputs),
                 memory=before,
             )
         )

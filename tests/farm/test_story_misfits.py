@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ async def ready(there: Site, farm: Controller) -> None:
     await there.until(lambda: bool((farm.farm.fleet.keeper.table.seen_ms > 0).all()), "every miner was heard")
 
 
-def commanded(records: list[dict[str, object]], miner: str) -> list[str]:
+def commanded(records: Sequence[Mapping[str, object]], miner: str) -> list[str]:
     """Settings that the journal says were sent to a miner."""
     return [str(body["setting"]) for body in records if miner in str(body["miners"])]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from farmctl.core.alarms.board import ANNUNCIATED, Alarm, AlarmBoard, AlarmChange, AlarmState, Raised
+from farmctl.core.alarms.board import ANNUNCIATED, HIDDEN, Alarm, AlarmBoard, AlarmChange, AlarmState, Raised
 from farmctl.core.alarms.nouns import AlarmKind, Condition, Suppress, Truth
 from farmctl.core.units import DAY_MS, MS_PER_S, NEVER_MS
 
@@ -53,7 +53,7 @@ def advance(
             alarm = replace(alarm, raised_ms=now_ms, first_out=first)
         if alarm.state is not old.state:
             changes.append(_change(alarm, old.state, now_ms))
-        if alarm.state is not S.NORMAL or alarm.holds or _remembered(alarm, now_ms):
+        if alarm.state is not S.NORMAL or alarm.holds or _remembered(alarm):
             kept.append(alarm)
     after = replace(
         board,
@@ -108,16 +108,24 @@ def _debounced(alarm: Alarm, kind: AlarmKind, now_ms: int) -> Alarm:
 
 def _moved(alarm: Alarm, kind: AlarmKind, suppressing: frozenset[Suppress], now_ms: int) -> Alarm:
     """The next state of one alarm."""
-    if causes := kind.suppressed_by & suppressing:
+    causes = kind.suppressed_by & suppressing
+    if alarm.state is S.SHELVED:
+        return _unshelved(alarm) if _shelf_is_over(alarm, now_ms) else alarm
+    if causes:
         return _suppressed(alarm, min(causes))
-    if alarm.state in (S.SUPPRESSED, S.OUT_OF_SERVICE):
+    if alarm.state in HIDDEN:
         # Evaluated anew: the on-delay starts from zero.
         return replace(alarm, state=S.NORMAL, stands=False, edge_ms=now_ms, note="")
+    return _annunciated(alarm)
+
+
+def _annunciated(alarm: Alarm) -> Alarm:
+    """Raise, return, clear."""
     match alarm.state:
-        case S.SHELVED:
-            return _unshelved(alarm) if _shelf_is_over(alarm, now_ms) else alarm
-        case S.NORMAL | S.RTN_UNACK if alarm.stands:
-            return replace(alarm, state=S.UNACK)
+        case S.NORMAL if alarm.stands:
+            return replace(alarm, state=S.UNACK, count=0)
+        case S.RTN_UNACK if alarm.stands:
+            return replace(alarm, state=S.UNACK, count=alarm.count + 1)
         case S.UNACK if not alarm.stands:
             return replace(alarm, state=S.RTN_UNACK)
         case S.ACK if not alarm.stands:
@@ -127,11 +135,12 @@ def _moved(alarm: Alarm, kind: AlarmKind, suppressing: frozenset[Suppress], now_
 
 
 def _suppressed(alarm: Alarm, cause: Suppress) -> Alarm:
-    if alarm.state is S.NORMAL and not alarm.stands:
-        return alarm
+    """Hide what would stand; what has returned before stays for its acknowledgement."""
+    if alarm.state in HIDDEN:
+        return alarm if alarm.holds else replace(alarm, state=S.NORMAL, stands=False, note="")
+    if not (alarm.stands and alarm.holds):
+        return alarm if alarm.state is S.NORMAL else _annunciated(alarm)
     state = S.OUT_OF_SERVICE if cause is Suppress.MAINTENANCE else S.SUPPRESSED
-    if not alarm.holds:
-        return replace(alarm, state=S.NORMAL, stands=False, note="", owner="")
     return replace(alarm, state=state, note=cause.value, owner="")
 
 
@@ -145,9 +154,9 @@ def _unshelved(alarm: Alarm) -> Alarm:
     return replace(alarm, state=state, owner="", note="", shelved_until_ms=NEVER_MS, one_shot=False)
 
 
-def _remembered(alarm: Alarm, now_ms: int) -> bool:
+def _remembered(alarm: Alarm) -> bool:
     """A normal alarm is kept while its last edges count for chattering."""
-    return bool(alarm.edges_ms or alarm.damped_s) or (alarm.stands and now_ms >= alarm.edge_ms)
+    return bool(alarm.edges_ms or alarm.damped_s)
 
 
 def _flood(board: AlarmBoard, changes: list[AlarmChange], now_ms: int) -> tuple[AlarmBoard, tuple[AlarmChange, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from farmctl.core.alarms.nouns import Condition, Truth
-from farmctl.core.alarms.scene import Scene
+from farmctl.core.alarms.scene import WARM_MS, Scene
 from farmctl.core.alarms.site import SITE
 from farmctl.core.alarms.yard import common_causes
 from farmctl.core.circuits import node_load_w
@@ -26,8 +26,6 @@ NEAR_LIMIT = 0.90
 NEAR_LIMIT_NEAR = 0.87
 ASTRAY_FRACTION = 0.002
 """Share of the rating that may run where sleep is wanted before anybody is called: one miner of 500."""
-WARM_MS = 1_200_000
-"""Tuning after a start takes 5-20 minutes, by model; so long no hash rate is expected."""
 HASH_LOW = 0.95
 HASH_NEAR = 0.97
 KNOWN_LEAST = 0.9

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from farmctl.core.alarms.nouns import Suppress
 from farmctl.core.alarms.yard import Yard
 from farmctl.core.confirm import Seen
 from farmctl.core.fleet import FleetView
-from farmctl.core.memory import Memory
+from farmctl.core.memory import Memory, Standing
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.modes import LinkFacts
+
+WARM_MS = 1_200_000
+"""Tuning after a start takes 5-20 minutes, by model; so long no hash rate is expected."""
+MOVING_FRACTION = 0.01
+WARMING_FRACTION = 0.10
+ASLEEP_FRACTION = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -34,3 +41,17 @@ class Scene:
     def now_ms(self) -> int:
         """The time of the cycle."""
         return self.memory.last_ms
+
+
+def suppressions(scene: Scene) -> frozenset[Suppress]:
+    """What the site is doing on purpose; rows that sleep or warm up are left out one by one besides."""
+    rows, n = scene.memory.rows, max(len(scene.view.table), 1)
+    awake = rows.wanted > 0
+    warming = awake & (scene.now_ms - rows.on_since_ms < WARM_MS)
+    states = {
+        Suppress.MAINTENANCE: scene.view.maintenance,
+        Suppress.CURTAILED: int((rows.wanted == 0).sum()) > ASLEEP_FRACTION * n,
+        Suppress.RAMPING: int((rows.standing == Standing.PENDING).sum()) > MOVING_FRACTION * n,
+        Suppress.WARM_UP: int(warming.sum()) > WARMING_FRACTION * n,
+    }
+    return frozenset(cause for cause, holds in states.items() if holds)

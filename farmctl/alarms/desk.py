@@ -1,0 +1,138 @@
+"""The desk that keeps the board: fed by every cycle, ordered by operators, durable in a named state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import override
+
+from farmctl.core.alarms import (
+    EMPTY_BOARD,
+    AlarmBoard,
+    AlarmChange,
+    AlarmKind,
+    AlarmState,
+    NoSuchAlarmError,
+    Scene,
+    acknowledge,
+    advance,
+    look,
+    shelve,
+    suppressions,
+    unshelve,
+)
+from farmctl.ports.control import AlarmOrders, AlarmWatch, By
+from farmctl.ports.site import Clock
+from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store
+
+log = structlog.get_logger(__name__)
+
+BOARD_STATE = "alarms.board"
+_BOARD: TypeAdapter[AlarmBoard] = TypeAdapter(AlarmBoard)
+_OPEN = frozenset({AlarmState.UNACK})
+
+
+class AlarmDesk(AlarmWatch, AlarmOrders):
+    """One board; the cycle advances it, the control API acknowledges and shelves."""
+
+    def __init__(self, store: Store, clock: Clock, kinds: Mapping[str, AlarmKind], wake: Callable[[], None]) -> None:
+        """`wake` makes the next picture come at once."""
+        self._store = store
+        self._clock = clock
+        self._kinds = kinds
+        self._wake = wake
+        self._records: list[JournalRecord] = []
+        self._board = EMPTY_BOARD
+
+    async def restore(self) -> None:
+        """Go on where the last run ended; a board that cannot be read is said and begun anew."""
+        data = await self._store.state(BOARD_STATE)
+        if data is None:
+            return
+        try:
+            self._board = _BOARD.validate_json(data)
+        except ValidationError as error:
+            log.warning("alarm_board_unreadable", error=str(error), effect="every alarm is raised anew")
+
+    @property
+    @override
+    def board(self) -> AlarmBoard:
+        return self._board
+
+    @property
+    @override
+    def kinds(self) -> Mapping[str, AlarmKind]:
+        return self._kinds
+
+    @override
+    def advance(self, scene: Scene) -> AlarmBoard:
+        found = [condition for condition in look(scene) if condition.alarm in self._kinds]
+        self._board, changes = advance(self._board, found, self._kinds, suppressions(scene), scene.now_ms)
+        for change in changes:
+            self._records.append(_record(change))
+            _log(change)
+        return self._board
+
+    @override
+    def drain(self) -> tuple[Sequence[JournalRecord], Mapping[str, bytes]]:
+        records, self._records = self._records, []
+        return records, {BOARD_STATE: self._blob(self._board)} if records else {}
+
+    @override
+    async def acknowledge(self, key: str, by: By) -> None:
+        kind = self._kind(key)
+        board, change = acknowledge(self._board, key, kind, by.owner, by.reason, self._clock.now_ms())
+        await self._take(board, change, by)
+
+    @override
+    async def shelve(self, key: str, by: By, until_ms: int | None) -> None:
+        board, change = shelve(self._board, key, by.owner, by.reason, until_ms, self._clock.now_ms())
+        await self._take(board, change, by)
+
+    @override
+    async def unshelve(self, key: str, by: By) -> None:
+        board, change = unshelve(self._board, key, by.owner, by.reason, self._clock.now_ms())
+        await self._take(board, change, by)
+
+    def _kind(self, key: str) -> AlarmKind:
+        kind = self._kinds.get(key.partition("@")[0])
+        if kind is None:
+            message = f"alarm {key}: no such alarm is open"
+            raise NoSuchAlarmError(message)
+        return kind
+
+    async def _take(self, board: AlarmBoard, change: AlarmChange, by: By) -> None:
+        """Make an order durable; a cycle that ran meanwhile is not undone."""
+        before = self._board
+        record = _record(change, **by.told)
+        await self._store.append([record], {BOARD_STATE: self._blob(board)})
+        if self._board is before:
+            self._board = board
+        else:
+            self._board = _merged(self._board, board, change.key)
+        _log(change)
+        self._wake()
+
+    def _blob(self, board: AlarmBoard) -> bytes:
+        return _BOARD.dump_json(board)
+
+
+def _record(change: AlarmChange, **told: JsonValue) -> JournalRecord:
+    body: dict[str, JsonValue] = {
+        "alarm": change.key,
+        "priority": change.priority,
+        "before": change.before.value,
+        "state": change.after.value,
+        "detail": change.detail,
+        "owner": change.owner,
+        "note": change.note,
+        **told,
+    }
+    return JournalRecord(kind=RecordKind.ALARM, at_ms=change.at_ms, body=body)
+
+
+def _log(change: AlarmChange) -> None:
+    say = log.warning if change.after in _OPEN and change.priority <= 2 else log.info  # noqa: PLR2004 - P1 and P2 are the ones that ring
+    say("alarm", alarm=change.key, priority=change.priority, state=change.after.value, detail=change.detail)
