@@ -33,6 +33,7 @@ def _vnish(base: Personality) -> tuple[Personality, ...]:
         adjust_s=60.0,
         chips_per_board=126,
         frequency_mhz=545,
+        hash_exponent=1.0,
         write_s=0.0,
         modes=frozenset(),
         quirks=frozenset(),

@@ -83,18 +83,15 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
     @override
     async def acknowledge(self, key: str, by: By) -> None:
         kind = self._kind(key)
-        board, change = acknowledge(self._board, key, kind, by.owner, by.reason, self._clock.now_ms())
-        await self._take(board, change, by)
+        await self._take(lambda board, now_ms: acknowledge(board, key, kind, by.owner, by.reason, now_ms), by)
 
     @override
     async def shelve(self, key: str, by: By, until_ms: int | None) -> None:
-        board, change = shelve(self._board, key, by.owner, by.reason, until_ms, self._clock.now_ms())
-        await self._take(board, change, by)
+        await self._take(lambda board, now_ms: shelve(board, key, by.owner, by.reason, until_ms, now_ms), by)
 
     @override
     async def unshelve(self, key: str, by: By) -> None:
-        board, change = unshelve(self._board, key, by.owner, by.reason, self._clock.now_ms())
-        await self._take(board, change, by)
+        await self._take(lambda board, now_ms: unshelve(board, key, by.owner, by.reason, now_ms), by)
 
     def _kind(self, key: str) -> AlarmKind:
         kind = self._kinds.get(key.partition("@")[0])
@@ -103,15 +100,13 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
             raise NoSuchAlarmError(message)
         return kind
 
-    async def _take(self, board: AlarmBoard, change: AlarmChange, by: By) -> None:
-        """Make an order durable; a cycle that ran meanwhile is not undone."""
+    async def _take(self, order: Callable[[AlarmBoard, int], tuple[AlarmBoard, AlarmChange]], by: By) -> None:
+        """Make an order durable, then do it, on the board as it is by then."""
+        now_ms = self._clock.now_ms()
+        board, change = order(self._board, now_ms)
         before = self._board
-        record = _record(change, **by.told)
-        await self._store.append([record], {BOARD_STATE: self._blob(board)})
-        if self._board is before:
-            self._board = board
-        else:
-            self._board = _merged(self._board, board, change.key)
+        await self._store.append([_record(change, **by.told)], {BOARD_STATE: self._blob(board)})
+        self._board = board if self._board is before else order(self._board, now_ms)[0]
         _log(change)
         self._wake()
 

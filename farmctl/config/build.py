@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from farmctl.config.schema import CircuitTable, FarmConfig
+from farmctl.config.schema.sources import PriceTable, ScheduleTable
 from farmctl.core.fleet import CircuitTree, SiteRules
 
 W_PER_KW = 1_000.0
@@ -18,6 +19,7 @@ DEFAULT_METER_STALE_S = 10.0
 def site_rules(config: FarmConfig) -> SiteRules:
     """What the core must know of the configuration; of several signals the most impatient one counts."""
     site, control = config.site, config.control
+    linked = [s for s in config.signal if not isinstance(s, PriceTable | ScheduleTable)]
     site_meters = [meter.stale_s for meter in config.meter if meter.site]
     return SiteRules(
         rated_w=site.rated_kw * W_PER_KW,
@@ -28,14 +30,14 @@ def site_rules(config: FarmConfig) -> SiteRules:
         wake_fraction_per_s=control.wake_fraction_per_5s / WAKE_WINDOW_S,
         min_on_s=control.min_on_s,
         min_off_s=control.min_off_s,
-        signal_stale_s=min((signal.heartbeat_lost_s for signal in config.signal), default=DEFAULT_SIGNAL_STALE_S),
+        signal_stale_s=min((s.heartbeat_lost_s for s in linked), default=DEFAULT_SIGNAL_STALE_S),
         meter_stale_s=site_meters[0] if site_meters else DEFAULT_METER_STALE_S,
         guard_fraction=control.guard_fraction,
         confirm_timeout_s=control.confirm_timeout_s,
         max_attempts=control.max_attempts,
         tolerance_fraction=control.tolerance_fraction,
         seen_stale_s=config.poll.seen_stale_s,
-        grid_expected=bool(config.signal) and control.outside_control,
+        grid_expected=bool(linked) and control.outside_control,
     )
 
 

@@ -16,18 +16,17 @@ from farmctl.config.schema import (
     SIGNAL_KINDS,
     ApiTable,
     CircuitTable,
-    CompatTable,
     ControlTable,
     CredentialsTable,
     FarmConfig,
     MeterTable,
     MetricsTable,
-    MqttTable,
     PollTable,
     SiteTable,
     StoreTable,
 )
 from farmctl.config.schema.kinds import Table
+from farmctl.config.schema.signals import AnySignal
 
 Places = Mapping[str, Path | None]
 """Validation context: `BASE_DIR` and `CREDENTIALS_DIR`."""
@@ -59,7 +58,7 @@ class Parts:
     api: ApiTable | None
     circuits: dict[int, CircuitTable] = field(default_factory=dict)
     meters: dict[int, MeterTable] = field(default_factory=dict)
-    signals: dict[int, MqttTable | CompatTable] = field(default_factory=dict)
+    signals: dict[int, AnySignal] = field(default_factory=dict)
     credentials: dict[int, CredentialsTable] = field(default_factory=dict)
 
     def names(self, section: str, key: str = "name") -> list[tuple[int, str]]:
@@ -131,7 +130,7 @@ class _Reader:
         read = ((number, self._read((name, number), model, item)) for number, item in enumerate(items))
         return {number: table for number, table in read if table is not None}
 
-    def signals(self) -> dict[int, MqttTable | CompatTable]:
+    def signals(self) -> dict[int, AnySignal]:
         """Signal sources, each by the model of its kind."""
         items = self.document.values.get("signal", [])
         if not isinstance(items, list):

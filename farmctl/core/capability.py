@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from farmctl.core.allocate import Allocation
 from farmctl.core.circuits import feeder_of, node_load_w
-from farmctl.core.confirm import nominal_w, top_step
+from farmctl.core.confirm import Seen, nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.memory import Standing
+from farmctl.core.meter_loop import SitePower
+from farmctl.core.model import Budget
 from farmctl.core.moves import throttle_step
-from farmctl.core.step import Decision
 from farmctl.core.units import MS_PER_S, FloatColumn
 
 HORIZONS_S = (5.0, 30.0, 300.0, 1_800.0)
@@ -38,9 +40,11 @@ class Capability:
     """Share of the commandable power that answers and follows, 0..1; the rest is not counted on."""
 
 
-def capability(view: FleetView, decision: Decision, now_ms: int) -> Capability:
-    """Only rows that answer, follow and are not on their way count."""
-    seen, table = decision.seen, view.table
+def capability(
+    view: FleetView, seen: Seen, site: SitePower, allocation: Allocation, budget: Budget, now_ms: int
+) -> Capability:
+    """Only rows that answer, follow and are not on their way count; all but the view is of one decision."""
+    table = view.table
     ready = seen.movable & (seen.rows.standing == Standing.SETTLED) & (table.ladder != NO_LADDER)
     asked = table.commandable & (table.ladder != NO_LADDER)
     full_w = nominal_w(view, top_step(view))
@@ -48,41 +52,50 @@ def capability(view: FleetView, decision: Decision, now_ms: int) -> Capability:
     reaches = tuple(
         Reach(
             within_s=within_s,
-            down_w=decision.site.gain * float(_down_w(view, decision, within_s)[ready].sum()),
-            up_w=_up_w(view, decision, np.where(ready, _rise_w(view, decision, within_s, now_ms), 0.0), within_s),
+            down_w=site.gain * float(_down_w(view, seen, allocation, within_s)[ready].sum()),
+            up_w=_up_w(
+                view,
+                seen,
+                site,
+                budget.ceiling_w,
+                np.where(ready, _rise_w(view, seen, within_s, now_ms), 0.0),
+                within_s,
+            ),
         )
         for within_s in HORIZONS_S
     )
     return Capability(at_ms=now_ms, reaches=reaches, confidence=float(full_w[ready].sum()) / max(asked_w, 1.0))
 
 
-def _down_w(view: FleetView, decision: Decision, within_s: float) -> FloatColumn:
+def _down_w(view: FleetView, seen: Seen, allocation: Allocation, within_s: float) -> FloatColumn:
     """What each row can shed in time: asleep if its firmware is fast enough, else throttled."""
-    book, ladder, now_w = view.ladders, view.table.ladder, decision.seen.power_now_w
+    book, ladder, now_w = view.ladders, view.table.ladder, seen.power_now_w
     asleep_w = nominal_w(view, np.zeros(len(ladder), dtype=np.int64))
     low_w = nominal_w(view, throttle_step(view))
-    sleeps = (book.down_s[ladder] <= within_s) & ~decision.allocation.min_on
+    sleeps = (book.down_s[ladder] <= within_s) & ~allocation.min_on
     throttles = book.trim_s[ladder] <= within_s
     reachable_w = np.where(sleeps, asleep_w, np.where(throttles, np.minimum(low_w, now_w), now_w))
     yielding = ~view.table.protected
     return np.where(yielding, np.maximum(now_w - reachable_w, 0.0), 0.0)
 
 
-def _rise_w(view: FleetView, decision: Decision, within_s: float, now_ms: int) -> FloatColumn:
+def _rise_w(view: FleetView, seen: Seen, within_s: float, now_ms: int) -> FloatColumn:
     """What each row can add in time, before any limit."""
-    book, ladder, rows = view.ladders, view.table.ladder, decision.seen.rows
+    book, ladder, rows = view.ladders, view.table.ladder, seen.rows
     rests_s = np.where(rows.off_since_ms >= 0, view.rules.min_off_s - (now_ms - rows.off_since_ms) / MS_PER_S, 0.0)
     asleep = rows.wanted == 0
     needs_s = np.where(asleep, book.up_s[ladder] + np.maximum(rests_s, 0.0), book.trim_s[ladder])
-    gain_w = np.maximum(nominal_w(view, top_step(view)) - decision.seen.power_now_w, 0.0)
+    gain_w = np.maximum(nominal_w(view, top_step(view)) - seen.power_now_w, 0.0)
     return np.where(needs_s <= within_s, gain_w, 0.0)
 
 
-def _up_w(view: FleetView, decision: Decision, rise_w: FloatColumn, within_s: float) -> float:
+def _up_w(
+    view: FleetView, seen: Seen, site: SitePower, ceiling_w: float, rise_w: FloatColumn, within_s: float
+) -> float:
     """Capped by every circuit, the pace of the feeders, the ramp and the effective limit."""
     tree, node, rules = view.circuits, view.table.node, view.rules
-    headroom_w = np.maximum(tree.rating_w - node_load_w(tree, node, decision.seen.counted_w), 0.0)
-    asleep = decision.seen.rows.wanted == 0
+    headroom_w = np.maximum(tree.rating_w - node_load_w(tree, node, seen.counted_w), 0.0)
+    asleep = seen.rows.wanted == 0
     feeder = feeder_of(tree)[node]
     packets_w = rules.wake_fraction_per_s * np.minimum(tree.rating_w, rules.rated_w) * within_s
     woken_w = np.bincount(feeder[asleep], weights=rise_w[asleep], minlength=len(tree.names))
@@ -93,6 +106,6 @@ def _up_w(view: FleetView, decision: Decision, rise_w: FloatColumn, within_s: fl
         load_w[n] = min(load_w[n], headroom_w[n])
         if n:
             load_w[tree.parent[n]] += load_w[n]
-    at_meter_w = decision.site.gain * float(load_w[0])
-    room_w = max(decision.budget.ceiling_w - decision.site.power_w, 0.0)
+    at_meter_w = site.gain * float(load_w[0])
+    room_w = max(ceiling_w - site.power_w, 0.0)
     return min(at_meter_w, room_w, rules.ramp_up_w_per_s * within_s)

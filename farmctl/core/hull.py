@@ -20,6 +20,10 @@ class Hulls:
     """Shape (ladders,): highest position."""
     power_w: FloatColumn
     """Shape (ladders, positions): draw at each position, W."""
+    rise_w: FloatColumn
+    """Shape (ladders, positions): watts of the segment that ends there that grow with a miner's own scale."""
+    first_w: FloatColumn
+    """Shape (ladders, positions): the standby watts that the first segment replaces; 0 elsewhere."""
     price: FloatColumn
     """Shape (ladders, positions): worth per watt of the segment that ends there, falling; -inf where none does."""
 
@@ -35,10 +39,17 @@ def hulls(book: LadderBook, worth: FloatColumn) -> Hulls:
         step[number, : len(chain)] = chain
         watts, value = book.power_w[number, chain], worth[number, chain]
         price[number, 1 : len(chain)] = np.diff(value) / np.maximum(np.diff(watts), 1e-9)
+    power_w = np.take_along_axis(book.power_w, step, axis=1) if chains else np.zeros((0, 1))
+    rise_w, first_w = np.zeros_like(power_w), np.zeros_like(power_w)
+    rise_w[:, 2:] = power_w[:, 2:] - power_w[:, 1:-1]
+    rise_w[:, 1:2] = power_w[:, 1:2]
+    first_w[:, 1:2] = power_w[:, :1]
     return Hulls(
         step=step,
         last=np.array([len(chain) - 1 for chain in chains], dtype=np.int64),
-        power_w=np.take_along_axis(book.power_w, step, axis=1) if chains else np.zeros((0, 1)),
+        power_w=power_w,
+        rise_w=rise_w,
+        first_w=first_w,
         price=price,
     )
 

@@ -84,6 +84,7 @@ class _Rows:
     """Shape (groups, positions), -inf where there is no segment."""
     rank: IntColumn
     """Shape (groups,): tier; lower is served first."""
+    group_ladder: IntColumn
     floor: IntColumn
     """Lowest position of each row."""
     cap: IntColumn
@@ -109,6 +110,7 @@ def _priced(view: FleetView, policy: Policy, bounds: Bounds) -> _Rows:
         group=group,
         price=book.price[ladder[first]] * (factor[first] * WEIGHT_GRAIN)[:, None],
         rank=rank[first],
+        group_ladder=ladder[first],
         floor=np.where(bounds.awake[index], np.minimum(last, 1), 0),
         cap=np.where(bounds.asleep[index], 0, last),
     )
@@ -185,23 +187,26 @@ def _segments(rows: _Rows) -> _Segments:
 def _segment_watts(rows: _Rows, under: IntColumn, node: IntColumn, nodes: int, segments: _Segments) -> FloatColumn:
     """Watts that each segment holds under each node, shape (nodes, segments)."""
     groups, width = rows.price.shape
-    watts = np.zeros((nodes, groups, width))
-    held, cap = np.minimum(rows.floor, rows.cap)[under], rows.cap[under]
-    key = node * groups + rows.group[under]
-    for position in range(1, width):
-        inside = np.flatnonzero((held < position) & (position <= cap))
-        if len(inside):
-            at = under[inside]
-            step_w = _rise_w(rows, at, np.full(len(at), position))
-            total = np.bincount(key[inside], weights=step_w, minlength=nodes * groups)
-            watts[:, :, position] = total.reshape(nodes, groups)
+    cap = rows.cap[under]
+    held = np.minimum(rows.floor[under], cap)
+    shape, key = (nodes, groups, width), (node * groups + rows.group[under]) * width
+
+    def above(position: IntColumn, weights: FloatColumn | None) -> FloatColumn:
+        """Sum over the rows whose position is at least j, for every node, group and j."""
+        total = np.bincount(key + position, weights=weights, minlength=nodes * groups * width).reshape(shape)
+        return np.cumsum(total[:, :, ::-1], axis=2)[:, :, ::-1].astype(np.float64)
+
+    scale = rows.scale[under]
+    scaled = above(cap, scale) - above(held, scale)
+    count = above(cap, None) - above(held, None)
+    ladder = rows.group_ladder
+    watts = np.maximum(scaled * rows.hulls.rise_w[ladder] - count * rows.hulls.first_w[ladder], 0.0)
     return watts[:, segments.group, segments.position]
 
 
 def _rise_w(rows: _Rows, at: IntColumn, position: IntColumn) -> FloatColumn:
-    ladder, scale = rows.ladder[at], rows.scale[at]
-    low = rows.hulls.power_w[ladder, position - 1]
-    return rows.hulls.power_w[ladder, position] * scale - np.where(position > 1, low * scale, low)
+    ladder = rows.ladder[at]
+    return rows.hulls.rise_w[ladder, position] * rows.scale[at] - rows.hulls.first_w[ladder, position]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

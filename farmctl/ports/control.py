@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from farmctl.core.alarms import Condition
+from farmctl.core.alarms import AlarmBoard, AlarmKind, Condition, Scene
 from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Memory
 from farmctl.core.model import Override
 from farmctl.core.step import Decision
-from farmctl.ports.store import InventoryRow
+from farmctl.ports.store import InventoryRow, JournalRecord, JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who orders something, and why; all of it stands in the journal."""
+
+    owner: str
+    reason: str
+    uid: int = -1
+    """By the kernel's word; -1 where nobody asked it."""
+    role: str = ""
+    key: str = ""
+    """Idempotency key, empty for none."""
+    origin: str = ""
+    """Where the client says that it comes from: declared, not known."""
+
+    @property
+    def told(self) -> dict[str, JsonValue]:
+        """What the journal adds to owner and reason."""
+        return {"uid": self.uid, "role": self.role, "key": self.key, "declared_origin": self.origin}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Manual authority, held by one person for a while."""
+
+    owner: str
+    uid: int
+    reason: str
+    taken_ms: int
+    expires_ms: int
 
 
 class SitePicture(Protocol):
@@ -33,7 +65,12 @@ class SitePicture(Protocol):
 
     @property
     def alarms(self) -> tuple[Condition, ...]:
-        """Conditions that hold, worst first."""
+        """Active alarms that are neither shelved nor suppressed, worst first."""
+        ...
+
+    @property
+    def board(self) -> AlarmBoard:
+        """Every alarm with its state."""
         ...
 
 
@@ -65,18 +102,76 @@ class Orders(Protocol):
         """Those that have not expired."""
         ...
 
-    async def set_override(self, order: Override) -> None:
+    @property
+    def lease(self) -> Lease | None:
+        """Who holds manual authority, None for nobody."""
+        ...
+
+    async def set_override(self, order: Override, by: By) -> None:
         """Take one on."""
         ...
 
-    async def release_override(self, override_id: str, owner: str, reason: str) -> None:
+    async def release_override(self, override_id: str, by: By) -> None:
         """Let one go."""
         ...
 
-    async def set_stop_all(self, owner: str, reason: str, *, on: bool) -> None:
-        """Stop the whole site, or permit it to run again."""
+    async def set_stop_all(self, by: By, *, on: bool) -> None:
+        """Stop the whole site, or permit it to run again. A stop counts even where StoreError is raised."""
         ...
 
-    async def set_maintenance(self, owner: str, reason: str, *, on: bool) -> None:
+    async def set_maintenance(self, by: By, *, on: bool) -> None:
         """Forbid automatic starts, or permit them again."""
+        ...
+
+    async def take_lease(self, by: By, expires_ms: int) -> Lease:
+        """Hold manual authority, or hold it longer. Raises LeaseHeldError where another person holds it."""
+        ...
+
+    async def release_lease(self, by: By, *, anybodys: bool) -> None:
+        """Give it back; with `anybodys` another person's too. Raises RefusedError."""
+        ...
+
+    async def audit(self, verb: str, by: By, result: str) -> None:
+        """Note an order that was refused, or what was done about one; best effort, raises nothing."""
+        ...
+
+
+class AlarmWatch(Protocol):
+    """The alarms as the control cycle feeds them; `alarms.desk.AlarmDesk` is one."""
+
+    def advance(self, scene: Scene) -> AlarmBoard:
+        """One cycle later."""
+        ...
+
+    def drain(self) -> tuple[Sequence[JournalRecord], Mapping[str, bytes]]:
+        """What the journal should have of it: records, and the named states that go with them."""
+        ...
+
+
+class AlarmOrders(Protocol):
+    """The alarms as the control API orders them.
+
+    Every method is durable when it returns; raises NoSuchAlarmError, AlarmRefusedError, StoreError.
+    """
+
+    @property
+    def board(self) -> AlarmBoard:
+        """Every alarm with its state, orders of this moment included."""
+        ...
+
+    @property
+    def kinds(self) -> Mapping[str, AlarmKind]:
+        """The catalogue, by the alarm's name."""
+        ...
+
+    async def acknowledge(self, key: str, by: By) -> None:
+        """A person has seen it; the reason is the note."""
+        ...
+
+    async def shelve(self, key: str, by: By, until_ms: int | None) -> None:
+        """Hide it until a moment, or until its condition is over (None)."""
+        ...
+
+    async def unshelve(self, key: str, by: By) -> None:
+        """Show it again."""
         ...

@@ -35,7 +35,8 @@ class Column:
     def rank(self, image: FleetImage) -> FloatColumn:
         """What to sort by, shape (rows,); NaN sorts last."""
         if self.number is not None:
-            return self.number(image)
+            numbers: FloatColumn = self.number(image)
+            return numbers
         words = image.words.get(self.word)
         if words is None:
             return np.arange(len(image.ids), dtype=np.float64)
@@ -84,7 +85,8 @@ def _terahashes(image: FleetImage) -> FloatColumn:
 
 def _joules(image: FleetImage) -> FloatColumn:
     ths = _terahashes(image)
-    return np.divide(_power(image), ths, out=np.full(len(ths), np.nan), where=ths > 0)
+    joules: FloatColumn = np.divide(_power(image), ths, out=np.full(len(ths), np.nan), where=ths > 0)
+    return joules
 
 
 def _age(value: float) -> str:

@@ -39,7 +39,7 @@ from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather
 from farmctl.wiring.meters import site_meter
 from farmctl.wiring.metrics import MetricsWatch
-from farmctl.wiring.signals import mqtt_sources
+from farmctl.wiring.signals import signal_sources
 
 log = structlog.get_logger(__name__)
 
@@ -152,7 +152,7 @@ async def _assembled(
     desk = Desk(store, clock, wake, armed=not config.control.observe)
     metered = site_meter(config, clock, lambda: _fleet_w(fleet))
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
-    sources = mqtt_sources(config, clock)
+    sources = signal_sources(config, clock, fleet)
     recording = DayFiles(config.store.dir)
     parts = CycleParts(
         keeper=fleet.keeper,
@@ -171,7 +171,7 @@ async def _assembled(
         policy=config.control.policy,
         seed=config.control.seed,
         period_s=config.control.cycle_s,
-        signed=all(table.auth == "ed25519" for table in config.signal),
+        signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
         uplinks=sources,
         recording=recording,
         on_picture=(metrics.see, *listeners.pictures),

@@ -52,7 +52,7 @@ class MetricsWatch:
         self._identity: Identity | None = None
         self._firmware: dict[str, str] = {}
         self._known_alarms: set[str] = set()
-        self._unsigned = any(table.auth != "ed25519" for table in config.signal if hasattr(table, "auth"))
+        self._unsigned = any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal)
 
     def seat(self, fleet: Fleet) -> None:
         """Learn where every row stands; called once per indexing of the fleet."""

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from farmctl.config.credentials import read_secret
 from farmctl.config.schema import CompatTable, FarmConfig, MqttTable
-from farmctl.config.schema.signals import IssuerTable
+from farmctl.config.schema.signals import AnySignal, IssuerTable
+from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 from farmctl.core.grid import EventClass
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.engine.onlooker import Onlooker
@@ -26,11 +27,15 @@ from farmctl.signals._intake.keys import FOREVER_MS, IssuerKey, Keyring
 from farmctl.signals._intake.permissions import IssuerRule
 from farmctl.signals.mqtt import CompatConfig, CompatSource, MqttSource
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, TlsFiles
+from farmctl.wiring.fleet import Fleet
+from farmctl.wiring.sources import model_groups, openadr2_source, openadr3_source, price_source, schedule_source
 
 
-def mqtt_sources(config: FarmConfig, clock: Clock) -> tuple[GridEnd, ...]:
-    """Every MQTT source of the configuration; with outside control off none of them reaches the core."""
-    return guarded(config, clock, tuple(_source(config, table, clock) for table in config.signal))
+def signal_sources(config: FarmConfig, clock: Clock, fleet: Fleet) -> tuple[GridEnd, ...]:
+    """Every source of the configuration; with outside control off no outsider reaches the core."""
+    made = [(table, _source(config, table, clock, fleet)) for table in config.signal]
+    own = tuple(source for table, source in made if isinstance(table, PriceTable | ScheduleTable))
+    return (*guarded(config, clock, tuple(source for _, source in made if source not in own)), *own)
 
 
 def guarded(config: FarmConfig, clock: Clock, sources: tuple[GridEnd, ...]) -> tuple[GridEnd, ...]:
@@ -91,12 +96,20 @@ def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
     )
 
 
-def _source(config: FarmConfig, table: MqttTable | CompatTable, clock: Clock) -> GridEnd:
+def _source(config: FarmConfig, table: AnySignal, clock: Clock, fleet: Fleet) -> GridEnd:
     match table:
         case MqttTable():
             return MqttSource(source_config(config, table), clock)
         case CompatTable():
             return CompatSource(compat_config(config, table), clock)
+        case OpenAdr3Table():
+            return openadr3_source(config, table, clock)
+        case OpenAdr2Table():
+            return openadr2_source(config, table, clock)
+        case PriceTable():
+            return price_source(table, clock, lambda: model_groups(fleet))
+        case ScheduleTable():
+            return schedule_source(config, table, clock)
         case _ as never:
             assert_never(never)
 

@@ -12,7 +12,8 @@ STOCK = ladder("stock", throttle=False, down_s=60.0, up_s=240.0)
 
 
 def _offer(day: Day) -> Capability:
-    return capability(day.view(), day.decision, day.now_ms)
+    made = day.decision
+    return capability(day.view(), made.seen, made.site, made.allocation, made.budget, day.now_ms)
 
 
 def test_the_offer_counts_only_what_is_fast_enough() -> None:

@@ -7,25 +7,34 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from farmctl.config.checks.names import repeated, unknown_name
+from farmctl.config.checks.sources import openadr_faults, price_faults
 from farmctl.config.fault import Fault
 from farmctl.config.parts import Parts
 from farmctl.config.schema import CompatTable, MqttTable
 from farmctl.config.schema.kinds import split_endpoint
+from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 
 
 def signal_faults(parts: Parts) -> Iterator[Fault]:
     """Faults of every signal source."""
     yield from repeated(parts, ("signal",), parts.names("signal"))
     for number, signal in parts.signals.items():
-        yield from _login(parts, number, signal)
         match signal:
             case MqttTable():
+                yield from _login(parts, number, signal)
                 yield from _trust(parts, number, signal)
                 yield from _levels(parts, number, signal)
                 yield from _issuers(parts, number, signal)
                 yield from _times(parts, number, signal)
             case CompatTable():
+                yield from _login(parts, number, signal)
                 yield from _compat(parts, number, signal)
+            case OpenAdr3Table() | OpenAdr2Table():
+                yield from openadr_faults(parts, number, signal)
+            case PriceTable():
+                yield from price_faults(parts, number, signal)
+            case ScheduleTable():
+                pass
             case _ as never:
                 assert_never(never)
 

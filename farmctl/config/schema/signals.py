@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from farmctl.config.schema.kinds import AtLeastZero, Endpoint, Label, SiteName, SitePath, Table, Text
 from farmctl.config.schema.publickey import check_ed25519
+from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 
 ClassName = Literal["EMERGENCY", "LIMIT", "TARGET", "ECONOMIC", "TEST"]
 EVERY_CLASS: tuple[ClassName, ...] = ("EMERGENCY", "LIMIT", "TARGET", "ECONOMIC", "TEST")
@@ -158,7 +159,15 @@ class CompatTable(Table):
         return 90.0
 
 
-SIGNAL_KINDS: dict[str, type[MqttTable | CompatTable]] = {"mqtt": MqttTable, "compat": CompatTable}
+AnySignal = MqttTable | CompatTable | OpenAdr3Table | OpenAdr2Table | PriceTable | ScheduleTable
+SIGNAL_KINDS: dict[str, type[AnySignal]] = {
+    "mqtt": MqttTable,
+    "compat": CompatTable,
+    "openadr3": OpenAdr3Table,
+    "openadr2": OpenAdr2Table,
+    "price": PriceTable,
+    "schedule": ScheduleTable,
+}
 """The table of each `kind`."""
 
-SignalTable = Annotated[MqttTable | CompatTable, Field(discriminator="kind")]
+SignalTable = Annotated[AnySignal, Field(discriminator="kind")]

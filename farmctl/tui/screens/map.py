@@ -180,7 +180,7 @@ class MapPane(Pane):
         palette, metric = palette_of(self), self.cells.metric
         low, high = BOUNDS.get(metric, (0.0, 0.0))
         legend = f"{METRICS[metric]} 0 = {low:.0f} ... 9 = {high:.0f}+" if metric != "state" else _legend()
-        name = self._name()
+        name = self._container()
         box = next((box for box in self._sight.image.containers if box.name == name), None)
         told = ""
         if box is not None:
@@ -201,15 +201,15 @@ class MapPane(Pane):
     @override
     def into(self) -> str:
         """The miners of the container."""
-        name = self._name()
+        name = self._container()
         return f"cont={name}" if name else ""
 
     @override
     def copied(self) -> str:
         """The container."""
-        return self._name()
+        return self._container()
 
-    def _name(self) -> str:
+    def _container(self) -> str:
         blocks = self.cells.blocks
         return blocks[self.cells.cursor].name if blocks else ""
 
