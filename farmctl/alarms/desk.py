@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 BOARD_STATE = "alarms.board"
 _BOARD: TypeAdapter[AlarmBoard] = TypeAdapter(AlarmBoard)
-_OPEN = frozenset({AlarmState.UNACK})
+COMMON_CAUSE = "container_offline"
+_NORMAL = AlarmState.NORMAL
 
 
 class AlarmDesk(AlarmWatch, AlarmOrders):
@@ -68,7 +70,8 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
 
     @override
     def advance(self, scene: Scene) -> AlarmBoard:
-        found = [condition for condition in look(scene) if condition.alarm in self._kinds]
+        known = frozenset(a.where for a in self._board.alarms if a.alarm == COMMON_CAUSE and a.state is not _NORMAL)
+        found = look(replace(scene, known=known))
         self._board, changes = advance(self._board, found, self._kinds, suppressions(scene), scene.now_ms)
         for change in changes:
             self._records.append(_record(change))
@@ -129,5 +132,5 @@ def _record(change: AlarmChange, **told: JsonValue) -> JournalRecord:
 
 
 def _log(change: AlarmChange) -> None:
-    say = log.warning if change.after in _OPEN and change.priority <= 2 else log.info  # noqa: PLR2004 - P1 and P2 are the ones that ring
+    say = log.warning if change.after is AlarmState.UNACK and change.priority <= 2 else log.info  # noqa: PLR2004 - P1 and P2 are the ones that ring
     say("alarm", alarm=change.key, priority=change.priority, state=change.after.value, detail=change.detail)

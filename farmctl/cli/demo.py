@@ -133,10 +133,10 @@ def _first(group: BaseExceptionGroup[FarmError]) -> FarmError:
 
 def _tell(summary: dict[str, Any]) -> None:
     for event in summary["events"]:
-        click.echo(
-            f"{event['id']:<40} {event['state']:<10} target {event['target_kw'] or event['limit_kw']} kW  "
-            f"reached after {event['reached_s']} s  mean error {event['mean_error_pct']} %"
-        )
+        asked = f"target {event['target_kw']}" if event["target_kw"] is not None else f"limit {event['limit_kw']}"
+        reached = "not reached" if event["reached_s"] is None else f"reached after {event['reached_s']} s"
+        error = "" if event["mean_error_pct"] is None else f"mean error {event['mean_error_pct']} %"
+        click.echo(f"{event['id']:<40} {event['state']:<10} {asked} kW  {reached}  {error}".rstrip())
     tracking, journal = summary["tracking"], summary["journal"]
     click.echo(
         f"{summary['miners']} miners, {summary['polls']} polls, tracking error {tracking['mean_error_pct']} %, "

@@ -8,13 +8,15 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 import structlog
 
 from farmctl.control import jobs
+from farmctl.control.asked import DESK_DEADLINE_S, Asked, ordered, read
 from farmctl.control.identity import Caller
-from farmctl.control.jobs import Job, JobBook
+from farmctl.control.jobs import Job, JobBook, JobState
 from farmctl.control.orders import (
     ROLE_FOR,
     Maintenance,
@@ -32,13 +34,11 @@ from farmctl.core.fleet import FleetView
 from farmctl.core.model import Override
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.errors import RefusedError, StoreError
-from farmctl.ports.control import Glass, Orders, SitePicture
+from farmctl.ports.control import By, Glass, Orders, SitePicture
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
 
-DESK_DEADLINE_S = 10.0
-"""The desk answers when the journal is on disk: milliseconds, unless the disk hangs."""
 KEY_LIFE_S = 24 * 3600.0
 MOST_KEYS = 10_000
 PLAN_ROWS = 200
@@ -83,6 +83,15 @@ class CommandDoor:
         412 changed since `if_rev`, 503 no picture yet, 507 not durable.
         """
         order = read_order(body)
+        by = caller.by(order.reason, key=order.idempotency_key or "", origin=origin)
+        try:
+            return await self._taken(order, caller, by)
+        except ApiError as error:
+            if not order.dry_run:
+                await self._orders.audit(order.verb, by, f"{error.status} {error}")
+            raise
+
+    async def _taken(self, order: Order, caller: Caller, by: By) -> Answer:
         caller.must_be(ROLE_FOR[order.verb], order.verb)
         if order.dry_run:
             return Answer(status=200, body={"plan": await self._plan(order)})
@@ -90,13 +99,36 @@ class CommandDoor:
             known = self._known(order, caller)
             if known is not None:
                 return known
-            answer = await self._carry_out(order, caller)
+            answer = await self._carry_out(order, by)
             self._remember(order, caller, answer)
         log.info(
             "order_taken", verb=order.verb, uid=caller.uid, name=caller.name, role=caller.role.name.lower(),
-            reason=order.reason, key=order.idempotency_key, declared_origin=origin,
+            reason=order.reason, key=order.idempotency_key, declared_origin=by.origin,
         )  # fmt: skip
         return answer
+
+    async def cancel(self, job_id: str, body: bytes, caller: Caller, origin: str) -> Json:
+        """Take an order back: an override is released, everything else can only be answered by a new order.
+
+        Commands on the wire are not called back; the answer says how many those are.
+        Raises ApiError 400, 403, 404, 409.
+        """
+        by = caller.by(read(Asked, body).reason, origin=origin)
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise ApiError(404, f"job {job_id}: no such job since the controller started", field="id")
+        if job.override_id is None:
+            hint = "farmctl resume" if job.verb == "stop_all" else ""
+            raise ApiError(409, f"job {job_id}: {job.verb} is in force; a new order changes it", hint=hint)
+        override_id = job.override_id
+        release = partial(self._orders.release_override, override_id, by)
+        async with self._one:
+            await ordered(self._orders, f"cancel {job_id}", caller, by, release)
+            picture = self._glass.picture()
+            self._changed_rev = 0 if picture is None else rev_of(picture) + 1
+            self.jobs.cancel(job_id)
+        told = jobs.told(job, picture, self._clock.now_ms(), superseded=True)
+        return {"job": {**told, "state": JobState.CANCELLED.value}, "override": override_id, "released": True}
 
     def latest(self, now_ms: int) -> list[Json]:
         """The jobs of the last minutes with their progress, newest first."""
@@ -104,7 +136,7 @@ class CommandDoor:
         recent = self.jobs.latest(now_ms - SHOWN_MS, MOST_SHOWN)
         return [jobs.told(job, picture, now_ms, superseded=self.jobs.superseded(job)) for job in recent]
 
-    async def _carry_out(self, order: Order, caller: Caller) -> Answer:
+    async def _carry_out(self, order: Order, by: By) -> Answer:
         picture = self._glass.picture()
         rev = rev_of(picture) if picture is not None else 0
         if order.if_rev is not None and order.if_rev < self._changed_rev:
@@ -115,7 +147,7 @@ class CommandDoor:
         override_id = f"ov-{secrets.token_hex(4)}"
         try:
             async with asyncio.timeout(DESK_DEADLINE_S):
-                await self._order(order, caller, override_id, now_ms)
+                await self._order(order, by, override_id, now_ms)
         except RefusedError as error:
             raise ApiError(409, str(error)) from error
         except StoreError as error:
@@ -127,40 +159,42 @@ class CommandDoor:
         job = Job(
             job_id=f"job-{secrets.token_hex(4)}",
             verb=order.verb,
-            owner=caller.name,
+            owner=by.owner,
             reason=order.reason,
             at_ms=now_ms,
             rev=rev,
             from_w=picture.decision.site.power_w if picture is not None else math.nan,
             moves_power=not isinstance(order, Maintenance),
+            override_id=override_id if isinstance(order, OverrideSet) else None,
         )
         self.jobs.add(job)
         age_s = None if picture is None else (now_ms - picture.decision.at_ms) / MS_PER_S
         named = {"override": override_id} if isinstance(order, OverrideSet) else {}
         return Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, **named})
 
-    async def _order(self, order: Order, caller: Caller, override_id: str, now_ms: int) -> None:
+    async def _order(self, order: Order, by: By, override_id: str, now_ms: int) -> None:
         desk = self._orders
         match order:
             case StopAll():
-                await desk.set_stop_all(caller.name, order.reason, on=True)
+                await desk.set_stop_all(by, on=True)
             case Resume():
-                await desk.set_stop_all(caller.name, order.reason, on=False)
+                await desk.set_stop_all(by, on=False)
             case OverrideSet():
                 await desk.set_override(
                     Override(
                         override_id=override_id,
-                        owner=caller.name,
+                        owner=by.owner,
                         reason=order.reason,
                         set_at_ms=now_ms,
                         expires_ms=int(order.params.expires_at.timestamp() * MS_PER_S),
                         target_w=order.params.target_kw * WATTS_PER_KW,
-                    )
+                    ),
+                    by,
                 )
             case OverrideRelease():
-                await desk.release_override(order.params.id, caller.name, order.reason)
+                await desk.release_override(order.params.id, by)
             case Maintenance():
-                await desk.set_maintenance(caller.name, order.reason, on=order.params.on)
+                await desk.set_maintenance(by, on=order.params.on)
             case _:
                 assert_never(order)
 

@@ -15,6 +15,7 @@ from enum import IntEnum
 from aiohttp import web
 
 from farmctl.control.wire import ApiError
+from farmctl.ports.control import By
 
 _UCRED = struct.Struct("3i")
 """pid, uid, gid of SO_PEERCRED: unix(7)."""
@@ -42,6 +43,11 @@ class Caller:
             needed, have = role.name.lower(), self.role.name.lower()
             hint = f"add {self.name} to [api] {needed}s in the configuration"
             raise ApiError(403, f"{verb}: expected the role {needed}; {self.name} is a {have}", hint=hint)
+
+    def by(self, reason: str, *, key: str = "", origin: str = "") -> By:
+        """This caller as the journal names whoever orders something."""
+        role = self.role.name.lower()
+        return By(owner=self.name, reason=reason, uid=self.uid, role=role, key=key, origin=origin)
 
 
 Identify = Callable[[int], Caller]

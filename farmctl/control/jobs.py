@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
@@ -27,6 +27,7 @@ class JobState(StrEnum):
     DONE = "done"
     PARTIAL = "partial"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,9 @@ class Job:
     from_w: float
     """What the site drew then; NaN before the first picture."""
     moves_power: bool
+    override_id: str | None = None
+    """The override that it set; None for any other order."""
+    cancelled: bool = False
 
 
 class JobBook:
@@ -60,6 +64,10 @@ class JobBook:
     def get(self, job_id: str) -> Job | None:
         """One by its id."""
         return self._jobs.get(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        """Note that one was taken back."""
+        self._jobs[job_id] = replace(self._jobs[job_id], cancelled=True)
 
     def latest(self, since_ms: int, most: int) -> list[Job]:
         """The newest ones, newest first."""
@@ -82,6 +90,8 @@ def told(job: Job, picture: SitePicture | None, now_ms: int, *, superseded: bool
         "at": iso(job.at_ms),
         "elapsed_s": round((now_ms - job.at_ms) / MS_PER_S, 1),
     }
+    if job.cancelled:
+        return {**known, "state": JobState.CANCELLED.value, "text": "taken back", "progress": None}
     if picture is None or rev_of(picture) <= job.rev:
         return {**known, "state": JobState.WAITING.value, "text": "waits for the next cycle", "progress": None}
     if not job.moves_power:

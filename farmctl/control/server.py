@@ -14,11 +14,13 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from farmctl.control import jobs, miners, plan, strip, why
+from farmctl.control import jobs, leases, miners, plan, strip, why
+from farmctl.control.bells import AlarmDoor
 from farmctl.control.commands import CommandDoor
 from farmctl.control.door import close_socket, open_socket
 from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller, Identify, caller_of
+from farmctl.control.leases import LeaseDoor
 from farmctl.control.roster import Places, roster
 from farmctl.control.sizes import SizeError, size_of
 from farmctl.control.stream.image import Lists, WireImage, image_of
@@ -27,7 +29,7 @@ from farmctl.control.stream.watch import watch
 from farmctl.control.strip import FRESH_S, Site, rev_of
 from farmctl.control.wire import ApiError, answer, refusal, whole
 from farmctl.core.units import MS_PER_S
-from farmctl.ports.control import Glass, Orders, SitePicture
+from farmctl.ports.control import AlarmOrders, Glass, Orders, SitePicture
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ class ControlParts:
     """Unix group of the socket."""
     glass: Glass
     orders: Orders
+    alarms: AlarmOrders
     identify: Identify
     clock: Clock
     site: Site
@@ -61,6 +64,8 @@ class ControlServer:
     def __init__(self, parts: ControlParts) -> None:
         self._p = parts
         self._door = CommandDoor(parts.glass, parts.orders, parts.clock, parts.site)
+        self._bells = AlarmDoor(parts.alarms, parts.orders, parts.clock)
+        self._leases = LeaseDoor(parts.orders, parts.clock)
         self._places: Places | None = None
         self._columns: tuple[SitePicture, Columns] | None = None
         self._heavy = asyncio.Lock()
@@ -107,10 +112,16 @@ class ControlServer:
                 web.get("/v1/miners/{id}/why", self._why),
                 web.get("/v1/plan", self._plan),
                 web.get("/v1/alarms", self._alarms),
+                web.get("/v1/alarms/stats", self._alarm_stats),
+                web.post("/v1/alarms/{id}/{verb:ack|shelve|unshelve}", self._alarm_order),
+                web.get("/v1/control/lease", self._lease),
+                web.post("/v1/control/lease", self._lease_take),
+                web.delete("/v1/control/lease", self._lease_release),
                 web.get("/v1/events", self._events),
                 web.get("/v1/overrides", self._overrides),
                 web.get("/v1/whoami", self._whoami),
                 web.get("/v1/jobs/{id}", self._job),
+                web.delete("/v1/jobs/{id}", self._job_cancel),
                 web.post("/v1/commands", self._commands),
             ]
         )
@@ -182,7 +193,26 @@ class ControlServer:
 
     async def _alarms(self, _: web.Request) -> web.Response:
         picture = self._picture()
-        return answer({"rev": rev_of(picture), "rows": strip.alarms(picture)})
+        return answer({"rev": rev_of(picture), **self._bells.listed()})
+
+    async def _alarm_stats(self, _: web.Request) -> web.Response:
+        return answer(self._bells.stats())
+
+    async def _alarm_order(self, request: web.Request) -> web.Response:
+        body, by = await _body(request), request[CALLER]
+        verb, key = request.match_info["verb"], request.match_info["id"]
+        return answer(await self._bells.take(verb, key, body, by, _origin(request)))
+
+    async def _lease(self, _: web.Request) -> web.Response:
+        return answer({"lease": leases.told(self._p.orders.lease)})
+
+    async def _lease_take(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return answer(await self._leases.take(body, request[CALLER], _origin(request)))
+
+    async def _lease_release(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return answer(await self._leases.release(body, request[CALLER], _origin(request)))
 
     async def _events(self, _: web.Request) -> web.Response:
         picture = self._picture()
@@ -204,14 +234,13 @@ class ControlServer:
         told = jobs.told(job, self._p.glass.picture(), self._p.clock.now_ms(), superseded=superseded)
         return answer({"job": told})
 
+    async def _job_cancel(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return answer(await self._door.cancel(request.match_info["id"], body, request[CALLER], _origin(request)))
+
     async def _commands(self, request: web.Request) -> web.Response:
-        try:
-            async with asyncio.timeout(BODY_DEADLINE_S):
-                body = await request.read()
-        except TimeoutError:
-            raise ApiError(408, f"expected the whole body within {BODY_DEADLINE_S:.0f} s") from None
-        origin = request.headers.get("X-Farmctl-Origin", "")[:200]
-        taken = await self._door.take(body, request[CALLER], origin)
+        body = await _body(request)
+        taken = await self._door.take(body, request[CALLER], _origin(request))
         return answer(taken.body, status=taken.status)
 
     async def _off_loop(self, work: Callable[[], Work]) -> Work:
@@ -248,7 +277,7 @@ class ControlServer:
         now_ms = self._p.clock.now_ms()
         return Lists(
             strip=strip.state(picture, self._p.site, self._p.orders, now_ms),
-            alarms=strip.alarms(picture),
+            alarms=self._bells.rows(),
             events=[strip.lasting(event) for event in strip.events(picture)],
             jobs=[strip.lasting(job) for job in self._door.latest(now_ms)],
         )
@@ -257,6 +286,19 @@ class ControlServer:
         """One revision of the stream."""
         places = self._placed(picture)
         return image_of(picture, places, lists, "-".join(map(str, self._epoch)))
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            return await request.read()
+    except TimeoutError:
+        raise ApiError(408, f"expected the whole body within {BODY_DEADLINE_S:.0f} s") from None
+
+
+def _origin(request: web.Request) -> str:
+    """What the client declares about itself."""
+    return request.headers.get("X-Farmctl-Origin", "")[:200]
 
 
 def _target_w(picture: SitePicture, to: str | None, by: str | None) -> float:

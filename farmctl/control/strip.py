@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from farmctl.control import leases
 from farmctl.control.roster import state_codes
 from farmctl.control.wire import Json, iso
+from farmctl.core.alarms import AlarmState
 from farmctl.core.events import TERMINAL, EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.model import MinerState, Override
@@ -75,9 +77,11 @@ def state(picture: SitePicture, site: Site, orders: Orders, now_ms: int) -> Json
         "event": _governing(picture, now_ms),
         "hash_rate_ths": hash_rate_ths(picture),
         "miners": counts(picture),
-        "alarms": {f"p{n}": sum(a.priority == n for a in picture.alarms) for n in (1, 2, 3, 4)},
+        "alarms": alarm_counts(picture),
+        "flood": picture.board.flooded,
         "alarm_list": alarms(picture),
         "overrides": [override(order) for order in orders.overrides],
+        "lease": leases.told(orders.lease),
     }
 
 
@@ -88,6 +92,17 @@ def counts(picture: SitePicture) -> dict[str, int]:
     return {"total": len(picture.view.table), **states}
 
 
+def alarm_counts(picture: SitePicture) -> dict[str, int]:
+    """Active ones by priority, and how many wait for an acknowledgement or are hidden."""
+    states = [alarm.state for alarm in picture.board.alarms]
+    return {
+        **{f"p{n}": sum(alarm.priority == n for alarm in picture.alarms) for n in (1, 2, 3, 4)},
+        "unack": sum(state in (AlarmState.UNACK, AlarmState.RTN_UNACK) for state in states),
+        "shelved": states.count(AlarmState.SHELVED),
+        "suppressed": states.count(AlarmState.SUPPRESSED) + states.count(AlarmState.OUT_OF_SERVICE),
+    }
+
+
 def hash_rate_ths(picture: SitePicture) -> float:
     """Hash rate of everything that answers, TH/s."""
     rate_hs = picture.view.table.hash_rate_hs[picture.decision.seen.fresh]
@@ -95,7 +110,7 @@ def hash_rate_ths(picture: SitePicture) -> float:
 
 
 def alarms(picture: SitePicture) -> list[Json]:
-    """Conditions that hold, worst first."""
+    """Active alarms, worst first."""
     return [{"alarm": a.alarm, "priority": a.priority, "where": a.where, "detail": a.detail} for a in picture.alarms]
 
 

@@ -51,6 +51,10 @@ def nominal_w(view: FleetView, step: CodeColumn | IntColumn) -> FloatColumn:
     """Draw of every row at a ladder step, W, scaled to the single miner; 0 where there is no ladder or step."""
     table, book = view.table, view.ladders
     known = (table.ladder != NO_LADDER) & (step >= 0)
+    if known.all():  # the usual case, called a dozen times a cycle: one gather and no mask
+        watts_of = book.power_w.ravel().take(table.ladder * book.power_w.shape[1] + step)
+        scaled_w: FloatColumn = np.where(step > 0, watts_of * table.power_scale, watts_of)
+        return scaled_w
     power_w = np.zeros(len(table))
     watts = book.power_w[table.ladder[known], step[known]]
     scale = np.where(step[known] > 0, table.power_scale[known], 1.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from farmctl.core.alarms import Condition, conditions
+from farmctl.core.alarms import EMPTY_BOARD, AlarmBoard, Condition, Scene, Yard
 from farmctl.core.fleet import CircuitTree, FleetView, SiteRules
 from farmctl.core.memory import Memory
 from farmctl.core.model import Command, MinerId
@@ -27,6 +27,7 @@ from farmctl.engine.recording import Recorder
 from farmctl.engine.records import command_records, decision_record, fate_records, transition_records
 from farmctl.engine.replay import decision_hash
 from farmctl.errors import StoreError
+from farmctl.ports.control import AlarmWatch
 from farmctl.ports.grid import Uplink
 from farmctl.ports.recording import Frame, Recording
 from farmctl.ports.site import Clock
@@ -54,6 +55,9 @@ class Picture:
     decision: Decision
     memory: Memory
     alarms: tuple[Condition, ...]
+    """Active ones that are neither shelved nor suppressed, worst first."""
+    board: AlarmBoard = EMPTY_BOARD
+    """Every alarm with its state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,9 @@ class CycleParts:
     actuator: Actuator
     inbox: GridInbox
     desk: Desk
+    alarms: AlarmWatch
+    yard: Yard | None
+    """How the site divides, for common causes of alarms; None: none are looked for."""
     meter: SiteMeter
     store: Store
     clock: Clock
@@ -115,7 +122,7 @@ class Cycle:
 
     async def stop(self, reason: str) -> None:
         """Leave the fleet as it is, and make what is remembered durable."""
-        await asyncio.shield(self._append([], checkpointed=True))
+        await asyncio.shield(self._append([], {}, checkpointed=True))
         log.info("cycle_stopped", reason=reason, cycle=self._memory.cycle)
 
     async def _once(self) -> None:
@@ -131,14 +138,15 @@ class Cycle:
         self._memory = memory
         if parts.recording is not None:
             parts.recording.add(frame)
-        alarms = conditions(view, memory, decision.site, decision.link, decision.budget.ceiling_w)
+        board = parts.alarms.advance(scene_of(view, decision, memory, parts.yard))
+        alarms = tuple(alarm.condition for alarm in board.active)
         durable = await self._journal(view, decision, alarms)
         commands = decision.commands if durable else _lowering(decision)
         self._act(commands, arrivals)
         await self._answer(view, decision, memory)
         parts.meter.limit_w = decision.budget.ceiling_w
         self.last_cycle_ms = now_ms
-        self.latest = Picture(view=view, decision=decision, memory=memory, alarms=alarms)
+        self.latest = Picture(view=view, decision=decision, memory=memory, alarms=alarms, board=board)
         for tell in parts.on_picture:
             tell(self.latest)
 
@@ -188,7 +196,9 @@ class Cycle:
             tuple(a.alarm for a in alarms),
         )
         news = bool(decision.commands or decision.transitions or said != self._last_said)
+        told, states = self._p.alarms.drain()
         records = [
+            *told,
             *fate_records(self._p.actuator.drain_fates()),
             *transition_records(decision),
             *command_records(decision),
@@ -197,10 +207,9 @@ class Cycle:
             records.insert(0, decision_record(view, decision, alarms))
         self._last_said = said
         checkpointed = bool(decision.transitions or view.inbox) or self._due("checkpoint", CHECKPOINT_S, decision.at_ms)
-        return await self._append(records, checkpointed=checkpointed)
+        return await self._append(records, dict(states), checkpointed=checkpointed)
 
-    async def _append(self, records: list[JournalRecord], *, checkpointed: bool) -> bool:
-        states: dict[str, bytes] = {}
+    async def _append(self, records: list[JournalRecord], states: dict[str, bytes], *, checkpointed: bool) -> bool:
         if checkpointed:
             states[MEMORY_STATE] = await asyncio.to_thread(checkpoint.dump, self._memory)
             if self._heard:
@@ -253,6 +262,20 @@ class Cycle:
             return False
         self._told_ms[what] = now_ms
         return True
+
+
+def scene_of(view: FleetView, decision: Decision, memory: Memory, yard: Yard | None) -> Scene:
+    """What the alarms are judged by."""
+    return Scene(
+        view=view,
+        memory=memory,
+        site=decision.site,
+        facts=decision.link,
+        ceiling_w=decision.budget.ceiling_w,
+        target_w=decision.budget.target_w,
+        seen=decision.seen,
+        yard=yard,
+    )
 
 
 def _lowering(decision: Decision) -> tuple[Command, ...]:

@@ -6,12 +6,15 @@ What is in force survives a restart: it is a named state, written in the same tr
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from farmctl.core.model import Override
+from farmctl.core.units import MS_PER_S
 from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.control import By, Lease
 from farmctl.ports.site import Clock
@@ -27,16 +30,16 @@ class LeaseHeldError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Orders:
-    """What is in force, as it is stored."""
+class InForce:
+    """What operators have ordered, as it is stored."""
 
-    stop_all: bool
-    maintenance: bool
-    overrides: tuple[Override, ...]
-    lease: Lease | None
+    stop_all: bool = False
+    maintenance: bool = False
+    overrides: tuple[Override, ...] = ()
+    lease: Lease | None = None
 
 
-_ORDERS: TypeAdapter[_Orders] = TypeAdapter(_Orders)
+_STORED: TypeAdapter[InForce] = TypeAdapter(InForce)
 
 
 class Desk:
@@ -47,45 +50,49 @@ class Desk:
         self._store = store
         self._clock = clock
         self._wake = wake
+        self._one = asyncio.Lock()
+        self._in_force = InForce()
         self.armed = armed
-        self.stop_all = False
-        self.maintenance = False
-        self._overrides: dict[str, Override] = {}
-        self._lease: Lease | None = None
 
     async def restore(self) -> None:
-        """Put back in force what was so when the last run ended. Raises StoreError where it cannot be read.
+        """Put back in force what was so when the last run ended.
 
-        A stop that cannot be read must not become a start: the site stays down until a person has looked.
+        Raises StoreError where it cannot be read: a stop that is not understood must not become a start.
         """
         data = await self._store.state(DESK_STATE)
         if data is None:
             return
         try:
-            orders = _ORDERS.validate_json(data)
+            self._in_force = _STORED.validate_json(data)
         except ValidationError as error:
             message = f"state {DESK_STATE}: expected the operators' orders, got {data[:80]!r}"
             raise StoreError(message) from error
-        self.stop_all, self.maintenance, self._lease = orders.stop_all, orders.maintenance, orders.lease
-        self._overrides = {order.override_id: order for order in orders.overrides}
-        if orders.stop_all or orders.maintenance or self.overrides:
+        if self.stop_all or self.maintenance or self.overrides:
             log.info(
                 "orders_restored", stop_all=self.stop_all, maintenance=self.maintenance, overrides=len(self.overrides)
             )
 
     @property
+    def stop_all(self) -> bool:
+        """The whole site was told to sleep."""
+        return self._in_force.stop_all
+
+    @property
+    def maintenance(self) -> bool:
+        """Automatic starts are forbidden."""
+        return self._in_force.maintenance
+
+    @property
     def overrides(self) -> tuple[Override, ...]:
         """Those that have not expired."""
         now_ms = self._clock.now_ms()
-        self._overrides = {key: o for key, o in self._overrides.items() if o.expires_ms > now_ms}
-        return tuple(self._overrides.values())
+        return tuple(order for order in self._in_force.overrides if order.expires_ms > now_ms)
 
     @property
     def lease(self) -> Lease | None:
         """Who holds manual authority, None for nobody."""
-        if self._lease is not None and self._lease.expires_ms <= self._clock.now_ms():
-            self._lease = None
-        return self._lease
+        lease = self._in_force.lease
+        return lease if lease is not None and lease.expires_ms > self._clock.now_ms() else None
 
     async def set_override(self, order: Override, by: By) -> None:
         """Take one on. Raises RefusedError without owner, reason or a future expiry, LeaseHeldError."""
@@ -94,62 +101,37 @@ class Desk:
         if order.expires_ms <= self._clock.now_ms():
             raise RefusedError("override: expected an expiry in the future")
         self._must_lead(by)
-        self._overrides[order.override_id] = order
-        try:
-            await self._write(
-                RecordKind.OVERRIDE,
-                "set",
-                by,
-                id=order.override_id,
-                target_w=order.target_w,
-                expires_ms=order.expires_ms,
-            )
-        except BaseException:
-            self._overrides.pop(order.override_id, None)
-            raise
-        self._wake.set()
+        record = self._record(
+            RecordKind.OVERRIDE, "set", by, id=order.override_id, target_w=order.target_w, expires_ms=order.expires_ms
+        )
+        await self._take(record, lambda now: replace(now, overrides=(*self.overrides, order)))
 
     async def release_override(self, override_id: str, by: By) -> None:
         """Let one go. Raises RefusedError for an unknown id, LeaseHeldError."""
-        order = self._overrides.get(override_id)
-        if order is None:
+        if all(order.override_id != override_id for order in self.overrides):
             message = f"override {override_id}: no such override is live"
             raise RefusedError(message)
         self._must_lead(by)
-        self._overrides.pop(override_id)
-        try:
-            await self._write(RecordKind.OVERRIDE, "release", by, id=override_id)
-        except BaseException:
-            self._overrides[override_id] = order
-            raise
-        self._wake.set()
+        record = self._record(RecordKind.OVERRIDE, "release", by, id=override_id)
+        await self._take(
+            record, lambda now: replace(now, overrides=tuple(o for o in now.overrides if o.override_id != override_id))
+        )
 
     async def set_stop_all(self, by: By, *, on: bool) -> None:
         """Stop the whole site, or permit it to run again; a stop counts even where it cannot be journalled."""
-        if not on:
-            self._must_lead(by)
-        before, self.stop_all = self.stop_all, on or self.stop_all
-        self._wake.set()
         if on:
-            await self._write(RecordKind.OPERATOR, "stop_all", by)
-            return
-        self.stop_all = False
-        try:
-            await self._write(RecordKind.OPERATOR, "stop_all_release", by)
-        except BaseException:
-            self.stop_all = before
-            raise
+            self._in_force = replace(self._in_force, stop_all=True)
+            self._wake.set()
+        else:
+            self._must_lead(by)
+        record = self._record(RecordKind.OPERATOR, "stop_all" if on else "stop_all_release", by)
+        await self._take(record, lambda now: replace(now, stop_all=on))
 
     async def set_maintenance(self, by: By, *, on: bool) -> None:
         """Forbid automatic starts, or permit them again. Raises LeaseHeldError."""
         self._must_lead(by)
-        before, self.maintenance = self.maintenance, on
-        try:
-            await self._write(RecordKind.OPERATOR, "maintenance" if on else "maintenance_release", by)
-        except BaseException:
-            self.maintenance = before
-            raise
-        self._wake.set()
+        record = self._record(RecordKind.OPERATOR, "maintenance" if on else "maintenance_release", by)
+        await self._take(record, lambda now: replace(now, maintenance=on))
 
     async def take_lease(self, by: By, expires_ms: int) -> Lease:
         """Hold manual authority, or hold it longer. Raises LeaseHeldError, RefusedError without a future end."""
@@ -157,15 +139,9 @@ class Desk:
         if expires_ms <= now_ms:
             raise RefusedError("lease: expected an end in the future")
         self._must_lead(by)
-        before = self.lease
         lease = Lease(owner=by.owner, uid=by.uid, reason=by.reason, taken_ms=now_ms, expires_ms=expires_ms)
-        self._lease = lease
-        try:
-            await self._write(RecordKind.OPERATOR, "lease_taken", by, expires_ms=expires_ms)
-        except BaseException:
-            self._lease = before
-            raise
-        self._wake.set()
+        record = self._record(RecordKind.OPERATOR, "lease_taken", by, expires_ms=expires_ms)
+        await self._take(record, lambda now: replace(now, lease=lease))
         return lease
 
     async def release_lease(self, by: By, *, anybodys: bool) -> None:
@@ -175,18 +151,14 @@ class Desk:
             raise RefusedError("lease: nobody holds it")
         if not anybodys:
             self._must_lead(by)
-        self._lease = None
-        try:
-            await self._write(RecordKind.OPERATOR, "lease_released", by, of=lease.owner)
-        except BaseException:
-            self._lease = lease
-            raise
-        self._wake.set()
+        record = self._record(RecordKind.OPERATOR, "lease_released", by, of=lease.owner)
+        await self._take(record, lambda now: replace(now, lease=None))
 
     async def audit(self, verb: str, by: By, result: str) -> None:
         """Note an order that was refused, or what was done about one; best effort."""
+        record = self._record(RecordKind.OPERATOR, verb, by, result=result)
         try:
-            await self._write(RecordKind.OPERATOR, verb, by, result=result)
+            await self._store.append([record])
         except StoreError as error:
             log.warning("audit_not_journalled", verb=verb, owner=by.owner, result=result, error=str(error))
 
@@ -194,14 +166,20 @@ class Desk:
         """While somebody holds the lease, nobody else steers; stopping is always allowed."""
         lease = self.lease
         if lease is not None and lease.uid != by.uid:
-            message = f"the lease is held by {lease.owner} until {lease.expires_ms // 1000} ({lease.reason})"
+            until = datetime.fromtimestamp(lease.expires_ms / MS_PER_S, UTC).isoformat(timespec="seconds")
+            message = f"the lease is held by {lease.owner} until {until}: {lease.reason}"
             raise LeaseHeldError(message)
 
-    async def _write(self, kind: RecordKind, verb: str, by: By, **figures: float | str) -> None:
-        """Record and state in one transaction. The flag is set before, so a second order sees it."""
+    def _record(self, kind: RecordKind, verb: str, by: By, **figures: float | str) -> JournalRecord:
         body = {"verb": verb, "owner": by.owner, "reason": by.reason, "result": "ok", **by.told, **figures}
-        orders = _Orders(
-            stop_all=self.stop_all, maintenance=self.maintenance, overrides=self.overrides, lease=self.lease
-        )
-        states = {DESK_STATE: _ORDERS.dump_json(orders)}
-        await self._store.append([JournalRecord(kind=kind, at_ms=self._clock.now_ms(), body=body)], states)
+        return JournalRecord(kind=kind, at_ms=self._clock.now_ms(), body=body)
+
+    async def _take(self, record: JournalRecord, change: Callable[[InForce], InForce]) -> None:
+        """Record and state in one transaction; only then it is in force."""
+        async with self._one:
+            after = change(self._in_force)
+            await self._store.append([record], {DESK_STATE: _STORED.dump_json(after)})
+            # A stop may have been ordered while this waited for the disk; it is never undone by another order.
+            stopped = self._in_force.stop_all and record.body["verb"] != "stop_all_release"
+            self._in_force = replace(after, stop_all=after.stop_all or stopped)
+            self._wake.set()

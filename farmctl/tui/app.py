@@ -1,4 +1,4 @@
-"""The app: strip above, one of seven screens, what was ordered and the keys below; it sees a Feed and nothing else."""
+"""The app: the keys and what they do, and the feed; it sees a Feed and nothing else of the controller."""
 
 from __future__ import annotations
 
@@ -6,48 +6,31 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
-from rich.segment import Segment
-from textual import on, work
-from textual.app import App, ComposeResult, SystemCommand
+from textual import on
+from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.events import Key as KeyPressed
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Input
+from textual.suggester import SuggestFromList
+from textual.widgets import Input
 from typing_extensions import override
 
-from farmctl.errors import FarmError
+from farmctl.errors import RefusedError
 from farmctl.ports.feed import Feed, FleetImage, LinkState
 from farmctl.tui.acting import Acting
+from farmctl.tui.chrome import live_keys
 from farmctl.tui.columns import COLUMNS
+from farmctl.tui.export import write_csv
 from farmctl.tui.filtering import Filter
-from farmctl.tui.intake import Arrived, Intake
-from farmctl.tui.keys import BY_ACTION, KEYS, PAGES, bindings
-from farmctl.tui.listed import job_line
-from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken
-from farmctl.tui.modals.reading import KEY_NAMES, MinerScreen, ReadScreen, help_lines
-from farmctl.tui.palette import HMI_DARK, HMI_LIGHT, app_palette
-from farmctl.tui.screens.alarms import AlarmsPane
-from farmctl.tui.screens.events import EventsPane
-from farmctl.tui.screens.map import MapPane
-from farmctl.tui.screens.miners import MinersPane
-from farmctl.tui.screens.overview import OverviewPane
-from farmctl.tui.screens.pane import Pane
-from farmctl.tui.screens.power import PowerPane
-from farmctl.tui.screens.system import SystemPane
-from farmctl.tui.sight import UP, Sight
-from farmctl.tui.trace import Trace
+from farmctl.tui.glass import GlassScreen
+from farmctl.tui.keys import BY_ACTION, KEYS, Key, bindings
+from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, WhoTold
+from farmctl.tui.modals.choices import ColumnsScreen, YesScreen
+from farmctl.tui.modals.reading import MinerScreen, ReadScreen, help_lines
+from farmctl.tui.orders import COMMANDS, Draft, drafted
+from farmctl.tui.palette import HMI_DARK, HMI_LIGHT
 from farmctl.tui.widgets.fleet_table import FleetTable
-from farmctl.tui.widgets.lines import Lines
-from farmctl.tui.widgets.strip import strip_lines
-from farmctl.tui.words import span
 
-FLUSH_S = 0.25
-"""Newer images are painted at most four times a second (OPERATIONS section 4.5)."""
-KEY_REST_S = 3.0
-"""No list is sorted again so soon after a key, nor more often than that."""
-LOUD = 2
-"""Alarms down to this priority ring once."""
-OPEN = ("UNACK",)
+ORDERS_FOR = ("operator", "engineer")
 
 
 class FarmApp(App[None], inherit_bindings=False):
@@ -56,7 +39,6 @@ class FarmApp(App[None], inherit_bindings=False):
     CSS_PATH = "farmctl.tcss"
     TITLE = "farmctl"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]
 
     def __init__(
         self,
@@ -69,137 +51,313 @@ class FarmApp(App[None], inherit_bindings=False):
         """`keymap` gives other keys to binding ids; `now_s` is the local clock that ages are counted by."""
         super().__init__()
         self.feed = feed
-        self.read_only = read_only
+        self.glass = GlassScreen(feed, now_s, dict(keymap or {}), read_only=read_only)
+        self.acting = Acting(self, feed)
         self.who = ""
-        self.latest: FleetImage | None = None
-        self.filter = Filter()
-        self.acting = Acting(self)
-        self.page = PAGES[0]
-        self.frozen = ""
-        self._shown: FleetImage | None = None
-        self._link: LinkState = UP
-        self._at_s = 0.0
-        self._now_s = now_s
-        self._intake = Intake(now_s)
-        self._trace = Trace()
-        self._key_s = self._ordered_s = -KEY_REST_S
-        self._before = self.page
+        self._told_read_only = read_only
+        self._keys_given = dict(keymap or {})
         self._trail: list[tuple[str, Filter]] = []
-        self._utc = True
-        self._rung: set[str] | None = None
-        self._keys_of = dict(keymap or {})
-        self.table = MinersPane()
-        self.alarms = AlarmsPane()
+        self._asking = ""
+        self._history: list[str] = []
 
     @override
-    def compose(self) -> ComposeResult:
-        """Lay out."""
-        yield Lines(id="strip")
-        yield Lines(id="banner")
-        with ContentSwitcher(initial=self.page, id="body"):
-            yield OverviewPane(self._trace)
-            yield MapPane()
-            yield self.table
-            yield self.alarms
-            yield PowerPane(self._trace)
-            yield EventsPane()
-            yield SystemPane()
-        yield Input(id="ask", select_on_focus=False)
-        yield Lines(id="log")
-        yield Lines(id="keys")
+    def get_default_screen(self) -> Screen[None]:
+        """The one screen."""
+        return self.glass
 
     def on_mount(self) -> None:
-        """Themes, keys, the feed, the timers."""
+        """Themes, keys, the feed."""
         self.register_theme(HMI_DARK)
         self.register_theme(HMI_LIGHT)
         self.theme = HMI_DARK.name
-        self.set_keymap(self._keys_of)
+        self.set_keymap(self._keys_given)
         self.run_worker(self.feed.run(self._image_in, self._link_in), name="feed")
         self.acting.ask_who()
-        self.set_interval(FLUSH_S, self._flush)
-        self.set_interval(1.0, self._paint_strip)
-        self._paint_strip()
-        self._to_front()
 
-    # ------------------------------------------------------------ what comes in
+    # ------------------------------------------------------------ what the workers tell
 
     def _image_in(self, image: FleetImage) -> None:
-        self._intake.put(image)
-        if self.latest is None:
-            self.call_next(self._flush)
+        self.glass.take(image)
 
     def _link_in(self, link: LinkState) -> None:
         self.post_message(LinkTold(link))
 
     def on_link_told(self, message: LinkTold) -> None:
         """The picture stays, dimmed, with its age; nothing can be ordered until the link is back."""
-        back = message.link.up and not self._link.up
-        self._link = message.link
-        if back:
+        if message.link.up and not self.glass.link.up:
             self.acting.ask_who()
-        self._paint_strip()
+        self.glass.link = message.link
+        self.glass.frame()
+
+    def on_who_told(self, message: WhoTold) -> None:
+        """A viewer looks; the controller would refuse anything else anyway."""
+        self.who = message.name
+        self.glass.read_only = self._told_read_only or message.role not in ORDERS_FOR
+        self.glass.frame()
         self.refresh_bindings()
 
-    def _flush(self) -> None:
-        arrived = self._intake.take()
-        if arrived is None:
+    def on_order_taken(self, message: OrderTaken) -> None:
+        """Remember the line that does the same; the job's own progress comes with the images."""
+        self.glass.commands[message.job_id] = message.draft.command
+        self.glass.refuse("", "")
+
+    def on_order_failed(self, message: OrderFailed) -> None:
+        """Say what was refused and why."""
+        self.notify(message.why, title=f"{message.what}: refused", severity="warning", markup=False)
+        self.glass.refuse(message.what, message.why)
+
+    # ------------------------------------------------------------ where to look
+
+    def action_page(self, page: str) -> None:
+        """Another screen."""
+        glass = self.glass
+        if page != glass.page:
+            glass.before, glass.page = glass.page, page
+        glass.show_page()
+
+    def action_previous(self) -> None:
+        """The screen before this one."""
+        self.action_page(self.glass.before)
+
+    def action_into(self) -> None:
+        """Down: to the miners of what the cursor is on, from a miner to everything about it."""
+        glass = self.glass
+        miner_id = glass.miners.table.roster.cursor_id
+        if glass.page == "miners":
+            if miner_id is not None:
+                self.push_screen(MinerScreen(miner_id, self.feed.ask))
             return
-        self.latest, self._at_s = arrived.image, arrived.at_s
-        self._trace.add(arrived.image)
-        self.filter.settle(len(arrived.image.ids))
-        self._ring(arrived.image)
-        if self.frozen != "all":
-            self._show(arrived)
-        self._paint_strip()
+        wanted = glass.pane.into()
+        if wanted:
+            self._trail.append((glass.page, glass.filter))
+            glass.filter = Filter(text=wanted, chosen=False)
+            self.action_page("miners")
 
-    def _show(self, arrived: Arrived | None = None) -> None:
-        """Show the screen in front; without an arrival, all of it again."""
-        if arrived is not None or self.frozen != "all":
-            self._shown = self.latest
-        image = self._shown
-        if image is None:
+    def action_back(self) -> None:
+        """Close the question, else go back up."""
+        glass = self.glass
+        ask = glass.query_one("#ask", Input)
+        if ask.has_class("-on"):
+            ask.remove_class("-on")
+            glass.to_front()
+        elif self._trail:
+            page, glass.filter = self._trail.pop()
+            self.action_page(page)
+
+    def action_freeze_order(self) -> None:
+        """Keep the order of the list."""
+        self.glass.freeze("order")
+
+    def action_freeze_all(self) -> None:
+        """Keep the picture."""
+        self.glass.freeze("all")
+
+    def action_zone(self) -> None:
+        """UTC or site time."""
+        self.glass.utc = not self.glass.utc
+        self.glass.show_again()
+
+    def action_theme(self) -> None:
+        """Dark or light."""
+        self.theme = HMI_LIGHT.name if self.theme == HMI_DARK.name else HMI_DARK.name
+        self.glass.show_again()
+        self.glass.refresh(layout=True)
+
+    # ------------------------------------------------------------ the miners table
+
+    def action_mark(self) -> None:
+        """Mark the miner under the cursor and go on."""
+        self.glass.miners.table.roster.toggle_mark()
+        self.glass.miners.table.action_move(1)
+
+    def action_mark_range(self) -> None:
+        """Mark from the last mark, as listed, to the cursor."""
+        table = self.glass.miners.table
+        places = [place for miner in table.roster.marks if (place := table.roster.place_of(miner)) is not None]
+        here = table.roster.place
+        table.roster.mark_range(min(places, key=lambda place: abs(place - here), default=here), here)
+        self.glass.show_again()
+
+    def action_mark_all(self) -> None:
+        """Mark everything that is listed."""
+        self.glass.miners.table.roster.mark_all()
+        self.glass.show_again()
+
+    def action_faults(self) -> None:
+        """Faults only, or all."""
+        self.glass.turn_faults()
+
+    def action_columns(self) -> None:
+        """Choose columns."""
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                self.glass.miners.table.choose(keys)
+
+        self.push_screen(ColumnsScreen([column.key for column in self.glass.miners.table.columns]), chosen)
+
+    def action_turn(self) -> None:
+        """Turn the order round."""
+        self._sort_by(self.glass.miners.table.roster.sort_key)
+
+    def action_sort(self, by: int) -> None:
+        """Sort by the column beside."""
+        keys = [column.key for column in self.glass.miners.table.columns]
+        now = self.glass.miners.table.roster.sort_key
+        self._sort_by(keys[(keys.index(now) + by) % len(keys)] if now in keys else keys[0])
+
+    def on_fleet_table_sort_asked(self, message: FleetTable.SortAsked) -> None:
+        """A head was clicked."""
+        self._sort_by(message.key)
+
+    def _sort_by(self, key: str) -> None:
+        roster = self.glass.miners.table.roster
+        roster.descending = not roster.descending if roster.sort_key == key else False
+        roster.sort_key = key
+        self.glass.reorder()
+
+    # ------------------------------------------------------------ asking and ordering
+
+    def action_ack(self) -> None:
+        """Acknowledge the alarm under the cursor."""
+        alarm = self.glass.chosen_alarm
+        if alarm is not None:
+            self.acting.note(alarm, "ack")
+
+    def action_shelve(self) -> None:
+        """Shelve the alarm under the cursor."""
+        alarm = self.glass.chosen_alarm
+        if alarm is not None:
+            self.acting.note(alarm, "shelve")
+
+    def action_order_override(self) -> None:
+        """Draft an override."""
+        if self.glass.latest is not None:
+            self.acting.draft(Draft(verb="override_set"), self.glass.latest)
+
+    def action_order_menu(self) -> None:
+        """Choose an order."""
+        if self.glass.latest is not None:
+            self.acting.menu(self.glass.latest)
+
+    def action_ask_filter(self) -> None:
+        """Type a filter."""
+        self._ask("/", self.glass.filter.text, "state=fault model~S21 t>85 cont=C041; empty lists all", ())
+
+    def action_ask_command(self) -> None:
+        """Type a command."""
+        self._ask(":", "", "a verb of the CLI, such as curtail --to 20MW --for 90m", (*self._history[::-1], *COMMANDS))
+
+    def _ask(self, kind: str, value: str, placeholder: str, words: Iterable[str]) -> None:
+        ask = self.glass.query_one("#ask", Input)
+        self._asking = kind
+        ask.suggester = SuggestFromList(words, case_sensitive=False)
+        ask.value, ask.placeholder = value, f"{kind} {placeholder}"
+        ask.add_class("-on")
+        ask.focus()
+
+    @on(Input.Submitted, "#ask")
+    def _answered(self, event: Input.Submitted) -> None:
+        text = event.value.strip()
+        try:
+            if self._asking == "/":
+                self.glass.filter_by(text)
+                if text:
+                    self.action_page("miners")
+            elif text:
+                self._history.append(text)
+                self._command(text)
+        except RefusedError as error:
+            self.notify(str(error), severity="warning", markup=False)
             return
-        first = self.table.table.roster.image is None
-        changed = None if arrived is None or first else arrived.changed
-        pane = self.pane
-        if pane is self.table:
-            if first or changed is None:
-                self.table.table.show(image, None)
-            if first or self._may_reorder():
-                self.reorder()
-        pane.show(self._sight(image, changed))
+        event.input.remove_class("-on")
+        if self.screen is self.glass:
+            self.glass.to_front()
 
-    def reorder(self) -> None:
-        """Filter and sort the miners anew."""
-        image = self._shown
-        if image is not None:
-            self.table.table.roster.take(image)
-            self.table.table.reorder(self.filter.mask(image, self.feed))
-            self._ordered_s = self._now_s()
+    def _command(self, text: str) -> None:
+        """A verb of the CLI. Raises RefusedError for an unknown one, and for an order that may not be given."""
+        match text.removeprefix("farmctl ").split():
+            case ["quit" | "q"]:
+                self.call_next(self.action_leave)
+            case ["status"]:
+                self.action_page("overview")
+            case ["alarms", *_]:
+                self.action_page("alarms")
+            case ["miners", "list", "-l", *terms]:
+                self.glass.filter_by(" ".join(terms).strip("'\""))
+                self.action_page("miners")
+            case ["miners", *_]:
+                self.action_page("miners")
+            case ["why", miner_id]:
+                self.push_screen(MinerScreen(miner_id, self.feed.ask))
+            case _:
+                draft = drafted(text.removeprefix("farmctl "))
+                if self.glass.read_only or self.glass.stale or self.glass.latest is None:
+                    raise RefusedError(f"{text}: this glass is read-only or its picture is stale")
+                self.acting.draft(draft, self.glass.latest)
 
-    def _may_reorder(self) -> bool:
-        now_s = self._now_s()
-        rested = now_s - max(self._key_s, self._ordered_s) >= KEY_REST_S
-        return rested and not self.frozen and (self.filter.active or self.table.table.roster.sort_key != "id")
+    # ------------------------------------------------------------ taking along, and leaving
 
-    def _sight(self, image: FleetImage, changed: object = None) -> Sight:
-        return Sight(
-            image=image,
-            changed=changed,  # type: ignore[arg-type]
-            trace=self._trace,
-            link=self._link,
-            age_s=self._now_s() - self._at_s,
-            zone=self.zone,
-            read_only=self.read_only,
-            filter_text=self.filter.text,
-            faults_only=self.filter.faults_only,
-            frozen=self.frozen,
+    def action_copy(self) -> None:
+        """Copy through the terminal (OSC 52)."""
+        text = self.glass.pane.copied()
+        if text:
+            self.copy_to_clipboard(text)
+            self.notify(f"copied {len(text.splitlines())} line(s)")
+
+    def action_export(self) -> None:
+        """Write what is listed to a file in the present folder."""
+        roster = self.glass.miners.table.roster
+        if roster.image is None:
+            return
+        try:
+            path = write_csv(roster.image, roster.rows, COLUMNS)
+        except OSError as error:
+            self.notify(f"cannot write: {error}", severity="warning", markup=False)
+            return
+        self.notify(f"{len(roster.rows):,} miners written to {path}", markup=False)
+
+    def action_help(self) -> None:
+        """The keys that are live now."""
+        active = self.glass.active_bindings.values()
+        keys = live_keys((each.binding.key, each.binding.id or "", each.binding.description) for each in active)
+        self.push_screen(ReadScreen(help_lines(keys)))
+
+    def action_leave(self) -> None:
+        """Leave; ask first while holding the lease."""
+        lease = None if self.glass.latest is None else self.glass.latest.strip.lease
+        if lease is None or lease.owner != self.who:
+            self.exit()
+            return
+
+        def answered(yes: bool | None) -> None:  # noqa: FBT001 - the screen's answer
+            if yes:
+                self.exit()
+
+        self.push_screen(
+            YesScreen("You hold the control lease. Leave and keep it until it expires?", "Leave"), answered
         )
 
-    def _ring(self, image: FleetImage) -> None:
-        loud = {a.id: a for a in image.alarms if a.priority <= LOUD and a.state in OPEN}
-        fresh = set() if self._rung is None else loud.keys() - self._rung
-        self._rung = set(loud)
-        for alarm in (loud[key] for key in sorted(fresh)):
-            self.bell()
-            self.notify(f"{alarm.where}: {alarm.detail}. {alarm.response}", title=f"P{alarm.priority} {alarm.alarm}")
+    @override
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """False hides, None greys."""
+        key = BY_ACTION.get(action)
+        return True if key is None else self.glass.enabled(key)
+
+    @override
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette holds what the keys hold."""
+        for key in KEYS:
+            if self.glass.enabled(key):
+                yield SystemCommand(key.label, f"key {key.key}", self._runs(key))
+
+    def _runs(self, key: Key) -> Callable[[], None]:
+        def run() -> None:
+            self.call_later(self.run_action, key.action)
+
+        return run
+
+
+async def run_tui(feed: Feed, *, read_only: bool, keymap: Mapping[str, str] | None = None) -> None:
+    """Show one site until the person leaves."""
+    await FarmApp(feed, read_only=read_only, keymap=keymap).run_async()

@@ -32,3 +32,12 @@ class OrderFailed(Message):
         super().__init__()
         self.what = what
         self.why = why
+
+
+class WhoTold(Message):
+    """Who the controller takes us for; nobody else's word counts."""
+
+    def __init__(self, name: str, role: str) -> None:
+        super().__init__()
+        self.name = name
+        self.role = role

@@ -29,8 +29,6 @@ class Sight:
     read_only: bool
     filter_text: str
     faults_only: bool
-    hidden: int
-    """Miners that the filter hides."""
     frozen: str
     """Empty, `order` or `all`."""
 

@@ -12,6 +12,8 @@ import numpy as np
 import structlog
 
 from farmctl import __version__
+from farmctl.alarms.catalogue import CATALOGUE
+from farmctl.alarms.desk import AlarmDesk
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
 from farmctl.config.schema import FarmConfig
@@ -36,7 +38,7 @@ from farmctl.store.recording import DayFiles
 from farmctl.store.sqlite import open_sqlite
 from farmctl.wiring.control import control_server
 from farmctl.wiring.drivers import load_drivers
-from farmctl.wiring.fleet import Fleet, gather
+from farmctl.wiring.fleet import Fleet, gather, yard_of
 from farmctl.wiring.meters import site_meter
 from farmctl.wiring.metrics import MetricsWatch
 from farmctl.wiring.signals import signal_sources
@@ -71,6 +73,7 @@ class Farm:
     actuator: Actuator
     inbox: GridInbox
     desk: Desk
+    alarms: AlarmDesk
     meter: SiteMeter
     store: Store
     tally: Tally
@@ -150,6 +153,9 @@ async def _assembled(
     actuator.take(fleet.links)
     inbox = GridInbox(store, clock, wake)
     desk = Desk(store, clock, wake, armed=not config.control.observe)
+    await desk.restore()
+    alarms = AlarmDesk(store, clock, CATALOGUE, wake.set)
+    await alarms.restore()
     metered = site_meter(config, clock, lambda: _fleet_w(fleet))
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
     sources = signal_sources(config, clock, fleet)
@@ -160,6 +166,8 @@ async def _assembled(
         actuator=actuator,
         inbox=inbox,
         desk=desk,
+        alarms=alarms,
+        yard=yard_of(fleet, tree),
         meter=meter,
         store=store,
         clock=clock,
@@ -187,6 +195,7 @@ async def _assembled(
         actuator=actuator,
         inbox=inbox,
         desk=desk,
+        alarms=alarms,
         meter=meter,
         store=store,
         tally=tally,

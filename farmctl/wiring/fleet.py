@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from farmctl.config.credentials import credentials_for, read_secret
 from farmctl.config.schema import CredentialsTable, FarmConfig
 from farmctl.config.shipped import shipped_profiles
+from farmctl.core.alarms import Yard
 from farmctl.core.fleet import CircuitTree
 from farmctl.core.model import Ladder, MinerId
 from farmctl.engine.fleet import FleetKeeper, Seat
@@ -57,6 +58,13 @@ def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, 
         # Nobody is commanded before its identity was read: two miners may have swapped addresses.
         keeper.allow(link.row, commandable=False)
     return Fleet(keeper=keeper, links=links, groups=groups)
+
+
+def yard_of(fleet: Fleet, tree: CircuitTree) -> Yard:
+    """How the site divides, for the common causes of alarms."""
+    table = fleet.keeper.table
+    rows = [fleet.keeper.seat_of(number).row for number in range(len(table))]
+    return Yard.of(tree, table.node, [row.container for row in rows], [row.rack for row in rows])
 
 
 def endpoint_of(row: InventoryRow) -> Endpoint:

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from farmctl.config.build import site_rules
+from farmctl.config.fault import ConfigFaultsError
+from farmctl.config.load import parse
 from farmctl.config.schema import FarmConfig
 from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 from farmctl.engine.clock import SystemClock
@@ -80,3 +83,36 @@ def test_every_key_of_these_tables_is_described(table: type) -> None:
     for name, part in {"table": schema, **schema.get("$defs", {})}.items():
         assert part.get("description"), name
         assert [key for key, field in part["properties"].items() if not field.get("description")] == [], name
+
+
+SITE_TEXT = '[site]\nname = "site-07"\nrated_kw = 25000.0\nsafe_min_kw = 300.0\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            'kind = "openadr3"\nurl = "https://v"\nven_name = "x"\nclient_id = "y"\n',
+            "client_secret_file beside client_id",
+        ),
+        ('kind = "openadr2"\nurl = "https://v"\nven_name = "x"\ncert_file = "c"\n', "key_file beside cert_file"),
+        ('kind = "openadr3"\nurl = "https://v"\nven_name = "x"\nemergency_kw = 9e9\n', "site.rated_kw"),
+        ('kind = "price"\nfeeds = [{ file = "a", url = "https://b" }]\nhash_price = 0.05\n', "either file or url"),
+        ('kind = "price"\nfeeds = [{ file = "a" }]\n', "hash_price"),
+        ('kind = "price"\nfeeds = [{ file = "a" }]\nmeasures = "surplus"\n', "baseline_kw"),
+        ('kind = "schedule"\nfile = "a"\ntimezone = "Mars/Olympus"\n', "timezone"),
+        ('kind = "schedules"\n', "schedule"),
+    ],
+)
+def test_a_faulty_table_is_named_with_its_key(text: str, told: str) -> None:
+    with pytest.raises(ConfigFaultsError, match=told):
+        parse(f'{SITE_TEXT}[[signal]]\nname = "s"\n{text}')
+
+
+def test_a_schedule_or_a_market_alone_leaves_the_site_its_own_master() -> None:
+    own = parse(f'{SITE_TEXT}[[signal]]\nname = "s"\nkind = "schedule"\nfile = "plan.toml"\n').config
+    assert not site_rules(own).grid_expected
+    vtn = 'kind = "openadr3"\nurl = "http://127.0.0.1:1"\nven_name = "x"\nheartbeat_lost_s = 90.0\n'
+    grid = parse(f'{SITE_TEXT}[[signal]]\nname = "s"\n{vtn}').config
+    assert site_rules(grid).grid_expected
+    assert site_rules(grid).signal_stale_s == 90.0

@@ -10,14 +10,16 @@ from typing import Any
 
 from typing_extensions import override
 
+from farmctl.alarms.catalogue import CATALOGUE
+from farmctl.alarms.desk import AlarmDesk
 from farmctl.control.client import ControlClient
 from farmctl.control.identity import Caller, Identify, Role
 from farmctl.control.server import ControlParts, ControlServer
 from farmctl.control.strip import Site
-from farmctl.core.alarms import conditions
+from farmctl.core.alarms import Yard
 from farmctl.core.fleet import FleetView
 from farmctl.core.model import MinerId
-from farmctl.engine.cycle import Picture
+from farmctl.engine.cycle import Picture, scene_of
 from farmctl.engine.desk import Desk
 from farmctl.engine.records import input_hash
 from farmctl.ports.control import SitePicture
@@ -77,12 +79,15 @@ class Glasshouse:
         self.clock = DayClock(day=self.day)
         self.store = MemoryStore()
         self.desk = Desk(self.store, self.clock, asyncio.Event(), armed=True)
+        self.alarms = AlarmDesk(self.store, self.clock, CATALOGUE, lambda: None)
         self.badge = Badge()
         self.identify = identify or self.badge
         self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
         self.blind = False
         self._picture: SitePicture | None = None
         self._inventory = tuple(_row(number, str(miner)) for number, miner in enumerate(self.day.table.miner_id))
+        containers, racks = [row.container for row in self._inventory], [row.rack for row in self._inventory]
+        self.yard = Yard.of(self.day.farm.tree, self.day.table.node, containers, racks)
 
     def run(self, seconds: float) -> Glasshouse:
         """Let time pass with the desk's orders in force."""
@@ -90,17 +95,24 @@ class Glasshouse:
             self.day.overrides = list(self.desk.overrides)
             self.day.changes.update(stop_all=self.desk.stop_all, maintenance=self.desk.maintenance)
             self.day.run(1)
+            self._look()
         return self
 
     def picture(self) -> SitePicture | None:
         if self.blind:
             return None
-        day = self.day
-        if self._picture is None or self._picture.decision is not day.decision:
-            decision = day.decision
-            alarms = conditions(day.seen_view, day.memory, decision.site, decision.link, decision.budget.ceiling_w)
-            self._picture = Picture(view=day.seen_view, decision=decision, memory=day.memory, alarms=alarms)
+        if self._picture is None:
+            self._look()
         return self._picture
+
+    def _look(self) -> None:
+        """What the cycle does with a decision."""
+        day = self.day
+        board = self.alarms.advance(scene_of(day.seen_view, day.decision, day.memory, self.yard))
+        active = tuple(alarm.condition for alarm in board.active)
+        self._picture = Picture(
+            view=day.seen_view, decision=day.decision, memory=day.memory, alarms=active, board=board
+        )
 
     def inventory(self) -> Sequence[InventoryRow]:
         return self._inventory
@@ -110,7 +122,7 @@ class Glasshouse:
 
     def server(self, path: Path) -> ControlServer:
         parts = ControlParts(
-            socket_path=path, group=None, glass=self, orders=self.desk, identify=self.identify, clock=self.clock,
+            socket_path=path, group=None, glass=self, orders=self.desk, alarms=self.alarms, identify=self.identify, clock=self.clock,
             site=self.site,
         )  # fmt: skip
         return ControlServer(parts)

@@ -76,11 +76,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
     try:
-        subprocess.run(mount, check=True, capture_output=True, timeout=20)  # noqa: S603 - fixed words, our own folder
+        subprocess.run(mount, check=True, capture_output=True, timeout=20)
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"mount -t tmpfs is not possible here: {error}")
     yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=20)  # noqa: S603, S607 - fixed words, our own folder
+    subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=20)
 
 
 async def test_a_full_disk_loses_nothing_acknowledged_and_appends_go_on_when_there_is_room(small_disk: Path) -> None:

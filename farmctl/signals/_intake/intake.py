@@ -59,7 +59,7 @@ class Intake:
                 return Duplicate(ack=None)
             claim = _claim(payload, desk)
             if _acked(delivery.route) and claim.msg_id in self.seen:
-                return Duplicate(ack=self.seen.last_ack(claim.msg_id))
+                return _repeated(claim, desk)
             return _judged(payload, claim, desk)
         except NotAcceptedError as fault:
             return _refused(fault, claim, desk)
@@ -149,6 +149,18 @@ def _acked(route: Route) -> bool:
 def _known_rubbish(delivery: Delivery) -> str:
     """The name under which a refused retained message is remembered, so that each resync does not refuse it anew."""
     return f"{delivery.route}:{hashlib.sha256(delivery.raw).hexdigest()}" if not _acked(delivery.route) else ""
+
+
+def _repeated(claim: Claim, desk: Desk) -> Duplicate:
+    refusal = Refusal(
+        source=desk.rules.source,
+        topic=desk.delivery.topic,
+        reason=Reason.DUPLICATE,
+        detail=f"{desk.delivery.topic}: message {claim.msg_id} was seen before",
+        ack=None,
+        raw=desk.delivery.raw,
+    )
+    return Duplicate(ack=desk.seen.last_ack(claim.msg_id), refusal=refusal)
 
 
 def _refused(fault: NotAcceptedError, claim: Claim | None, desk: Desk) -> Refused:

@@ -31,7 +31,7 @@ def claim_of(payload: JsonObject, desk: Desk) -> Claim:
         )
     pair = pair_of(payload.get("epoch", 0), payload.get("seq"))
     name = "simple" if pair is None else f"simple-{pair[0]}-{pair[1]}"
-    return Claim(event_id=name, msg_id=name, pair=pair)
+    return Claim(event_id=name, msg_id="" if pair is None else name, pair=pair)
 
 
 def on_simple(payload: JsonObject, claim: Claim, desk: Desk) -> Accepted:

@@ -76,6 +76,8 @@ class Duplicate:
     """Seen before: no action; the last ack about it is sent again."""
 
     ack: Ack | None
+    refusal: Refusal | None = None
+    """For the journal; None for a retained message, which is read again at every resync."""
     resync: bool = False
 
 

@@ -13,7 +13,7 @@ from farmctl.core.events import TERMINAL
 from farmctl.core.grid import Ack, SnapshotPut
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import ConfigError, StoreError
-from farmctl.ports.grid import Capability, Inbox, Notice, SiteState, Telemetry
+from farmctl.ports.grid import Capability, Inbox, Notice, Refusal, SiteState, Telemetry
 from farmctl.ports.site import Clock
 from farmctl.signals._intake import keys
 from farmctl.signals._intake.desk import Delivery, Route, keys_state, sequence_state
@@ -205,8 +205,7 @@ class MqttSource:
             case Refused():
                 await self._refuse(verdict, inbox)
             case Duplicate():
-                if verdict.ack is not None:
-                    await self._post.ack(verdict.ack)
+                await self._repeat(verdict, inbox)
             case Heartbeat():
                 self._intake.commit(verdict)
                 if verdict.fresh:
@@ -261,13 +260,22 @@ class MqttSource:
 
     async def _refuse(self, verdict: Refused, inbox: Inbox) -> None:
         log.debug("grid_signal_refused", source=self.name, reason=verdict.reason, detail=verdict.refusal.detail)
-        try:
-            await inbox.refuse(verdict.refusal)
-        except StoreError as fault:
-            log.error("grid_refusal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
+        await self._journal(verdict.refusal, inbox)
         self._intake.commit(verdict)
         if verdict.ack is not None:
             await self._post.ack(verdict.ack)
+
+    async def _repeat(self, verdict: Duplicate, inbox: Inbox) -> None:
+        if verdict.refusal is not None:
+            await self._journal(verdict.refusal, inbox)
+        if verdict.ack is not None:
+            await self._post.ack(verdict.ack)
+
+    async def _journal(self, refusal: Refusal, inbox: Inbox) -> None:
+        try:
+            await inbox.refuse(refusal)
+        except StoreError as fault:
+            log.error("grid_refusal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
 
     def _say_lost(self, broker: tuple[str, int], fault: str) -> None:
         if not self._told_lost:

@@ -16,16 +16,6 @@ from typing_extensions import override
 from farmctl.errors import FarmError
 from farmctl.tui.modals.order import Ask
 
-KEY_NAMES = {
-    "slash": "/",
-    "colon": ":",
-    "question_mark": "?",
-    "minus": "-",
-    "asterisk": "*",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-}
-
 
 class ReadScreen(ModalScreen[None]):
     """Lines that scroll; any of enter, escape and q closes them."""
@@ -75,7 +65,7 @@ def help_lines(keys: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield "Keys on this screen (escape closes)"
     yield ""
     for key, text in keys:
-        yield f"  {KEY_NAMES.get(key, key):>10}  {text}"
+        yield f"  {key:>10}  {text}"
     yield ""
     yield "  up down j k pageup pagedown home end   move; tab goes to the next list"
     yield "  filter: state=fault model~S21 t>85 cont=C041 !pool=eu1; ids take * and C010..C019"

@@ -1,0 +1,97 @@
+"""Asking and ordering: every way to the controller, each of them through a screen that a person has to confirm."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from textual.app import App
+
+from farmctl.errors import FarmError
+from farmctl.ports.feed import AlarmView, Feed, FleetImage
+from farmctl.tui.messages import OrderFailed, OrderTaken, WhoTold
+from farmctl.tui.modals.choices import MenuScreen, Note, NoteScreen, orders_now
+from farmctl.tui.modals.order import OrderScreen, Ready
+from farmctl.tui.orders import Draft, body
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acting:
+    """What leads to an order."""
+
+    app: App[None]
+    feed: Feed
+
+    def ask_who(self) -> None:
+        """Learn who we are and what we may do."""
+        self._in_background(self._who)
+
+    def menu(self, image: FleetImage) -> None:
+        """Choose an order, then see its preview."""
+
+        def chosen(draft: Draft | None) -> None:
+            if draft is not None:
+                self.draft(draft, image)
+
+        self.app.push_screen(MenuScreen(orders_now(image.strip)), chosen)
+
+    def draft(self, draft: Draft, image: FleetImage) -> None:
+        """See the preview of an order, then perhaps send it."""
+
+        def answered(ready: Ready | None) -> None:
+            if ready is not None:
+                self._in_background(lambda: self._send(ready, image))
+
+        self.app.push_screen(OrderScreen(draft, image, self.feed.ask), answered)
+
+    def note(self, alarm: AlarmView, verb: str) -> None:
+        """Acknowledge or shelve one alarm."""
+        shelving = verb == "shelve"
+        if shelving and alarm.priority == 1:
+            self.app.post_message(OrderFailed(f"shelve {alarm.alarm}", "a P1 cannot be shelved: respond to it"))
+            return
+        title = f"{'Shelve' if shelving else 'Acknowledge'} {alarm.alarm} at {alarm.where}"
+
+        def answered(note: Note | None) -> None:
+            if note is not None:
+                self._in_background(lambda: self._tell_alarm(alarm, verb, note))
+
+        self.app.push_screen(NoteScreen(title, shelving=shelving), answered)
+
+    async def _who(self) -> None:
+        try:
+            me = await self.feed.ask("GET", "/v1/whoami")
+        except FarmError:
+            return  # the link's own state tells that nobody answers; asked again when it is back
+        self.app.post_message(WhoTold(str(me.get("name", "")), str(me.get("role", ""))))
+
+    async def _send(self, ready: Ready, image: FleetImage) -> None:
+        """One order; the key lets a broken link repeat it without harm."""
+        draft = ready.draft
+        order: dict[str, object] = {**body(draft, image), "idempotency_key": str(uuid.uuid4())}
+        if ready.rev is not None:
+            order["if_rev"] = ready.rev
+        answer = await self._asked(draft.command, "POST", "/v1/commands", order)
+        if answer is not None:
+            self.app.post_message(OrderTaken(draft, str(answer.get("job", ""))))
+
+    async def _tell_alarm(self, alarm: AlarmView, verb: str, note: Note) -> None:
+        told: dict[str, object] = {"reason": note.reason}
+        if note.lasting:
+            told["for"] = note.lasting
+        await self._asked(f"{verb} {alarm.alarm}", "POST", f"/v1/alarms/{quote(alarm.id, safe='')}/{verb}", told)
+
+    async def _asked(
+        self, what: str, method: str, path: str, content: Mapping[str, object] | None
+    ) -> dict[str, Any] | None:
+        try:
+            return await self.feed.ask(method, path, content)
+        except FarmError as error:
+            self.app.post_message(OrderFailed(what, str(error)))
+            return None
+
+    def _in_background(self, work: Callable[[], Awaitable[None]]) -> None:
+        self.app.run_worker(work, group="orders")
