@@ -22,6 +22,7 @@ LAZY = {
     "broker": "simulators.broker:main",
     "grid": "simulators.grid:main",
     "meter": "simulators.meter:main",
+    "vtn": "simulators.vtn.__main__:main",
 }
 """Commands that live elsewhere: name -> "module:attribute", imported when called."""
 

@@ -9,7 +9,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from drivers._wire.cgminer import API_PORT as RPC_PORT
+from drivers._wire.cgminer import ask, request
 from drivers._wire.digest import NotServedError, SharedWeb
+from drivers._wire.fields import row, status
 from drivers._wire.rest import Request, RestClient, TokenClient, UnauthorizedError
 from drivers.auradine import wire
 from drivers.auradine.wire import Mode, Summary
@@ -19,6 +22,7 @@ from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, 
 
 API_PORT = 8080
 FACTORY = Credentials(user="admin", password="admin")  # noqa: S106 - printed in the manual, same on every unit
+VERSION = request("version")
 DRAWS_W = 200.0
 """Above this the miner is not asleep, whatever it says: its supply draws 59 W without load (recorded `psu`)."""
 BOOT_S = 600.0
@@ -38,15 +42,26 @@ class AuradineDriver(Driver):
 
     @override
     async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:
+        """Ask 4028 `version`, and only who passes for Auradine is told the password for its report."""
         device = AuradineDevice(endpoint, credentials, self._web)
         try:
-            return await device.identity()
-        except (NotServedError, MalformedReplyError):
-            return None
-        except RefusedError:
+            return await device.identity() if await self._passes(endpoint, device) else None
+        except (NotServedError, MalformedReplyError, RefusedError):
             return None
         finally:
             await device.close()
+
+    async def _passes(self, endpoint: Endpoint, device: AuradineDevice) -> bool:
+        try:
+            reply = await ask(endpoint.host, endpoint.port("api", RPC_PORT), VERSION)
+        except MalformedReplyError:
+            return False
+        except SilentPeerError as silence:
+            if not isinstance(silence.__cause__, ConnectionError):
+                raise
+            return await device.has_report()
+        said = " ".join([*row(reply, "VERSION"), status(reply).description]).lower()
+        return "gcminer" in said or "fluxos" in said
 
     @override
     def device(self, endpoint: Endpoint, credentials: Credentials) -> Device:
@@ -130,6 +145,14 @@ class AuradineDevice(Device):
             mac=report.mac,
             serial=report.serial,
         )
+
+    async def has_report(self) -> bool:
+        """Whether there is a page ipreport, open or asking for a token in this family's own words."""
+        try:
+            reply = await self._rest.ask(Request(method="GET", path="/ipreport"))
+        except UnauthorizedError:
+            return False  # half of all web servers say 401 to a page they do not have
+        return wire.is_expired(reply) or wire.parse_report(reply) is not None
 
     async def prepare(self) -> None:
         """Have a token."""

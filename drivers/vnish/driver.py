@@ -12,7 +12,7 @@ from drivers._wire.digest import NotServedError, SharedWeb
 from drivers._wire.fields import text
 from drivers._wire.rest import Request, RestClient, TokenClient, UnauthorizedError
 from drivers.vnish import wire
-from drivers.vnish.wire import API, Preset, Summary
+from drivers.vnish.wire import API, Info, Preset, Summary
 from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
@@ -103,7 +103,7 @@ class VnishDevice(Device):
 
     async def identity(self) -> Identity | None:
         """Ask who answers; None: not VNish."""
-        info = wire.parse_info(await self._get("info"))
+        info = await self._info()
         if info is None:
             return None
         if not (info.mac or info.serial):
@@ -120,8 +120,8 @@ class VnishDevice(Device):
     async def ladder(self) -> Ladder | None:
         """Shares of the preset in force where the firmware throttles, else its tuned presets."""
         summary = await self._summary()
-        firmware = wire.parse_info(await self._get("info"))
-        version = firmware.firmware if firmware else ""
+        info = await self._info()
+        version = info.firmware if info else ""
         if summary.percent is not None:
             preset = await self._current_preset()
             return wire.throttle_ladder(preset, version) if preset else None
@@ -195,6 +195,10 @@ class VnishDevice(Device):
         if self._idle_since_s is None:
             self._idle_since_s = now_s
         return MinerState.BOOTING if now_s - self._idle_since_s < BOOT_S else MinerState.FAULT
+
+    async def _info(self) -> Info | None:
+        """Asked without a token: until it has said who it is, it is not told the password."""
+        return wire.parse_info(await self._rest.ask(Request(method="GET", path=f"{API}info")))
 
     async def _summary(self) -> Summary:
         summary = wire.parse_summary(await self._get("summary"))

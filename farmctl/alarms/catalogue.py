@@ -22,7 +22,7 @@ ROWS: tuple[AlarmKind, ...] = (
         response="check the link, call the dispatcher, do not raise",
     ),
     AlarmKind(
-        alarm="power_above_limit", priority=1, on_delay_s=30.0, measured_s=30.0, off_delay_s=10.0,
+        alarm="power_above_limit", priority=1, on_delay_s=30.0, off_delay_s=10.0,
         summary="the site draws more than its limit + 1 %",
         cause="stragglers, or miners that understate their watts", consequence="breach of the limit, penalty",
         response="open the stragglers, sleep the next stage, open a PDU",

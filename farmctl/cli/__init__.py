@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "inventory": ("farmctl.cli.inventory:inventory", "Import and export the miners."),
     "journal": ("farmctl.cli.journal:journal", "Read and verify the journal."),
     "jobs": ("farmctl.cli.jobs:jobs", "How far an order has got."),
+    "keys": ("farmctl.cli.keys:keys", "Make, list, rotate and revoke signing keys."),
     "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),
@@ -29,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "scan": ("farmctl.cli.scan:scan", "Find miners in address ranges."),
     "status": ("farmctl.cli.status:status", "One screen: are we where the grid wants us?"),
     "stop-all": ("farmctl.cli.stop:stop_all", "Put every miner of the site to sleep."),
+    "tui": ("farmctl.cli.tui:tui", "Watch the site at a terminal, and act on it."),
     "why": ("farmctl.cli.why:why", "Why a miner is where it is."),
 }
 """Verb -> (where it lives, one line of help); the help needs no import, so `--help` is quick."""

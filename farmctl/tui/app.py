@@ -133,7 +133,7 @@ class FarmApp(App[None], inherit_bindings=False):
             glass.filter = Filter(text=wanted, chosen=False)
             self.action_page("miners")
 
-    def action_back(self) -> None:
+    def action_up(self) -> None:
         """Close the question, else go back up."""
         glass = self.glass
         ask = glass.query_one("#ask", Input)

@@ -61,7 +61,7 @@ def keys_line(page: str, keymap: Mapping[str, str], enabled: Callable[[Key], boo
             continue
         here = key.id == f"page.{page}"
         style = palette.strong if here else palette.dim if state is None else palette.normal
-        segments.append(Segment(f"{named(keymap.get(key.id, key.key))} {key.label}", style))
+        segments.append(Segment(f"{named(keymap.get(key.id, key.key))} {key.short}", style))
         segments.append(Segment(" "))
     return tuple(segments)
 

@@ -46,7 +46,7 @@ REFUSAL_S = 15.0
 class GlassScreen(Screen[None]):
     """Strip, banner, seven screens, last order, keys."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]
 
     def __init__(self, feed: Feed, now_s: Callable[[], float], keymap: Mapping[str, str], *, read_only: bool) -> None:
         super().__init__()

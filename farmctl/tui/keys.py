@@ -23,35 +23,41 @@ class Key:
     pages: frozenset[str] = frozenset(PAGES)
     orders: bool = False
     """It leads to an order: greyed for a viewer and while the link is lost."""
-    short: bool = False
-    """Shown in the line at the bottom."""
+    short: str = ""
+    """As in the line at the bottom; empty: not there."""
 
 
 KEYS: tuple[Key, ...] = (
     *(
-        Key(id=f"page.{page}", key=str(number), action=f"page('{page}')", label=page.capitalize(), short=True)
+        Key(
+            id=f"page.{page}",
+            key=str(number),
+            action=f"page('{page}')",
+            label=page.capitalize(),
+            short=page.capitalize(),
+        )
         for number, page in enumerate(PAGES, start=1)
     ),
-    Key(id="ask.filter", key="slash", action="ask_filter", label="filter", short=True),
-    Key(id="ask.command", key="colon", action="ask_command", label="cmd", short=True),
-    Key(id="ask.help", key="question_mark", action="help", label="help", short=True),
+    Key(id="ask.filter", key="slash", action="ask_filter", label="filter", short="filter"),
+    Key(id="ask.command", key="colon", action="ask_command", label="cmd", short="cmd"),
+    Key(id="ask.help", key="question_mark", action="help", label="help", short="help"),
     Key(id="go.into", key="enter", action="into", label="drill down", pages=LISTS),
-    Key(id="go.back", key="escape", action="back", label="back"),
+    Key(id="go.back", key="escape", action="up", label="back"),
     Key(id="go.previous", key="minus", action="previous", label="previous screen"),
-    Key(id="mark.one", key="space", action="mark", label="mark", pages=MINERS, short=True),
+    Key(id="mark.one", key="space", action="mark", label="mark", pages=MINERS, short="mark"),
     Key(id="mark.range", key="V", action="mark_range", label="mark from the last mark to here", pages=MINERS),
     Key(id="mark.all", key="asterisk", action="mark_all", label="mark all that match", pages=MINERS),
-    Key(id="list.faults", key="f", action="faults", label="faults only", pages=MINERS, short=True),
+    Key(id="list.faults", key="f", action="faults", label="faults only", pages=MINERS, short="faults"),
     Key(id="list.columns", key="w", action="columns", label="columns", pages=MINERS),
     Key(id="list.turn", key="S", action="turn", label="turn the order round", pages=MINERS),
     Key(id="list.sort_left", key="less_than_sign", action="sort(-1)", label="sort by the column before", pages=MINERS),
     Key(id="list.sort_right", key="greater_than_sign", action="sort(1)", label="sort by the next column", pages=MINERS),
     Key(id="freeze.order", key="z", action="freeze_order", label="freeze the order", pages=MINERS),
     Key(id="freeze.all", key="Z", action="freeze_all", label="freeze the picture"),
-    Key(id="alarm.ack", key="a", action="ack", label="acknowledge", pages=ALARMS, orders=True, short=True),
-    Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True, short=True),
-    Key(id="order.override", key="o", action="order_override", label="override", orders=True, short=True),
-    Key(id="order.menu", key="x", action="order_menu", label="actions", orders=True, short=True),
+    Key(id="alarm.ack", key="a", action="ack", label="acknowledge", pages=ALARMS, orders=True, short="ack"),
+    Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True, short="shelve"),
+    Key(id="order.override", key="o", action="order_override", label="override", orders=True),
+    Key(id="order.menu", key="x", action="order_menu", label="actions", orders=True, short="act"),
     Key(id="take.copy", key="y", action="copy", label="copy what the cursor is on"),
     Key(id="take.export", key="e", action="export", label="export the list as CSV", pages=MINERS),
     Key(id="see.zone", key="t", action="zone", label="UTC or site time"),
@@ -63,4 +69,4 @@ BY_ACTION = {key.action.partition("(")[0]: key for key in KEYS}
 
 def bindings() -> list[Binding]:
     """What Textual binds; every one remappable by its id."""
-    return [Binding(key.key, key.action, key.label, id=key.id, show=key.short) for key in KEYS]
+    return [Binding(key.key, key.action, key.label, id=key.id, show=bool(key.short)) for key in KEYS]

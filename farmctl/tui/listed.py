@@ -22,7 +22,7 @@ from farmctl.tui.words import (
     span,
 )
 
-ALARM_HEAD = " Pri State     Since    Where        Condition              Value                          n  Response"
+ALARM_HEAD = " Pri State    Since    Where    Condition          Value                   n  Response"
 EVENT_HEAD = " Event            Source       State       Starts       Ends         Wanted MW  Reason"
 JOB_HEAD = " At       Who          Order             State       Progress                          Reason"
 CONTAINER_HEAD = " Container   Miners  hash  trim  cut boot  bad       MW    TH/s  Tmax  Share of its miners"
@@ -37,15 +37,15 @@ def alarm_item(alarm: AlarmView, palette: Palette, zone: str) -> Item:
     style = palette.alarm(alarm.priority, alarm.state)
     quiet = palette.dim if alarm.state in ("SHELVED", "SUPPRESSED", "OUT_OF_SERVICE") else palette.normal
     doubt = "" if alarm.valid else "?"
-    state = {"RTN_UNACK": "RETURNED", "OUT_OF_SERVICE": "OUT"}.get(alarm.state, alarm.state)
+    state = {"RTN_UNACK": "RETURNED", "SUPPRESSED": "BY PLAN", "OUT_OF_SERVICE": "OUT"}.get(alarm.state, alarm.state)
     since = moment(alarm.since, zone)
     text = (
-        f" {since:8} {clip(alarm.where, 12)} {clip(alarm.alarm + doubt, 22)} "
-        f"{clip(alarm.detail, 28)} {alarm.n:>4}  {alarm.response}"
+        f" {since:8} {clip(alarm.where, 8)} {clip(alarm.alarm + doubt, 18)} "
+        f"{clip(alarm.detail, 20)} {alarm.n:>4}  {alarm.response}"
     )
     glyph = f" {ALARM_GLYPHS.get(alarm.priority, '')} "
     mark = style if quiet is palette.normal else palette.dim
-    return Item(key=alarm.id, parts=((glyph, mark), (clip(state, 9), mark), (text, quiet)))
+    return Item(key=alarm.id, parts=((glyph, mark), (clip(state, 8), mark), (text, quiet)))
 
 
 def event_item(event: EventView, palette: Palette, zone: str) -> Item:
@@ -125,9 +125,10 @@ def circuit_items(circuits: Sequence[CircuitView], palette: Palette) -> list[Ite
         rating = "none" if node.rating_kw is None else megawatts(node.rating_kw)
         meter = "-" if node.meter_kw is None else megawatts(node.meter_kw)
         near = share is not None and share > NEAR
+        word = "" if share is None or not near else "  OVER RATING" if share > 1 else "  NEAR LIMIT"
         text = (
             f" {clip(node.name, 14)} {clip(node.parent, 14)} {megawatts(node.load_kw):>7} {rating:>10} "
-            f"{'-' if share is None else percent(share):>5} {meter:>9}{'  NEAR LIMIT' if near else ''}"
+            f"{'-' if share is None else percent(share):>5} {meter:>9}{word}"
         )
         items.append(Item(key=node.name, parts=((text, palette.abnormal if near else palette.normal),)))
     return items

@@ -14,7 +14,7 @@ from farmctl.control.strip import Site
 from farmctl.engine.cycle import Cycle
 from farmctl.engine.desk import Desk
 from farmctl.engine.records import input_hash
-from farmctl.ports.control import Glass, SitePicture
+from farmctl.ports.control import AlarmOrders, Glass, SitePicture
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow
 
@@ -40,15 +40,16 @@ class FarmGlass(Glass):
 
 
 def control_server(
-    config: FarmConfig, cycle: Cycle, rows: tuple[InventoryRow, ...], desk: Desk, clock: Clock
+    config: FarmConfig, glass: FarmGlass, desk: Desk, alarms: AlarmOrders, clock: Clock
 ) -> ControlServer:
     """The daemon's front door on its Unix socket."""
     return ControlServer(
         ControlParts(
             socket_path=config.api.socket,
             group=config.api.group,
-            glass=FarmGlass(cycle, rows),
+            glass=glass,
             orders=desk,
+            alarms=alarms,
             identify=RoleTable.of(config.api.operators, config.api.engineers),
             clock=clock,
             site=Site(

@@ -36,7 +36,7 @@ from farmctl.ports.recording import Recording
 from farmctl.ports.store import JournalRecord, RecordKind, Store
 from farmctl.store.recording import DayFiles
 from farmctl.store.sqlite import open_sqlite
-from farmctl.wiring.control import control_server
+from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather, yard_of
 from farmctl.wiring.meters import site_meter
@@ -201,7 +201,7 @@ async def _assembled(
         tally=tally,
         sources=sources,
         metrics=metrics,
-        control=control_server(config, cycle, rows, desk, clock),
+        control=control_server(config, FarmGlass(cycle, rows), desk, alarms, clock),
         recording=recording,
         stop=stop,
     )

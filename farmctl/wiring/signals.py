@@ -5,14 +5,6 @@ from __future__ import annotations
 import base64
 from typing import assert_never
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
 from farmctl.config.credentials import read_secret
 from farmctl.config.schema import CompatTable, FarmConfig, MqttTable
 from farmctl.config.schema.signals import AnySignal, IssuerTable
@@ -20,11 +12,11 @@ from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTab
 from farmctl.core.grid import EventClass
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.engine.onlooker import Onlooker
-from farmctl.errors import ConfigError
 from farmctl.ports.grid import GridEnd
 from farmctl.ports.site import Clock
 from farmctl.signals._intake.keys import FOREVER_MS, IssuerKey, Keyring
 from farmctl.signals._intake.permissions import IssuerRule
+from farmctl.signals.keyfiles import seed_in
 from farmctl.signals.mqtt import CompatConfig, CompatSource, MqttSource
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, TlsFiles
 from farmctl.wiring.fleet import Fleet
@@ -86,7 +78,7 @@ def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
         username=table.user,
         password=read_secret(table.password_file) if table.password_file else None,
         controller_id=table.client_id or f"farmctl-{site.name}",
-        site_seed=_seed(table),
+        site_seed=None if table.signing_key_file is None else seed_in(table.signing_key_file),
         protocol=table.protocol,
         keepalive_s=table.keepalive_s,
         loss_after_s=table.heartbeat_lost_s,
@@ -151,18 +143,6 @@ def _keyring(issuer: IssuerTable | None) -> Keyring | None:
     }
     root = b"" if issuer.root_key is None else base64.b64decode(issuer.root_key)
     return Keyring(keys=keys, root=root)
-
-
-def _seed(table: MqttTable) -> bytes | None:
-    if table.signing_key_file is None:
-        return None
-    try:
-        key = load_pem_private_key(table.signing_key_file.read_bytes(), password=None)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{table.signing_key_file}: expected an Ed25519 private key in PEM: {error}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{table.signing_key_file}: expected an Ed25519 private key in PEM")
-    return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
 
 
 def _host_port(text: str) -> tuple[str, int]:

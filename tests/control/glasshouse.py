@@ -122,8 +122,8 @@ class Glasshouse:
 
     def server(self, path: Path) -> ControlServer:
         parts = ControlParts(
-            socket_path=path, group=None, glass=self, orders=self.desk, alarms=self.alarms, identify=self.identify, clock=self.clock,
-            site=self.site,
+            socket_path=path, group=None, glass=self, orders=self.desk, alarms=self.alarms,
+            identify=self.identify, clock=self.clock, site=self.site,
         )  # fmt: skip
         return ControlServer(parts)
 

@@ -47,7 +47,7 @@ async def test_the_strip_says_what_the_core_decided(house: Glasshouse, ask: Aske
     assert state["miners"]["curtailed"] > 0
     assert state["meter_quality"] == "OK"
     assert state["signal_age_s"] == 0.0
-    assert state["alarms"] == {"p1": 0, "p2": 0, "p3": 0, "p4": 0}
+    assert set(state["alarms"].values()) == {0}
 
 
 async def test_unknown_is_null_and_alarms_are_listed_worst_first(house: Glasshouse, ask: Asker) -> None:
@@ -56,7 +56,8 @@ async def test_unknown_is_null_and_alarms_are_listed_worst_first(house: Glasshou
     house.day.grid_falls_silent()
     house.run(65)
     listed = (await ask.get("/v1/alarms"))["rows"]
-    assert [alarm["alarm"] for alarm in listed][:2] == ["signal_stale", "meter_lost_armed"]
+    assert {alarm["alarm"] for alarm in listed} >= {"signal_stale", "meter_lost_armed"}
+    assert all(alarm["response"] and alarm["state"] == "UNACK" for alarm in listed)
     assert [alarm["priority"] for alarm in listed] == sorted(alarm["priority"] for alarm in listed)
     assert (await ask.get("/v1/state"))["miners"]["offline"] == 60
     first = (await ask.get("/v1/miners", limit=1))["rows"][0]

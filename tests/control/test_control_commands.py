@@ -100,7 +100,11 @@ async def test_a_viewer_may_look_and_order_nothing(house: Glasshouse, ask: Asker
     assert (error.status, error.code) == (403, "not_permitted")
     assert "operators" in error.hint
     assert not house.desk.stop_all
-    assert await house.store.head() is None
+    assert not house.desk.overrides
+    noted = await house.store.head()
+    assert noted is not None
+    assert (noted.record.body["owner"], noted.record.body["role"]) == ("kim", "viewer")
+    assert str(noted.record.body["result"]).startswith("403")
 
 
 async def test_the_same_key_gives_the_first_answer_and_another_order_is_a_conflict(

@@ -177,7 +177,7 @@ def test_numbers_come_with_their_units(said: object, watts: float | None) -> Non
 
 async def test_auradine_is_told_by_its_report(served: Served) -> None:
     async with serving(served) as port:
-        endpoint = Endpoint(host="127.0.0.1", ports={"http": port})
+        endpoint = Endpoint(host="127.0.0.1", ports={"http": port, "api": 1})
         found = await AuradineDriver().identify(endpoint, Credentials())
         assert found is not None
         assert (found.miner_id, found.driver, found.model) == ("1c:00:00:0e:3b:2b", "auradine", "AT1500")

@@ -14,7 +14,8 @@ from farmctl.core.grid import SiteMode
 from farmctl.core.model import Ladder
 from farmctl.engine.cycle import Picture
 from farmctl.wiring.farm import Farm, Listeners, built
-from tests.farm.site import TIME_SCALE, Site
+from tests.farm.setting import TIME_SCALE
+from tests.farm.site import Site
 
 ROOT = Path(__file__).parents[2]
 ENDS_S = 20.0
@@ -80,6 +81,14 @@ class Daemon:
 
     process: asyncio.subprocess.Process
     log: Path
+
+    @property
+    def ended(self) -> bool:
+        return self.process.returncode is not None
+
+    async def said(self) -> str:
+        """Everything it has written so far."""
+        return await asyncio.to_thread(self.log.read_text, errors="replace")
 
     async def end(self, number: signal.Signals) -> int:
         """Send a signal and wait for the exit code."""

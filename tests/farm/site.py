@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -29,30 +28,12 @@ from simulators.meter.site import Auxiliary
 from simulators.miner import SimMiner
 from simulators.plan import read_plan
 from simulators.world import World, inventory_rows
+from tests.farm.setting import SITE, Setting, farm_text, world_text
 
-SITE = "story"
-TIME_SCALE = 80.0
-"""A Whatsminer needs 600 s to wake; here 7.5 s."""
 QUIET_S = 30.0
 BEAT_S = 3.0
 HEADROOM = 1.1
-FIRM = 0.4
 NATIVE = ("whatsminer", "antminer", "luxos")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What a story is set in."""
-
-    net: int
-    """Second octet of the miners' addresses: one per test file, so that files can run side by side."""
-    mix: Mapping[str, int]
-    """Model -> how many."""
-    control: str = ""
-    """More lines of [control]."""
-    lost_s: float = 60.0
-    broker: bool = True
-    """False: nobody listens at the broker's address yet."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,7 +139,7 @@ class Site:
 async def site(folder: Path, setting: Setting) -> AsyncIterator[Site]:
     """Bring the surroundings up; on leaving, pools, passwords and fans must be as they were."""
     async with AsyncExitStack() as stack:
-        world = World(read_plan(_world_text(setting)))
+        world = World(read_plan(world_text(setting)))
         await world.start()
         stack.push_async_callback(world.stop)
         rated_w = HEADROOM * world.total_power_w()
@@ -183,7 +164,8 @@ async def site(folder: Path, setting: Setting) -> AsyncIterator[Site]:
         if setting.broker:
             await there.open_broker()
             await grid.wait_online()
-        there.config_path.write_text(_farm_text(there, setting), encoding="utf-8")
+        text = farm_text(setting, folder=folder, rated_kw=rated_w / 1e3, meter_port=meter.port, broker_port=port)
+        there.config_path.write_text(text, encoding="utf-8")
         await _stocked(there)
         async with _beating(grid) if setting.lost_s < QUIET_S else AsyncExitStack():
             yield there
@@ -216,68 +198,3 @@ async def _stocked(there: Site) -> None:
     found = await identified(places, list(drivers.values()))
     assert len(found) == len(known)
     await stocked(there.folder, known, found)
-
-
-def _world_text(setting: Setting) -> str:
-    third = os.getpid() % 60 * 4
-    groups = (
-        f'[[group]]\nname = "{model}"\nmodel = "{model}"\ncount = {count}\nfirst_container = {number + 1}\n'
-        f'address = "127.{setting.net}.{third + number}.1"\nports = {{ api = 4028, http = 8080 }}\n'
-        for number, (model, count) in enumerate(setting.mix.items())
-    )
-    return f"[farm]\nseed = 7\ntime_scale = {TIME_SCALE}\nambient_swing_c = 0.0\n" + "\n".join(groups)
-
-
-def _farm_text(there: Site, setting: Setting) -> str:
-    containers = sorted({miner.identity.container for miner in there.world.miners})
-    circuits = "".join(f'[[circuit]]\nname = "{name}"\nparent = "site"\n' for name in containers)
-    rated = f"{there.rated_kw:.1f}"
-    return f"""
-[site]
-name = "{SITE}"
-rated_kw = {rated}
-standing_kw = {rated}
-failsafe_limit_kw = {FIRM * there.rated_kw:.1f}
-[control]
-ramp_up_fraction_per_min = 6.0
-wake_fraction_per_5s = 1.0
-min_on_s = 1.0
-min_off_s = 1.0
-confirm_timeout_s = 4.0
-{setting.control}
-[poll]
-interval_s = 1.0
-backoff_max_s = 3.0
-seen_stale_s = 6.0
-[[circuit]]
-name = "site"
-rating_kw = {rated}
-meter = "main"
-{circuits}
-[[meter]]
-name = "main"
-kind = "modbus"
-host = "127.0.0.1"
-port = {there.meter.port}
-site = true
-period_s = 0.5
-[[meter.registers]]
-name = "kw"
-address = 0
-type = "f32"
-[[signal]]
-name = "grid"
-kind = "mqtt"
-brokers = ["127.0.0.1:{there.broker_port}"]
-op = "grid-op"
-programmes = ["surplus-dispatch"]
-auth = "unsigned-demo"
-heartbeat_lost_s = {setting.lost_s}
-heartbeat_alarm_s = {min(setting.lost_s, 30.0)}
-[store]
-dir = "{there.folder}"
-[metrics]
-listen = "127.0.0.1:{free_port()}"
-[api]
-socket = "{there.folder}/farmctl.sock"
-"""

@@ -13,7 +13,8 @@ from farmctl.core.grid import SiteMode
 from farmctl.ports.store import RecordKind
 from simulators.broker import find_mosquitto
 from tests.farm.controller import controller
-from tests.farm.site import FIRM, Setting, site
+from tests.farm.setting import FIRM, Setting
+from tests.farm.site import site
 
 pytestmark = [
     pytest.mark.peer,

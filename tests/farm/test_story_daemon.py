@@ -12,7 +12,8 @@ import pytest
 from farmctl.ports.store import RecordKind
 from simulators.broker import find_mosquitto
 from tests.farm.controller import Daemon, daemon
-from tests.farm.site import Setting, Site, site
+from tests.farm.setting import Setting
+from tests.farm.site import Site, site
 
 pytestmark = [
     pytest.mark.peer,
@@ -25,10 +26,12 @@ SETTING = Setting(net=220, mix={"m50": 20, "luxos-s19kpro": 20})
 async def online(there: Site, running: Daemon) -> None:
     """This run has told the grid its mode and left boot fail-safe."""
     known = len(there.grid.uplink.modes)
+    left = {"AUTONOMOUS", "FOLLOWING"}
     await there.until(
-        lambda: any(mode in {"AUTONOMOUS", "FOLLOWING"} for _, mode in there.grid.uplink.modes[known:]),
-        f"farmctl run leaves boot fail-safe; {await asyncio.to_thread(running.log.read_text)}",
+        lambda: running.ended or any(mode in left for _, mode in there.grid.uplink.modes[known:]),
+        "farmctl run leaves boot fail-safe",
     )
+    assert not running.ended, await running.said()
 
 
 async def resumed(there: Site, target_kw: float) -> None:
@@ -47,7 +50,7 @@ async def test_sigterm_leaves_the_fleet_as_it_is_and_a_restart_goes_on_with_the_
             order = await there.ask(target_kw, duration_s=50.0)
             await there.grid.wait_for(order, {"REACHED"}, within_s=40.0)
             await there.until(lambda: there.near(target_kw), "meter on the set-point")
-            assert await first.end(signal.SIGTERM) == 0
+            assert await first.end(signal.SIGTERM) == 0, await first.said()
         told = there.commands()
         await asyncio.sleep(2.0)
         assert there.near(target_kw), there.shown_kw
@@ -84,7 +87,7 @@ async def test_a_controller_killed_in_an_event_goes_on_with_it_and_the_journal_i
             lower = await there.ask(lower_kw, name="lower")
             await there.grid.wait_for(lower, {"REACHED"}, within_s=40.0)
             await there.until(lambda: there.near(lower_kw), "the restarted controller follows the next set-point")
-            assert await second.end(signal.SIGTERM) == 0
+            assert await second.end(signal.SIGTERM) == 0, await second.said()
         after = await there.journal()
         assert [record.hash for record in after[: len(before)]] == [record.hash for record in before]
         assert not {"REJECTED", "FAILED"} & set(there.states(order))

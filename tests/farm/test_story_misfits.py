@@ -13,7 +13,8 @@ from farmctl.ports.store import RecordKind
 from simulators.broker import find_mosquitto
 from simulators.faults import Fault
 from tests.farm.controller import Controller, controller
-from tests.farm.site import Setting, Site, site
+from tests.farm.setting import Setting
+from tests.farm.site import Site, site
 
 pytestmark = [
     pytest.mark.peer,

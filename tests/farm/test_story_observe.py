@@ -10,7 +10,8 @@ import pytest
 from farmctl.ports.store import RecordKind
 from simulators.broker import find_mosquitto
 from tests.farm.controller import ENDS_S, daemon
-from tests.farm.site import Setting, site
+from tests.farm.setting import Setting
+from tests.farm.site import site
 
 pytestmark = [
     pytest.mark.peer,
@@ -23,8 +24,10 @@ SETTING = Setting(net=225, mix={"m50": 4, "s21": 4, "luxos-s19kpro": 4})
 async def test_observe_mode_records_its_decisions_and_commands_nobody(tmp_path: Path) -> None:
     async with site(tmp_path, SETTING) as there:
         before_kw = there.shown_kw
-        async with daemon(there, "--observe"):
-            await there.until(lambda: "state" in there.grid.uplink.raw, "the site speaks to the grid")
+        async with daemon(there, "--observe") as running:
+            spoken = there.grid.uplink.raw
+            await there.until(lambda: running.ended or "state" in spoken, "the site speaks to the grid")
+            assert not running.ended, await running.said()
             order = await there.ask(0.5 * there.full_kw)
             await there.grid.wait_for(order, {"ACTIVE"}, within_s=40.0)
             await asyncio.sleep(4.0)
@@ -49,7 +52,7 @@ async def test_a_configuration_with_faults_ends_in_all_of_them_and_no_packet(tmp
         reads = sum(miner.reads.total() for miner in there.world.miners)
         async with daemon(there) as running, asyncio.timeout(ENDS_S):
             code = await running.process.wait()
-        said = await asyncio.to_thread(running.log.read_text)
+        said = await running.said()
         assert code == 2, said
         for key in ("control.min_on_s", "poll.interval_s", "poll.warp", "kind"):
             assert key in said, said

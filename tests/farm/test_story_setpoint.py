@@ -10,7 +10,8 @@ from farmctl.core.grid import SiteMode
 from farmctl.ports.store import RecordKind
 from simulators.broker import find_mosquitto
 from tests.farm.controller import controller
-from tests.farm.site import Setting, site
+from tests.farm.setting import Setting
+from tests.farm.site import site
 
 pytestmark = [
     pytest.mark.peer,

@@ -21,6 +21,6 @@ def look(scene: Scene) -> tuple[Condition, ...]:
 def conditions(
     view: FleetView, memory: Memory, site: SitePower, facts: LinkFacts, ceiling_w: float
 ) -> tuple[Condition, ...]:
-    """The conditions that hold by themselves, worst first; a sleeping fleet that was told to sleep is none."""
+    """What holds now, without delays, worst first; a sleeping fleet that was told to sleep is nothing."""
     scene = Scene(view=view, memory=memory, site=site, facts=facts, ceiling_w=ceiling_w)
     return tuple(condition for condition in look(scene) if condition.truth is Truth.TRUE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from farmctl.core.alarms.nouns import Suppress
@@ -29,7 +28,6 @@ class Scene:
     site: SitePower
     facts: LinkFacts
     ceiling_w: float
-    target_w: float = math.nan
     seen: Seen | None = None
     """None: conditions about rows are left out."""
     yard: Yard | None = None

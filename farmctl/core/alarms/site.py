@@ -8,13 +8,11 @@ from farmctl.core.alarms.nouns import Condition, Truth
 from farmctl.core.alarms.scene import Scene
 from farmctl.core.events import EventTrack
 from farmctl.core.grid import EventState, SiteMode
-from farmctl.core.memory import Memory
 from farmctl.core.progress import LIMIT_TOLERANCE
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 
 SITE = "site"
 SIGNAL_QUIET_S = 30.0
-ABOVE_S = 30.0
 SHORT_FRACTION = 0.02
 EXPIRING_S = 600.0
 CLOCK_REFUSING_MS = 5_000
@@ -47,18 +45,19 @@ def _signal(scene: Scene) -> Iterator[Condition]:
 
 def _power(scene: Scene) -> Iterator[Condition]:
     site, ceiling_w = scene.site, scene.ceiling_w
-    told = f"{site.mean_10s_w / WATTS_PER_KW:.0f} kW over a limit of {ceiling_w / WATTS_PER_KW:.0f} kW"
-    if _above(scene.memory, ceiling_w * (1.0 + LIMIT_TOLERANCE)):
-        yield _site("power_above_limit", 1, told)
-    elif site.mean_10s_w > ceiling_w:
-        yield _site("power_above_limit", 1, told, Truth.NEAR)
-    late = [track for track in scene.memory.tracks if track.state is EventState.DEVIATING]
-    for track in late:
-        over_w = site.mean_10s_w - scene.target_w
-        if over_w > SHORT_FRACTION * _asked_w(track, scene):
-            detail = f"{over_w / WATTS_PER_KW:.0f} kW still to shed for event {track.event.event_id}"
-            yield Condition(alarm="shed_incomplete", priority=1, where=SITE, detail=detail)
-            return
+    if site.mean_10s_w > ceiling_w:
+        truth = Truth.TRUE if site.mean_10s_w > ceiling_w * (1.0 + LIMIT_TOLERANCE) else Truth.NEAR
+        told = f"{site.mean_10s_w / WATTS_PER_KW:.0f} kW over a limit of {ceiling_w / WATTS_PER_KW:.0f} kW"
+        yield _site("power_above_limit", 1, told, truth)
+    for track in scene.memory.tracks:
+        stated_w = _stated_w(track, scene.now_ms)
+        if track.state is not EventState.DEVIATING or stated_w is None:
+            continue
+        over_w = site.mean_10s_w - stated_w
+        from_w = track.from_w if track.from_w is not None else scene.view.rules.rated_w
+        if over_w > SHORT_FRACTION * max(from_w - stated_w, 0.0):
+            detail = f"{over_w / WATTS_PER_KW:.0f} kW still to shed"
+            yield Condition(alarm="shed_incomplete", priority=1, where=track.event.event_id, detail=detail)
 
 
 def _clock(scene: Scene) -> Iterator[Condition]:
@@ -80,17 +79,11 @@ def _overrides(scene: Scene) -> Iterator[Condition]:
             yield Condition(alarm="override_expiring", priority=2, where=order.override_id, detail=detail)
 
 
-def _asked_w(track: EventTrack, scene: Scene) -> float:
-    """What the event asked to give up: from where the site stood when it began."""
-    from_w = track.from_w if track.from_w is not None else scene.view.rules.rated_w
-    return max(from_w - scene.target_w, 0.0)
-
-
-def _above(memory: Memory, bound_w: float) -> bool:
-    """Every sample of the last half minute is above the bound: longer than any response window asks for."""
-    recent = [w for at_ms, w in memory.loop.samples if memory.last_ms - at_ms < ABOVE_S * MS_PER_S]
-    covered = recent and memory.last_ms - memory.loop.samples[0][0] >= ABOVE_S * MS_PER_S
-    return bool(covered) and min(recent) > bound_w
+def _stated_w(track: EventTrack, now_ms: int) -> float | None:
+    """The power that an event asks for now, None where it states none."""
+    interval = track.event.at(now_ms)
+    stated = () if interval is None else (interval.limit_w, None if track.shadowed else interval.setpoint_w)
+    return min((watts for watts in stated if watts is not None), default=None)
 
 
 def _site(alarm: str, priority: int, detail: str, truth: Truth = Truth.TRUE) -> Condition:

@@ -87,11 +87,11 @@ def _models(image: FleetImage, palette: Palette) -> Iterator[Line]:
     table = counts.reshape(len(models.words), size)
     shown = np.argsort(-table.sum(axis=1), kind="stable")[:MOST_MODELS].tolist()
     shown = [model for model in shown if table[model].sum()]
-    yield (Segment(f" {'model':24}" + "".join(f"{word:>11}" for word in WORST_FIRST), palette.head),)
+    yield (Segment(f" {'model':16}" + "".join(f"{word:>10}" for word in WORST_FIRST), palette.head),)
     for model in shown:
         row = [
             f"{STATE_GLYPHS[w]} {table[model, states.words.index(w)] if w in states.words else 0:,}"
             for w in WORST_FIRST
         ]
         name = models.words[model] or "unknown"
-        yield (Segment(f" {name:24.24}" + "".join(f"{cell:>11}" for cell in row), palette.normal),)
+        yield (Segment(f" {name:16.16}" + "".join(f"{cell:>10}" for cell in row), palette.normal),)
