@@ -86,7 +86,15 @@ class Door:
         """
         if not isfinite(self._ahead_s):
             await self._learn_clock()
-        ahead_s = self._ahead_s if isfinite(self._ahead_s) else 0.0
+        guess_s = self._ahead_s if isfinite(self._ahead_s) else 0.0
+        lasts_s = await self._date(guess_s, asleep=asleep)
+        # Every answer tells the clock, also the one to this write: a wrong guess is dated again.
+        if isfinite(self._ahead_s) and abs(self._ahead_s - guess_s) > SOFT_DELAY_S:
+            lasts_s = await self._date(self._ahead_s, asleep=asleep)
+        return lasts_s + SOFT_SLACK_S
+
+    async def _date(self, ahead_s: float, *, asleep: bool) -> float:
+        """Send it for SOFT_DELAY_S from now by a clock that far ahead of ours; returns the seconds until then."""
         # A softon in the same second as the softoff before it might be carried out first.
         stamp = int(time.time() + ahead_s) + SOFT_DELAY_S
         stamp = self._last_stamp + 1 if stamp <= self._last_stamp < stamp + SOFT_DELAY_S else stamp
@@ -97,7 +105,7 @@ class Door:
             # A Q carries softon out and closes without a byte; telemetry will tell.
             if asleep or not isinstance(fault.__cause__, ConnectionAbortedError):
                 raise
-        return stamp - time.time() - ahead_s + SOFT_SLACK_S
+        return stamp - time.time() - ahead_s
 
     async def _learn_clock(self) -> None:
         try:

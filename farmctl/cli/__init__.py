@@ -13,6 +13,7 @@ from farmctl.cli.exits import Exit, exit_of
 from farmctl.errors import FarmError
 
 VERBS: dict[str, tuple[str, str]] = {
+    "alarms": ("farmctl.cli.alarms:alarms", "List, acknowledge and shelve alarms."),
     "check": ("farmctl.cli.status:check", "Nagios-style health: 0 ok, 1 warning, 2 critical, 3 unknown."),
     "config": ("farmctl.cli.config:config", "View and validate the configuration."),
     "demo": ("farmctl.cli.demo:demo", "Run a simulated farm that follows the grid."),

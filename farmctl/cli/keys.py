@@ -70,7 +70,7 @@ def list_keys(folder: Path, output: str) -> int:
 @click.option("--again", "again", type=_file, multiple=True, help="Further keys to announce in the same message.")
 @click.option("--revoked", multiple=True, help="Key ids that were revoked before; a retained message holds them all.")
 @_folder
-def rotate(  # noqa: PLR0913 - click gives every option by name
+def rotate(
     kid: str, by_file: Path, issuer: str, topic: str, again: tuple[Path, ...], revoked: tuple[str, ...], folder: Path
 ) -> int:
     """Make a new key and print the signed message that announces it; publish that retained on the topic."""

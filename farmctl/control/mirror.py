@@ -71,7 +71,7 @@ def next_image(image: FleetImage, events: Sequence[tuple[str, bytes]]) -> FleetI
     except (ValueError, KeyError, TypeError, IndexError, ValidationError) as error:
         message = f"GET /v1/watch: expected a revision that follows {image.rev}, got {error!r}"
         raise MalformedReplyError(message) from error
-    after = replace(image, **changes)
+    after = _counted(replace(image, **changes))
     if "numbers" in changes:
         after = replace(after, containers=containers_of(after.numbers, after.words))
     return after
@@ -99,6 +99,16 @@ def containers_of(numbers: Mapping[str, FloatColumn], words: Mapping[str, Words]
         if name
     ]
     return tuple(sorted(found, key=lambda container: container.name))
+
+
+def _counted(image: FleetImage) -> FleetImage:
+    """Every countdown as it stands at the time of the image."""
+    events = tuple(
+        replace(e, starts_in_s=_until_s(e.start, image.at_ms), ends_in_s=_until_s(e.end, image.at_ms))
+        for e in image.events
+    )
+    jobs = tuple(replace(job, elapsed_s=-_until_s(job.at, image.at_ms, low=-np.inf)) for job in image.jobs)
+    return replace(image, events=events, jobs=jobs)
 
 
 def _change(image: FleetImage, topic: str, told: Mapping[str, Any]) -> dict[str, Any]:

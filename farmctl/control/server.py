@@ -70,7 +70,7 @@ class ControlServer:
         self._columns: tuple[SitePicture, Columns] | None = None
         self._heavy = asyncio.Lock()
         self._epoch = (secrets.token_hex(4), 0)
-        self._streamer = Streamer(parts.glass.picture, self._listed, self._drawn, self._off_loop)
+        self.streamer = Streamer(parts.glass.picture, self._listed, self._drawn, self._off_loop)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -88,13 +88,13 @@ class ControlServer:
             await web.SockSite(runner, door).start()
             log.info("control_listening", socket=str(path))
             async with asyncio.TaskGroup() as tasks:
-                streaming = tasks.create_task(self._streamer.run())
+                streaming = tasks.create_task(self.streamer.run())
                 try:
                     yield
                 finally:
                     streaming.cancel()
         finally:
-            self._streamer.close()
+            self.streamer.close()
             await runner.cleanup()
             close_socket(door, path)
 
@@ -159,10 +159,10 @@ class ControlServer:
         return answer(strip.state(self._picture(), parts.site, parts.orders, parts.clock.now_ms()))
 
     async def _snapshot(self, _: web.Request) -> web.Response:
-        return web.Response(body=await self._streamer.snapshot(), content_type="application/json")
+        return web.Response(body=await self.streamer.snapshot(), content_type="application/json")
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
-        return await watch(request, self._streamer, self._p.clock)
+        return await watch(request, self.streamer, self._p.clock)
 
     async def _miners(self, request: web.Request) -> web.Response:
         query = request.query

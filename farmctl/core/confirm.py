@@ -97,7 +97,7 @@ def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     drifting = (mismatch_ms != NEVER_MS) & (now_ms - mismatch_ms >= DRIFT_S * MS_PER_S)
     rows = replace(rows, standing=standing, retry_ms=retry_ms, mismatch_ms=mismatch_ms)
     rows, drifted = _drift(rows, view, drifting, now_ms)
-    power_now_w = _present_w(rows, view, full_w, fresh)
+    power_now_w = _present_w(rows, view, full_w)
     movable = fresh & laddered & table.commandable & (rows.standing != Standing.GAVE_UP)
     return Seen(
         rows=rows,
@@ -204,11 +204,14 @@ def _drift(rows: RowMemory, view: FleetView, drifting: MaskColumn, now_ms: int) 
     return changed, higher
 
 
-def _present_w(rows: RowMemory, view: FleetView, full_w: FloatColumn, fresh: MaskColumn) -> FloatColumn:
-    """Measured where known; else where it is wanted; a row never seen counts at its full draw."""
+def _present_w(rows: RowMemory, view: FleetView, full_w: FloatColumn) -> FloatColumn:
+    """Measured where known; else where it was last wanted; a row of which nothing is known counts at its full draw.
+
+    After a restart the remembered point is the best knowledge until the first poll: to take every row for full
+    would shed miners of a site that is on its target.
+    """
     table = view.table
     assumed = np.where(rows.wanted >= 0, np.maximum(nominal_w(view, rows.wanted), 0.0), full_w)
-    assumed = np.where((table.seen_ms < 0) & ~fresh, full_w, assumed)
     return np.where(np.isnan(table.power_w), assumed, table.power_w)
 
 

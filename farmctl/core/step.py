@@ -67,10 +67,12 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
     loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
     facts = link_facts(view, memory.booted_ms, now_ms)
-    tracks, told = heard(memory.tracks, spread(view.inbox, view.seed, site.power_w), now_ms)
+    # What is over ended by itself; a snapshot that no longer lists it cancels nothing.
+    tracks, over = on_time(memory.tracks, now_ms, site.power_w)
+    tracks, told = heard(tracks, spread(view.inbox, view.seed, site.power_w), now_ms)
     tracks, due = on_time(tracks, now_ms, site.power_w)
     failsafe = in_failsafe(facts, memory.mode)
-    held = hold(memory.held, due, view.inbox, failsafe=failsafe)
+    held = hold(memory.held, [*over, *due], view.inbox, failsafe=failsafe)
     memory = replace(memory, tracks=tracks, loop=loop, held=held)
     budget = arbitrate(proposals(memory, view, facts, now_ms), view.rules, guarded=not site.metered)
     mode = _mode(memory, view, facts, budget, now_ms)
@@ -99,7 +101,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         ramping=ramp_now_w < budget.target_w,
         stopped=budget.limit_reason is Reason.STOP_ALL,
     )
-    transitions = (*told, *due, *shadowed.moves, *judged.moves)
+    transitions = (*over, *told, *due, *shadowed.moves, *judged.moves)
     arrives_s = eta_s(view, seen, sent.rows, budget.target_w - ramp_now_w, now_ms)
     decision = Decision(
         cycle=memory.cycle + 1,

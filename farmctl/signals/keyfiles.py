@@ -76,7 +76,7 @@ def seed_in(file: Path) -> bytes:
     return _read(file).private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
 
 
-def keys_message(  # noqa: PLR0913 - all by name, each a member of the message
+def keys_message(
     *,
     topic: str,
     issuer: str,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
 
 from rich.segment import Segment
 from textual.app import ComposeResult
@@ -45,8 +44,6 @@ REFUSAL_S = 15.0
 
 class GlassScreen(Screen[None]):
     """Strip, banner, seven screens, last order, keys."""
-
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]
 
     def __init__(self, feed: Feed, now_s: Callable[[], float], keymap: Mapping[str, str], *, read_only: bool) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ KEYS: tuple[Key, ...] = (
     Key(id="freeze.order", key="z", action="freeze_order", label="freeze the order", pages=MINERS),
     Key(id="freeze.all", key="Z", action="freeze_all", label="freeze the picture"),
     Key(id="alarm.ack", key="a", action="ack", label="acknowledge", pages=ALARMS, orders=True, short="ack"),
-    Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True, short="shelve"),
+    Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True),
     Key(id="order.override", key="o", action="order_override", label="override", orders=True),
     Key(id="order.menu", key="x", action="order_menu", label="actions", orders=True, short="act"),
     Key(id="take.copy", key="y", action="copy", label="copy what the cursor is on"),

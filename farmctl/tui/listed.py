@@ -37,7 +37,7 @@ def alarm_item(alarm: AlarmView, palette: Palette, zone: str) -> Item:
     style = palette.alarm(alarm.priority, alarm.state)
     quiet = palette.dim if alarm.state in ("SHELVED", "SUPPRESSED", "OUT_OF_SERVICE") else palette.normal
     doubt = "" if alarm.valid else "?"
-    state = {"RTN_UNACK": "RETURNED", "SUPPRESSED": "BY PLAN", "OUT_OF_SERVICE": "OUT"}.get(alarm.state, alarm.state)
+    state = {"RTN_UNACK": "RETURNED", "SUPPRESSED": "SUPPR", "OUT_OF_SERVICE": "OUT"}.get(alarm.state, alarm.state)
     since = moment(alarm.since, zone)
     text = (
         f" {since:8} {clip(alarm.where, 8)} {clip(alarm.alarm + doubt, 18)} "

@@ -30,13 +30,13 @@ class Roster:
     """Where the cursor was last seen: it stays there if its miner leaves the list."""
 
     def take(self, image: FleetImage) -> None:
-        """A new image; the order stays until `arrange`, but rows of another epoch mean nothing."""
+        """A new image; the order stays until `reorder`, but rows of another epoch mean nothing."""
         if self.image is None or self.image.epoch != image.epoch or len(self.image.ids) != len(image.ids):
             self._index = {miner: row for row, miner in enumerate(image.ids)}
             self.rows = np.arange(len(image.ids), dtype=np.int64)
         self.image = image
 
-    def arrange(self, mask: MaskColumn | None) -> None:
+    def reorder(self, mask: MaskColumn | None) -> None:
         """Filter, then sort; equal values stay in the order of their ids."""
         if self.image is None:
             return

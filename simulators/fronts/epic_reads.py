@@ -110,7 +110,7 @@ def _summary(miner: SimMiner) -> Row:
                     "Unit": "W" if algorithm == POWER_TUNE else "TH/s",
                 }
             },
-            "Running": bool(miner.kept.get(TUNES, 1)) and not reading.asleep,
+            "Running": bool(miner.kept.get(TUNES, 1)),
         },
         "Power Supply Stats": {
             "Input Current": 0.0,

@@ -73,7 +73,13 @@ class Glasshouse:
     """Glass and desk of one day."""
 
     def __init__(
-        self, the_farm: Farm, *, confirm_fraction: float = 1.0, identify: Identify | None = None, **rule_changes: Any
+        self,
+        the_farm: Farm,
+        *,
+        confirm_fraction: float = 1.0,
+        identify: Identify | None = None,
+        containers_of: int = 10,
+        **rule_changes: Any,
     ) -> None:
         self.day = VisibleDay(the_farm, **rule_changes)
         self.clock = DayClock(day=self.day)
@@ -85,7 +91,9 @@ class Glasshouse:
         self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
         self.blind = False
         self._picture: SitePicture | None = None
-        self._inventory = tuple(_row(number, str(miner)) for number, miner in enumerate(self.day.table.miner_id))
+        self._inventory = tuple(
+            _row(number, str(miner), containers_of) for number, miner in enumerate(self.day.table.miner_id)
+        )
         containers, racks = [row.container for row in self._inventory], [row.rack for row in self._inventory]
         self.yard = Yard.of(self.day.farm.tree, self.day.table.node, containers, racks)
 
@@ -148,10 +156,10 @@ class Asker:
         return await asyncio.to_thread(self.client.post, "/v1/commands", body)
 
 
-def _row(number: int, miner: str) -> InventoryRow:
+def _row(number: int, miner: str, containers_of: int) -> InventoryRow:
     models = ("Antminer S21", "Antminer S19", "Whatsminer M60S")
     return InventoryRow(
         miner_id=MinerId(miner), host=f"10.0.{number // 250}.{number % 250 + 1}", ports={}, driver="antminer",
-        model=models[number % 3], firmware="2024.1", container=f"C{number // 10:03d}", rack=f"R{number // 5 % 2:02d}",
-        slot=str(number % 5),
+        model=models[number % 3], firmware="2024.1", container=f"C{number // containers_of:03d}",
+        rack=f"R{number // 5 % 2:02d}", slot=str(number % 5),
     )  # fmt: skip

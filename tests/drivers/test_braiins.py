@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import isnan
 from typing import Any
 
+import orjson
 import pytest
 
 from drivers._wire.rest import UnauthorizedError
@@ -286,3 +288,45 @@ def test_profiles_without_figures_are_left_out() -> None:
     reply = {"power_target_profiles": [{"target": {"watt": 2000}}, 7, {}]}
     assert wire.parse_profiles(reply) == ()
     assert wire.parse_profiles(None) == ()
+
+
+# ------------------------------------------------------------------ identity
+
+
+@asynccontextmanager
+async def answering_4028(reply: Any) -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(orjson.dumps(reply) + b"\0")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_24_09_is_known_by_its_recorded_version_and_left_to_others_where_its_doors_are_shut() -> None:
+    version = recording("braiins_24.09")["raw"]["tcp4028"]["version"]
+    async with answering_4028(version) as api:
+        endpoint = Endpoint(host="127.0.0.1", ports={"api": api, "http": 1, "grpc": 1})
+        assert await BraiinsDriver()._is_braiins(endpoint)
+        assert await BraiinsDriver().identify(endpoint, Credentials()) is None
+
+
+async def test_25_11_is_found_by_its_page_where_4028_is_shut(served: Served) -> None:
+    async with serving(served) as port:
+        endpoint = Endpoint(host="127.0.0.1", ports={"api": 1, "http": port, "grpc": 1})
+        assert await BraiinsDriver().identify(endpoint, Credentials()) is None
+        served.raw["GET /"] = b"<html><title>Braiins OS</title></html>"
+        found = await BraiinsDriver().identify(endpoint, Credentials())
+    assert found is not None
+    assert (found.miner_id, found.model) == ("90:34:86:54:14:c0", "Antminer S19 XP")
+
+
+@pytest.mark.parametrize("name", ["luxos_s19kpro_2025.4.8", "antminer_s19pro_49.0.1.3", "bench_m30spp", "auradine_v1"])
+async def test_other_makes_with_a_4028_are_not_braiins(name: str) -> None:
+    async with answering_4028(recording(name)["raw"]["tcp4028"].get("version", {})) as api:
+        endpoint = Endpoint(host="127.0.0.1", ports={"api": api, "http": 1, "grpc": 1})
+        assert await BraiinsDriver().identify(endpoint, Credentials()) is None

@@ -47,7 +47,7 @@ async def test_sigterm_leaves_the_fleet_as_it_is_and_a_restart_goes_on_with_the_
         async with daemon(there) as first:
             await online(there, first)
             target_kw = 0.6 * there.full_kw
-            order = await there.ask(target_kw, duration_s=50.0)
+            order = await there.ask(target_kw, duration_s=42.0)
             await there.grid.wait_for(order, {"REACHED"}, within_s=40.0)
             await there.until(lambda: there.near(target_kw), "meter on the set-point")
             assert await first.end(signal.SIGTERM) == 0, await first.said()

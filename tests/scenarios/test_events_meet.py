@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farmctl.core.grid import EventClass, EventState, Interval, SiteMode
+from farmctl.core.grid import EventClass, EventState, Interval, SiteMode, SnapshotPut
 from farmctl.core.reasons import Reason
 from tests.scenarios.day import Day, farm, ladder
 
@@ -249,3 +249,14 @@ def test_the_next_order_is_followed_at_once_whatever_the_release_would_have_wait
     day.event("more", setpoint_w=0.8 * day.rated_w)
     day.run(50)
     assert abs(day.share - 0.8) < 0.02
+
+
+def test_a_snapshot_that_no_longer_lists_what_has_just_ended_cancels_nothing() -> None:
+    day = Day(farm(20))
+    day.event("short", setpoint_w=0.7 * day.rated_w, for_s=40)
+    day.run(39)
+    day.now_ms += 900
+    day.inbox.append(SnapshotPut(source="grid", msg_id="later", epoch=1, seq=99, events=()))
+    day.run(3)
+    assert ("short", EventState.COMPLETED) in day.acks
+    assert ("short", EventState.CANCELLED) not in day.acks

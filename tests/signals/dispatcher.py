@@ -13,6 +13,7 @@ import aiomqtt
 from farmctl.core.grid import SiteMode
 from farmctl.core.model import Quality
 from farmctl.ports.grid import SignalSource, SiteState, Telemetry
+from farmctl.ports.site import Clock
 from farmctl.signals._intake.desk import Route
 from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals._intake.keys import Keyring
@@ -60,8 +61,9 @@ async def until(holds: Callable[[], bool]) -> None:
 class Dispatcher:
     """The grid's end of one connection."""
 
-    def __init__(self, client: aiomqtt.Client) -> None:
+    def __init__(self, client: aiomqtt.Client, clock: Clock = CLOCK) -> None:
         self.client = client
+        self.clock = clock
         self.seq = 0
         self.hb = 0
         self.said: JsonObject = {}
@@ -89,18 +91,18 @@ class Dispatcher:
 
     async def beats(self) -> None:
         self.hb += 1
-        body = heartbeat(self.hb, seq=self.seq, of=self.said, at_ms=CLOCK.now_ms())
+        body = heartbeat(self.hb, seq=self.seq, of=self.said, at_ms=self.clock.now_ms())
         await self.says(Route.HEARTBEAT, body)
 
     def _times(self, seconds: int) -> JsonObject:
-        now_ms = CLOCK.now_ms() // 1000 * 1000
+        now_ms = self.clock.now_ms() // 1000 * 1000
         return {"issuedAt": rfc3339(now_ms), "expiresAt": rfc3339(now_ms + seconds * 1000)}
 
 
 @contextlib.asynccontextmanager
-async def dispatching(port: int) -> AsyncIterator[Dispatcher]:
+async def dispatching(port: int, clock: Clock = CLOCK) -> AsyncIterator[Dispatcher]:
     async with aiomqtt.Client("127.0.0.1", port) as client:
-        yield Dispatcher(client)
+        yield Dispatcher(client, clock)
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from farmctl.config.parts import Parts, Places
 from farmctl.config.schema.kinds import CREDENTIALS_DIR, Table
 
 PLAIN_FILES = ("ca_file", "cert_file")
-SECRET_FILES = ("password_file", "key_file", "signing_key_file")
+SECRET_FILES = ("password_file", "key_file", "signing_key_file", "client_secret_file", "token_file")
 SECRET_MODE = 0o600
 
 

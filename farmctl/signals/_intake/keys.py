@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from farmctl.signals._intake.duration import time_ms_of
 
@@ -69,13 +69,21 @@ def _public_key(text: object) -> bytes:
 
 
 Kid = Annotated[str, Field(min_length=1, max_length=64)]
-Time = Annotated[int, BeforeValidator(time_ms_of)]
+Time = Annotated[
+    int, BeforeValidator(time_ms_of), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+]
 
 
-class _Announced(BaseModel):
+class Announced(BaseModel):
+    """One new key as a keys message announces it."""
+
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
     kid: Kid
-    public: Annotated[bytes, BeforeValidator(_public_key)] = Field(alias="publicKey")
+    public: Annotated[
+        bytes,
+        BeforeValidator(_public_key),
+        WithJsonSchema({"type": "string", "description": "Ed25519 public key, 32 bytes, base64"}),
+    ] = Field(alias="publicKey")
     not_before: Time = Field(default=0, alias="notBefore")
     not_after: Time = Field(default=FOREVER_MS, alias="notAfter")
 
@@ -88,7 +96,7 @@ class KeysMessage(BaseModel):
     issuer: str
     kid: Kid
     issued_at: Time = Field(alias="issuedAt")
-    keys: list[_Announced] = Field(default_factory=list, max_length=MOST_KEYS)
+    keys: list[Announced] = Field(default_factory=list, max_length=MOST_KEYS)
     revoked: list[Kid] = Field(default_factory=list, max_length=256)
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    WithJsonSchema,
 )
 
 from farmctl.core.grid import EventClass, EventState, OnExpiry
@@ -28,9 +29,12 @@ UUID7 = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-
 FAULTS_TOLD = 4
 """A refusal names this many faults, so that an ack stays small."""
 
-Time = Annotated[int, BeforeValidator(time_ms_of)]
-Start = Annotated[int, BeforeValidator(start_ms_of)]
-Duration = Annotated[int, BeforeValidator(duration_ms_of)]
+_MOMENT = {"type": "string", "format": "date-time", "description": "RFC 3339 in UTC with Z"}
+_START = {"type": "string", "description": "RFC 3339 in UTC with Z; 0001-01-01 is now"}
+_SPAN = {"type": "string", "format": "duration", "description": "ISO 8601 without sign; P9999Y is open-ended"}
+Time = Annotated[int, BeforeValidator(time_ms_of), WithJsonSchema(_MOMENT)]
+Start = Annotated[int, BeforeValidator(start_ms_of), WithJsonSchema(_START)]
+Duration = Annotated[int, BeforeValidator(duration_ms_of), WithJsonSchema(_SPAN)]
 Count = Annotated[StrictInt, Field(ge=0, le=MAX_INTEGER)]
 Value = StrictInt | StrictFloat | StrictBool | StrictStr
 
@@ -85,15 +89,17 @@ class Period(Strict):
     """`intervalPeriod` of the event: where the first interval starts and how long each lasts."""
 
     start: Start
-    duration: Annotated[Duration, Field(gt=0)]
-    randomize_start: Annotated[Duration, Field(le=MOST_RANDOM_MS)] = Field(default=0, alias="randomizeStart")
+    duration: Annotated[int, BeforeValidator(duration_ms_of), Field(gt=0), WithJsonSchema(_SPAN)]
+    randomize_start: Annotated[
+        int, BeforeValidator(duration_ms_of), Field(le=MOST_RANDOM_MS), WithJsonSchema({**_SPAN, "default": "PT0S"})
+    ] = Field(default=0, alias="randomizeStart")
 
 
 class OwnPeriod(Strict):
     """`intervalPeriod` of one interval; what it leaves out comes from the event's."""
 
     start: Start | None = None
-    duration: Annotated[Duration, Field(gt=0)] | None = None
+    duration: Annotated[int, BeforeValidator(duration_ms_of), Field(gt=0), WithJsonSchema(_SPAN)] | None = None
 
 
 class Payload(Strict):

@@ -49,9 +49,9 @@ class OrderScreen(ModalScreen[Ready | None]):
         with Vertical(classes="dialog"):
             yield Label(TITLES[draft.verb] + (f" {draft.override_id}" if draft.override_id else ""), classes="title")
             if draft.verb == "override_set":
-                yield Input(draft.to, placeholder="power: 20MW, 85%", id="to")
-                yield Input(draft.lasting or "1h", placeholder="how long: 90m, 2h", id="lasting")
-            yield Input(draft.reason, placeholder="reason (stands in the journal)", id="reason")
+                yield from _field("power", Input(draft.to, placeholder="20MW, or 85% of the rated power", id="to"))
+                yield from _field("for", Input(draft.lasting or "1h", placeholder="90m, 2h", id="lasting"))
+            yield from _field("reason", Input(draft.reason, placeholder="why; it stands in the journal", id="reason"))
             yield Static("Preview shows what it would do; nothing is sent before that.", id="plan", markup=False)
             yield Input(placeholder="", id="confirm", classes="-hidden")
             with Horizontal(classes="buttons"):
@@ -132,3 +132,10 @@ class OrderScreen(ModalScreen[Ready | None]):
 
     def _weigh(self) -> None:
         self.query_one("#send", Button).disabled = not self._sendable()
+
+
+def _field(name: str, box: Input) -> ComposeResult:
+    """A named field."""
+    with Horizontal(classes="field"):
+        yield Label(name)
+        yield box

@@ -76,7 +76,7 @@ class FleetTable(ScrollView, can_focus=True):
     def reorder(self, mask: MaskColumn | None) -> None:
         """A new filter or order; the cursor stays on its miner and the miner stays in sight."""
         inside = self._in_sight(self.roster.place)
-        self.roster.arrange(mask)
+        self.roster.reorder(mask)
         self._fit()
         if inside:
             self._follow()

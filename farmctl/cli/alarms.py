@@ -1,0 +1,117 @@
+"""`farmctl alarms`: what needs a response now, who has seen it, what is hidden and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from farmctl.cli.asking import ClientVerb, Door, asking
+from farmctl.cli.exits import Exit
+from farmctl.cli.output import output_option, print_json, print_rows, say
+from farmctl.control.client import part
+from farmctl.control.sizes import span_s
+
+COLUMNS = ("id", "priority", "state", "since", "n", "detail", "response", "owner")
+ONCE = "once"
+_output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+@click.group()
+def alarms() -> None:
+    """List, acknowledge and shelve alarms."""
+
+
+@alarms.command("list", cls=ClientVerb)
+@asking
+@click.option("--all", "hidden", is_flag=True, help="Also what is shelved or suppressed, with its reason.")
+@output_option
+def list_alarms(*, door: Door, hidden: bool, output: str) -> int:
+    """Alarms that want a response, worst first."""
+    told = door.client().get("/v1/alarms")
+    rows = [row for row in told["rows"] if hidden or row["state"] in ("UNACK", "ACK", "RTN_UNACK")]
+    if told["flood"]:
+        counts = ", ".join(f"{name.upper()} {n}" for name, n in told["collapsed"].items())
+        say(f"FLOOD: only P1 and P2 are shown one by one; {counts}")
+    print_rows(rows, (*COLUMNS, "note", "shelved_until") if hidden else COLUMNS, output)
+    return Exit.OK
+
+
+@alarms.command(cls=ClientVerb)
+@asking
+@click.argument("alarm_id", metavar="ID")
+@click.option("--reason", default="", help="A note: what was found or done; some alarms demand one.")
+@_output
+def ack(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
+    """Say that a person has seen an alarm; it goes on paging until its condition is over."""
+    return _told(_order(door, alarm_id, "ack", reason=reason), alarm_id, output)
+
+
+@alarms.command(cls=ClientVerb)
+@asking
+@click.argument("alarm_id", metavar="ID")
+@click.option("--for", "for_text", required=True, help="How long: 15m, 1h, 8h; or once: until its condition is over.")
+@click.option("--reason", required=True, help="Why; it stands in the journal.")
+@_output
+def shelve(*, door: Door, alarm_id: str, for_text: str, reason: str, output: str) -> int:
+    """Hide an alarm for a while; a P1 cannot be hidden."""
+    if for_text == ONCE:
+        until = ONCE
+    else:
+        until = (datetime.now(UTC) + timedelta(seconds=span_s(for_text))).isoformat(timespec="seconds")
+    return _told(_order(door, alarm_id, "shelve", reason=reason, until=until), alarm_id, output)
+
+
+@alarms.command(cls=ClientVerb)
+@asking
+@click.argument("alarm_id", metavar="ID")
+@click.option("--reason", default="", help="Why.")
+@_output
+def unshelve(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
+    """Show a shelved alarm again."""
+    return _told(_order(door, alarm_id, "unshelve", reason=reason), alarm_id, output)
+
+
+@alarms.command(cls=ClientVerb)
+@asking
+@_output
+def stats(*, door: Door, output: str) -> int:
+    """How well the alarms served during the last day."""
+    told = door.client().get("/v1/alarms/stats")
+    if output == "json":
+        print_json({name: value for name, value in told.items() if name != "schema"})
+        return Exit.OK
+    click.echo("\n".join(f"{label:<22} {text}" for label, text in _figures(told)))
+    return Exit.OK
+
+
+def _figures(told: dict[str, Any]) -> list[tuple[str, str]]:
+    waits = ", ".join(f"{name.upper()} {seconds:.0f} s" for name, seconds in told["ack_median_s"].items())
+    return [
+        ("raised in a day", f"{told['raised']} ({told['per_10_min']:.2f} per 10 min; 1 is good, 2 the most)"),
+        ("raised in 10 min", f"{told['raised_in_10_min']}{'  FLOOD' if told['flood'] else ''}"),
+        ("time in flood", f"{100 * told['flood_share']:.2f} % (below 1 %)"),
+        ("chattering", f"{told['chattering']} (0)"),
+        ("stale, above 24 h", f"{told['stale']} (below 5)"),
+        ("shelved", str(told["shelved"])),
+        ("suppressed", str(told["suppressed"])),
+        ("median time to ack", waits or "nothing was acknowledged"),
+        *(
+            (f"bad actor {place}", f"{row['alarm']} {row['n']} times")
+            for place, row in enumerate(told["bad_actors"], 1)
+        ),
+    ]
+
+
+def _order(door: Door, alarm_id: str, verb: str, **body: str) -> dict[str, Any] | None:
+    told: dict[str, Any] | None = door.client().post(f"/v1/alarms/{part(alarm_id)}/{verb}", body)["alarm"]
+    return told
+
+
+def _told(alarm: dict[str, Any] | None, alarm_id: str, output: str) -> int:
+    if output == "json":
+        print_json({"alarm": alarm})
+    else:
+        click.echo(f"{alarm_id}: {'NORMAL' if alarm is None else alarm['state']}")
+    return Exit.OK

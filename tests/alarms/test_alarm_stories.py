@@ -1,0 +1,66 @@
+"""Alarms of whole days: planned sleep is quiet, a dead switch is one alarm, a cut feeder is one parent."""
+
+from __future__ import annotations
+
+from farmctl.alarms.catalogue import CATALOGUE
+from farmctl.alarms.desk import AlarmDesk
+from farmctl.core.alarms import Alarm
+from tests.control.glasshouse import Glasshouse
+from tests.scenarios.day import farm, ladder
+
+
+def raised(house: Glasshouse) -> list[Alarm]:
+    return list(house.alarms.board.active)
+
+
+def test_five_thousand_miners_put_to_sleep_by_an_order_raise_no_alarm() -> None:
+    house = Glasshouse(farm(5_000, ladders=(ladder(),), feeders=4), poll_s=2.0).run(5)
+    house.day.event("night", setpoint_w=0.0, for_s=900)
+    house.run(180)
+    assert house.shown.decision.seen.rows.wanted.max() == 0
+    assert raised(house) == []
+    assert not house.alarms.board.raised
+
+
+def test_a_dead_switch_raises_one_alarm_that_carries_its_miners() -> None:
+    house = Glasshouse(farm(1_000, ladders=(ladder(),), feeders=2), containers_of=200).run(5)
+    house.day.farm.silent[400:596] = True
+    house.run(240)
+    found = raised(house)
+    assert [(alarm.alarm, alarm.where, alarm.n) for alarm in found] == [("container_offline", "C002", 196)]
+    assert found[0].first_out
+    house.day.farm.silent[:] = False
+    house.run(60)
+    assert [alarm.state.value for alarm in house.alarms.board.listed] == ["RTN_UNACK"]
+
+
+def test_a_cut_feeder_during_an_event_raises_one_parent() -> None:
+    house = Glasshouse(farm(500, ladders=(ladder(),), feeders=10), containers_of=25).run(5)
+    house.day.event("evening", limit_w=0.95 * house.day.rated_w, for_s=1_800)
+    house.run(60)
+    feeder = int(house.day.farm.node[0])
+    house.day.farm.silent[house.day.farm.node == feeder] = True
+    house.run(240)
+    causes = [alarm for alarm in raised(house) if alarm.alarm == "container_offline"]
+    assert [(alarm.where, alarm.n) for alarm in causes] == [(house.day.farm.tree.names[feeder], 50)]
+    assert not [alarm for alarm in raised(house) if alarm.alarm == "poll_failures"]
+
+
+def test_a_few_silent_miners_are_no_alarm() -> None:
+    house = Glasshouse(farm(1_000, ladders=(ladder(),), feeders=2), containers_of=200).run(5)
+    house.day.farm.silent[::50] = True
+    house.run(240)
+    assert [a.alarm for a in raised(house)] == []
+
+
+async def test_the_board_survives_a_restart_with_its_owners() -> None:
+    house = Glasshouse(farm(100, ladders=(ladder(),), feeders=2)).run(5)
+    house.day.grid_falls_silent()
+    house.run(45)
+    records, states = house.alarms.drain()
+    await house.store.append(list(records), states)
+    assert [record.body["alarm"] for record in records] == ["signal_stale@site"]
+    again = AlarmDesk(house.store, house.clock, CATALOGUE, lambda: None)
+    await again.restore()
+    assert again.board == house.alarms.board
+    assert again.board.active

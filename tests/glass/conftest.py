@@ -1,0 +1,79 @@
+"""A glass on a synthetic site, with a clock that stands still until it is told to go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from textual.pilot import Pilot
+
+from benchmarks._glass import SyntheticFeed
+from farmctl.tui.app import FarmApp
+
+
+@dataclass(slots=True)
+class Seat:
+    """Somebody at the glass."""
+
+    app: FarmApp
+    feed: SyntheticFeed
+    pilot: Pilot[None]
+    clock: list[float]
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, and let what they cause happen."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.pilot.pause()
+        await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Type into the field that has the keyboard."""
+        await self.pilot.press(*("space" if letter == " " else letter for letter in text))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Until nothing more is to be done; workers included."""
+        await self.pilot.pause()
+        await self.pilot.pause(0.05)
+
+    async def wait(self, seconds: float) -> None:
+        """Time passes, without anybody waiting."""
+        self.clock[0] += seconds
+        self.app.glass.frame()
+        await self.settle()
+
+    async def hear(self) -> None:
+        """One more image arrives and is shown."""
+        self.feed.push()
+        self.app.glass.flush()
+        await self.settle()
+
+    def text(self) -> str:
+        """The screen as text; the one place that knows Textual's compositor."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+Sit = Callable[..., AbstractAsyncContextManager[Seat]]
+
+
+@pytest.fixture
+def sit() -> Sit:
+    """Take a seat: size, miners, role."""
+
+    @asynccontextmanager
+    async def seated(
+        width: int = 120, height: int = 36, *, miners: int = 300, role: str = "operator", read_only: bool = False
+    ) -> AsyncIterator[Seat]:
+        clock = [100.0]
+        feed = SyntheticFeed(miners, role=role)
+        app = FarmApp(feed, read_only=read_only, now_s=lambda: clock[0])
+        async with app.run_test(size=(width, height)) as pilot:
+            seat = Seat(app=app, feed=feed, pilot=pilot, clock=clock)
+            await seat.settle()
+            yield seat
+
+    return seated

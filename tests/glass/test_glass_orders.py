@@ -1,0 +1,148 @@
+"""Nothing is ordered by a key alone: preview, reason and, where it is large, the site's name come first."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import pytest
+from textual.widgets import Button, Input
+
+from farmctl.ports.feed import LinkState
+from farmctl.tui.keys import KEYS, PAGES
+from farmctl.tui.modals.order import OrderScreen
+
+
+class Sit(Protocol):
+    def __call__(self, *size: int, **how: object) -> AbstractAsyncContextManager[Any]: ...
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_no_key_on_any_screen_orders_anything_by_itself(
+    sit: Sit, page: str, tmp_path: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with sit() as seat:
+        for key in KEYS:
+            if key.id == "go.quit":
+                continue
+            seat.app.action_page(page)
+            await seat.press(key.key)
+            while seat.app.screen is not seat.app.glass:
+                await seat.press("enter", "escape")
+            await seat.press("escape")
+            assert seat.feed.orders == [], key.id
+
+
+async def test_an_order_is_sent_once_it_was_previewed_and_explained(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("o")
+        assert seat.app.screen.query_one("#cancel", Button).has_focus
+        seat.app.screen.query_one("#to", Input).value = "400kW"
+        await seat.pilot.click("#preview")
+        await seat.settle()
+        assert seat.app.screen.query_one("#send", Button).disabled
+        seat.app.screen.query_one("#reason", Input).value = "feeder work"
+        await seat.settle()
+        await seat.pilot.click("#send")
+        await seat.settle()
+        ((method, path, body),) = seat.feed.orders
+        assert (method, path, body["verb"], body["reason"]) == ("POST", "/v1/commands", "override_set", "feeder work")
+        assert body["params"] == {"target_kw": 400.0, "expires_at": "2026-11-24T10:00:00+00:00"}
+        assert body["idempotency_key"]
+        assert body["if_rev"] == seat.feed.rev
+        command = "farmctl override set --to 400kW --for 1h --reason 'feeder work'"
+        assert list(seat.app.glass.commands.values()) == [command]
+
+
+async def test_a_large_order_needs_the_name_of_the_site(sit: Sit) -> None:
+    async with sit() as seat:
+        seat.feed.confirm = "site-07"
+        await seat.press("colon")
+        await seat.type("stop-all --reason fire")
+        await seat.press("enter")
+        assert isinstance(seat.app.screen, OrderScreen)
+        await seat.settle()
+        send, name = seat.app.screen.query_one("#send", Button), seat.app.screen.query_one("#confirm", Input)
+        assert name.display
+        assert send.disabled
+        name.value = "site-70"
+        await seat.settle()
+        assert send.disabled
+        name.value = "site-07"
+        await seat.settle()
+        assert not send.disabled
+        await seat.pilot.click("#send")
+        await seat.settle()
+        ((_, _, body),) = seat.feed.orders
+        assert body["verb"] == "stop_all"
+
+
+async def test_a_change_after_the_preview_must_be_previewed_again(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("colon")
+        await seat.type("curtail --to 20kW --reason test")
+        await seat.press("enter")
+        await seat.settle()
+        assert not seat.app.screen.query_one("#send", Button).disabled
+        seat.app.screen.query_one("#to", Input).value = "200kW"
+        await seat.settle()
+        assert seat.app.screen.query_one("#send", Button).disabled
+
+
+@pytest.mark.parametrize("how", [{"role": "viewer"}, {"read_only": True}])
+async def test_a_viewer_sees_greyed_actions_and_reaches_none(sit: Sit, how: dict[str, object]) -> None:
+    async with sit(**how) as seat:
+        assert "READ-ONLY" in seat.text()
+        for action in ("order_menu", "order_override", "ack", "shelve"):
+            assert seat.app.check_action(action, ()) is None
+        await seat.press("x", "o", "a", "s")
+        assert seat.app.screen is seat.app.glass
+        await seat.press("colon")
+        await seat.type("stop-all --reason test")
+        await seat.press("enter")
+        assert seat.app.screen is seat.app.glass
+        assert seat.feed.orders == []
+
+
+async def test_a_lost_link_keeps_the_picture_and_forbids_orders(sit: Sit) -> None:
+    async with sit() as seat:
+        seat.feed.link(LinkState(up=False, age_s=14.0, attempt=3, why="connection refused"))
+        await seat.settle()
+        assert "STALE 14s - reconnecting (3)" in seat.text()
+        assert "circuit_overload" in seat.text()
+        assert seat.app.check_action("order_menu", ()) is None
+        await seat.press("x")
+        assert seat.app.screen is seat.app.glass
+        seat.feed.link(LinkState(up=True, age_s=0.0, attempt=0, why=""))
+        await seat.hear()
+        assert "STALE" not in seat.text()
+        assert seat.app.check_action("order_menu", ()) is True
+
+
+async def test_silence_is_stale_even_if_nobody_says_that_the_link_is_down(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.wait(5.0)
+        assert "STALE 5s" in seat.text()
+        assert seat.app.check_action("order_override", ()) is None
+
+
+async def test_a_p1_is_not_shelved_and_others_need_a_reason(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("4", "s")
+        assert seat.app.screen is seat.app.glass
+        assert "cannot be shelved" in seat.text()
+        await seat.press("down", "s", "enter")
+        assert seat.feed.orders == []
+        await seat.type("fan on order")
+        await seat.press("enter")
+        ((method, path, body),) = seat.feed.orders
+        assert (method, path) == ("POST", "/v1/alarms/circuit_near_limit%40C001/shelve")
+        assert body == {"reason": "fan on order", "for": "1h"}
+
+
+async def test_keys_can_be_given_away_by_their_ids() -> None:
+    ids = [key.id for key in KEYS]
+    assert len(ids) == len(set(ids))
+    assert len({key.key for key in KEYS}) == len(KEYS)
+    assert not any(key.key.startswith(("f1", "f2", "ctrl+c", "ctrl+q", "ctrl+s")) for key in KEYS)
