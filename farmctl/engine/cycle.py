@@ -10,6 +10,7 @@ import structlog
 
 from farmctl.core.alarms import EMPTY_BOARD, AlarmBoard, Condition, Scene, Yard
 from farmctl.core.fleet import CircuitTree, FleetView, SiteRules
+from farmctl.core.grid import EventState
 from farmctl.core.memory import Memory
 from farmctl.core.model import Command, MinerId
 from farmctl.core.step import Decision, step
@@ -40,6 +41,8 @@ HEARD_STATE = "control.heard"
 """Journal number of the last signal that the stored memory has taken in."""
 CHECKPOINT_S = 10.0
 TELEMETRY_S = 2.0
+SHORTEST_PAUSE_S = 0.002
+"""A timer may fire a moment before the millisecond it was set for."""
 STATE_S = 60.0
 HEARTBEAT_RECORD_S = 60.0
 """A quiet site still journals one decision a minute."""
@@ -115,10 +118,23 @@ class Cycle:
             parts.wake.clear()
             await self._once()
             try:
-                async with asyncio.timeout(parts.period_s):
+                async with asyncio.timeout(self._pause_s()):
                     await parts.wake.wait()
             except TimeoutError:
                 continue
+
+    def _pause_s(self) -> float:
+        """Until the next cycle: the period, or sooner where an order begins or ends on its own second."""
+        now_ms = self._p.clock.now_ms()
+        edges = [
+            edge
+            for track in self._memory.tracks
+            for interval in track.event.intervals
+            for edge in (interval.start_ms, min(interval.end_ms, track.event.expires_ms))
+            if edge > now_ms
+        ]
+        until_edge_s = (min(edges) - now_ms) / MS_PER_S if edges else self._p.period_s
+        return min(self._p.period_s, max(until_edge_s, SHORTEST_PAUSE_S))
 
     async def stop(self, reason: str) -> None:
         """Leave the fleet as it is, and make what is remembered durable."""
@@ -142,7 +158,7 @@ class Cycle:
         alarms = tuple(alarm.condition for alarm in board.active)
         durable = await self._journal(view, decision, alarms)
         commands = decision.commands if durable else _lowering(decision)
-        self._act(commands, arrivals)
+        self._act(commands, arrivals, decision)
         await self._answer(view, decision, memory)
         parts.meter.limit_w = decision.budget.ceiling_w
         self.last_cycle_ms = now_ms
@@ -228,14 +244,21 @@ class Cycle:
         self._may_raise = True
         return True
 
-    def _act(self, commands: tuple[Command, ...], arrivals: tuple[Arrival, ...]) -> None:
+    def _act(self, commands: tuple[Command, ...], arrivals: tuple[Arrival, ...], decision: Decision) -> None:
         parts = self._p
         if self._waiting_since is not None and parts.actuator.first_sent_s is not None:
             parts.on_response(parts.actuator.first_sent_s - self._waiting_since)
             self._waiting_since = None
         if not commands:
             return
-        if arrivals:
+        begun = [m.track.event.start_ms for m in decision.transitions if m.track.state is EventState.ACTIVE]
+        if begun:
+            # An order that was announced ahead is answered from its start, another from its arrival.
+            late_s = max(decision.at_ms - min(begun), 0) / MS_PER_S
+            started_s = parts.clock.monotonic_s() - (parts.clock.now_ms() - decision.at_ms) / MS_PER_S - late_s
+            self._waiting_since = max([started_s, *(arrival.arrived_s for arrival in arrivals)])
+            parts.actuator.mark()
+        elif arrivals:
             self._waiting_since = arrivals[0].arrived_s
             parts.actuator.mark()
         parts.actuator.submit(commands)

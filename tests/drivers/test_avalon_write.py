@@ -118,11 +118,11 @@ async def test_sleep_takes_effect_at_its_date_and_telemetry_says_so(model: str) 
         assert (await bench.device.poll()).state is MinerState.HASHING
         await bench.apply("sleep")
         assert bench.told() == ["softoff"]
-        assert not bench.sim.is_asleep
+        assert bench.sim.state == "mining"
         reading = await bench.device.poll()
         assert (reading.state, reading.setting) == (MinerState.HASHING, "full")
         await bench.world.advance(6)
-        assert bench.sim.is_asleep
+        assert bench.sim.state == "asleep"
         await bench.world.advance(60)
         reading = await bench.device.poll()
     assert (reading.state, reading.setting) == (MinerState.CURTAILED, "sleep")

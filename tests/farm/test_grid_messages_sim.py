@@ -280,7 +280,7 @@ def test_the_demo_trace_moves_often_and_stays_in_its_band() -> None:
     targets = [row for row in trace.rows if row.order.target_kw is not None]
     assert len(targets) >= 5
     assert all(450 <= (row.order.target_kw or 0) <= 950 for row in targets)
-    assert [row.order.limit_kw for row in trace.rows if row.order.limit_kw is not None] == [600.0]
+    assert [row.order.limit_kw for row in trace.rows if row.order.limit_kw is not None] == [680.0]
     assert 60 <= trace.length_s <= 120
     ends = [row.end_s for row in targets]
     assert [row.t_s + row.order.lead_s for row in targets[1:]] == ends[:-1]

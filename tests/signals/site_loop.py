@@ -13,6 +13,7 @@ import pytest
 from typing_extensions import override
 
 from farmctl.core.grid import Ack
+from farmctl.core.memory import Memory
 from farmctl.engine.answer import capability, site_state, telemetry
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.onlooker import Onlooker
@@ -43,7 +44,9 @@ class Site:
     """One controller; cycles of one second, driven by the story."""
 
     def __init__(self, config: MqttSourceConfig, *, store: Store | None = None, outsiders: bool = True) -> None:
-        self.day = Day(farm(MINERS))
+        self.day = Day(farm(MINERS), grid_expected=outsiders)  # as farmctl.config.build makes it
+        self.day.memory = Memory.at_boot(self.day.table.miner_id, self.day.now_ms)  # no grid was heard yet
+        self.day.modes.clear()
         self.clock = StoryClock(self.day.now_ms)
         self.store = store or MemoryStore()
         self.inbox = GridInbox(self.store, self.clock, asyncio.Event())
@@ -106,7 +109,6 @@ class Grid(Dispatcher):
         starts_in_s: int = 0,
         for_s: int = 60,
         priority: int = 10,
-        route: Route = Route.CREATE,
         event_class: str = "",
         **x: Any,
     ) -> JsonObject:
@@ -131,7 +133,7 @@ class Grid(Dispatcher):
             intervalPeriod={"start": rfc3339(now_ms + starts_in_s * 1000), "duration": f"PT{for_s}S"},
             payloads=payloads,
         )
-        await self.heard(route, note(body, str(route)))
+        await self.heard(Route.CREATE, note(body))
         return body
 
     async def withdraws(self, event_id: str, *, event_class: str = "LIMIT", **x: Any) -> None:
@@ -152,6 +154,13 @@ class Grid(Dispatcher):
         await self.beat()
         await self.site.until(lambda: self.site.source._intake.standing.pair == (3, self.seq))
         await self.site.until(lambda: any(link.confirmed for link in self.site.inbox.links))
+
+    async def lets_pass(self, seconds: int) -> None:
+        """So much time, with a heartbeat every 10 s."""
+        for at in range(seconds):
+            if at % 10 == 0:
+                await self.beat()
+            await self.site.cycle()
 
     async def beat(self) -> None:
         """A heartbeat, heard."""

@@ -20,10 +20,10 @@ pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 
 @contextlib.asynccontextmanager
-async def on_stage(mosquitto: Mosquitto, **how: bool) -> AsyncIterator[tuple[Site, Grid, Overheard]]:
+async def on_stage(mosquitto: Mosquitto, *, outsiders: bool = True) -> AsyncIterator[tuple[Site, Grid, Overheard]]:
     """A site, its dispatcher and a stranger who listens."""
     await mosquitto.start()
-    site = Site(config(mosquitto.port), **how)
+    site = Site(config(mosquitto.port), outsiders=outsiders)
     async with (
         overhearing(mosquitto.port) as overheard,
         site.running(),
@@ -39,48 +39,41 @@ async def good_and_bad_days(site: Site, grid: Grid) -> None:
     """An event that is kept, one that is missed, one that is left and found again."""
     full, farm = site.rated_kw, site.day.farm
     await grid.orders("kept", limit_kw=0.6 * full, for_s=90, starts_in_s=10)
-    await site.run(40)
-    await grid.beat()
-    await site.run(80)
-    await grid.beat()
-    farm.deaf[:] = True
-    await grid.orders("missed", limit_kw=0.5 * full, for_s=60)
-    await site.run(70)
-    farm.deaf[:] = False
-    await grid.beat()
+    await grid.lets_pass(40)
+    await grid.lets_pass(80)
     await grid.orders("wavers", limit_kw=0.5 * full, for_s=240)
-    await site.run(50)
-    await grid.beat()
+    await grid.lets_pass(50)
     farm.boot(slice(0, 30))
     farm.deaf[:] = True
-    await site.run(40)
+    await grid.lets_pass(40)
     farm.deaf[:] = False
     for _ in range(4):
-        await grid.beat()
-        await site.run(40)
+        await grid.lets_pass(40)
+    farm.deaf[:] = True
+    await grid.orders("missed", limit_kw=0.5 * full, for_s=60)
+    await grid.lets_pass(70)
+    farm.deaf[:] = False
 
 
 async def changes_of_mind(site: Site, grid: Grid) -> None:
     """Withdrawn while it runs, withdrawn before, beaten by a better one, over before it began, never good."""
     full = site.rated_kw
     await grid.orders("withdrawn", limit_kw=0.7 * full, for_s=100)
-    await site.run(20)
+    await grid.lets_pass(20)
     await grid.withdraws("withdrawn")
     await grid.orders("cancelled-early", limit_kw=0.7 * full, starts_in_s=50)
-    await site.run(3)
+    await grid.lets_pass(3)
     await grid.withdraws("cancelled-early")
-    await site.run(3)
-    await grid.beat()
+    await grid.lets_pass(3)
     await grid.orders("loser", target_kw=0.8 * full, priority=20)
-    await site.run(5)
+    await grid.lets_pass(5)
     await grid.orders("winner", target_kw=0.6 * full, priority=5)
-    await site.run(65)
-    await grid.beat()
+    await grid.lets_pass(65)
     await grid.orders("never", limit_kw=0.5 * full, starts_in_s=60, expiresAt=grid._times(20)["expiresAt"])
-    await site.run(30)
+    await grid.lets_pass(30)
     await grid.orders("refused", limit_kw=-1)
     await grid.orders("late", limit_kw=1, issuedAt="2026-11-24T08:00:00Z", expiresAt="2026-11-24T08:30:00Z")
-    await site.run(2)
+    await grid.lets_pass(2)
 
 
 async def test_every_state_of_an_event_is_reached_and_told_in_order(mosquitto: Mosquitto) -> None:
@@ -114,8 +107,6 @@ async def test_every_mode_of_a_site_is_reached_and_told(mosquitto: Mosquitto) ->
         full = site.rated_kw
         day = site.day
         await site.run(3)
-        day.modes.clear()
-        day.modes.append(day.decision.mode)
         await grid.is_alive()
         await site.run(5)
         await grid.orders("target", target_kw=0.7 * full, for_s=20)
@@ -165,6 +156,7 @@ async def test_with_outside_control_off_every_signal_is_recorded_and_opted_out_a
         await grid.orders("wish", limit_kw=0.1 * site.rated_kw)
         await grid.orders("shout", limit_kw=0, event_class="EMERGENCY")
         await site.run(60)
+        await site.until(lambda: overheard.states_of("wish") == ["RECEIVED", "OPTED_OUT"])
         await grid.withdraws("wish")
         await site.until(lambda: overheard.states_of("wish")[-1:] == ["CANCELLED"])
         await site.until(lambda: overheard.states_of("shout")[-1:] == ["OPTED_OUT"])
