@@ -49,7 +49,8 @@ def signal(minutes: int, *, seed: int = 11) -> FloatColumn:
         slow[n] = SLOW_POLE * slow[n - 1] + noise[1, n]
     mixed = fast / fast.std() + slow / slow.std()
     mixed -= mixed.mean()
-    return np.clip(mixed / np.quantile(np.abs(mixed), 0.97), -1.0, 1.0)
+    scaled: FloatColumn = np.clip(mixed / np.quantile(np.abs(mixed), 0.97), -1.0, 1.0)
+    return scaled
 
 
 def score(asked: FloatColumn, given: FloatColumn) -> Score:

@@ -39,7 +39,7 @@ class FarmApp(App[None], inherit_bindings=False):
     CSS_PATH = "farmctl.tcss"
     TITLE = "farmctl"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]  # noqa: RUF012 - typed by Textual
 
     def __init__(
         self,

@@ -14,6 +14,8 @@ from farmctl.config.credentials import SecretFileError, credentials_for, read_se
 from farmctl.config.fault import ConfigFaultsError, KeyPath
 from farmctl.config.load import load, parse, search
 from farmctl.config.positions import key_lines
+from farmctl.config.schema.farm import FarmConfig
+from farmctl.config.schema.signals import MqttTable
 from farmctl.config.view import settings
 from farmctl.config.write import first_config
 
@@ -182,15 +184,21 @@ def test_circuits_come_parents_first_whatever_their_order_in_the_file() -> None:
     assert (alone.names, alone.rating_w.tolist()) == (("site-07",), [1e6])
 
 
+def mqtt_of(config: FarmConfig) -> MqttTable:
+    table = config.signal[0]
+    assert isinstance(table, MqttTable)
+    return table
+
+
 def test_a_first_configuration_loads_and_starts_unarmed() -> None:
     text = first_config(name="site-07", rated_kw=20_000, meter=("10.0.0.5", 502), broker="127.0.0.1:1883")
     config = parse(text).config
     assert config.control.observe
     assert (config.meter[0].host, config.circuit[0].meter) == ("10.0.0.5", "main")
-    assert config.signal[0].auth == "unsigned-demo"
+    assert mqtt_of(config).auth == "unsigned-demo"
     key = ("grid-op", "k1", "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=")
     signed = parse(first_config(name="s", rated_kw=1, broker="broker.example:8883", issuer_key=key)).config
-    assert signed.signal[0].auth == "ed25519"
+    assert mqtt_of(signed).auth == "ed25519"
     assert not parse(first_config(name="s", rated_kw=1)).config.signal
 
 
@@ -207,6 +215,6 @@ def test_a_key_is_valid_from_its_start_until_its_end() -> None:
     key = f'kid="k", public_key="A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=", valid_from={start.isoformat()}'
     signal = '[[signal]]\nname="g"\nkind="mqtt"\nbrokers=["b:1"]\nop="o"\nforms=["simple"]\nsigning_key_file="s.pem"\n'
     text = f'{signal}issuers=[{{name="o",keys=[{{{key}}}]}}]'
-    only = parse(SITE + text).config.signal[0].issuers[0].keys[0]
+    only = mqtt_of(parse(SITE + text).config).issuers[0].keys[0]
     assert only.valid_at(start)
     assert not only.valid_at(start - timedelta(seconds=1))

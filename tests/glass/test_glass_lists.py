@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import numpy as np
+from textual.strip import Strip
 
 from benchmarks._glass import SyntheticFeed
 from farmctl.tui.filtering import Filter
@@ -73,8 +75,13 @@ async def test_only_visible_rows_that_changed_are_painted(sit: Sit) -> None:
         await seat.press("3", "f")
         table = seat.app.glass.miners.table
         painted: list[int] = []
-        paint = table._row
-        table._row = lambda place: painted.append(place) or paint(place)
+        paint: Callable[[int], Strip] = table._row
+
+        def recorded(place: int) -> Strip:
+            painted.append(place)
+            return paint(place)
+
+        table._row = recorded
         await seat.wait(0.0)
         painted.clear()
         changed = np.array([2, 7, 4_000, 4_999])
