@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
+
+import pytest
 
 from tests.cli.shell import Shell
 from tests.control.glasshouse import Glasshouse
+from tests.scenarios.day import farm
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> Glasshouse:
+    """It began five minutes ago, so that what these stories play lies in the past of the verbs' clock."""
+    monkeypatch.setattr("tests.scenarios.day.START_MS", int(time.time() - 300) * 1000)
+    return Glasshouse(farm(60, feeders=2)).run(5)
 
 
 async def test_an_alarm_is_listed_acknowledged_and_counted(house: Glasshouse, shell: Shell) -> None:

@@ -8,13 +8,10 @@ import io
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from farmctl.cli.asking import EXIT_OF_STATUS
 from farmctl.cli.exits import Exit
@@ -22,35 +19,9 @@ from farmctl.control.identity import Role
 from farmctl.core.reasons import HELP, ORDER
 from tests.cli.shell import Shell, dead_site, on_a_terminal
 from tests.control.glasshouse import Glasshouse
-from tests.scenarios.day import farm, ladder
+from tests.scenarios.day import farm
 
 HEAVY = ("aiohttp", "numpy", "pydantic", "textual", "orjson", "structlog", "uvloop")
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """The controller of these tests shares its stdout with the verbs; a real one does not."""
-    with capture_logs():
-        yield
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="farmctl") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> Glasshouse:
-    monkeypatch.setattr("tests.scenarios.day.START_MS", int(time.time()) * 1000)
-    ladders = (ladder("good", j_per_th=17.0), ladder("old", j_per_th=29.0))
-    return Glasshouse(farm(60, ladders=ladders, feeders=2)).run(5)
-
-
-@pytest.fixture
-async def shell(house: Glasshouse, folder: Path) -> AsyncIterator[Shell]:
-    async with house.server(folder / "farmctl.sock").listening():
-        yield Shell(folder / "farmctl.sock")
 
 
 async def test_status_shows_the_site_on_one_screen(house: Glasshouse, shell: Shell) -> None:
