@@ -200,9 +200,11 @@ def _shard_gauges(snapshot: MetricsSnapshot, miners: int) -> tuple[CollectorRegi
         )
 
     def fill() -> None:
-        columns = (table.seen_ms >= 0, table.hash_rate_hs, table.power_w, table.temperature_c, table.state)
+        known = (table.seen_ms >= 0).astype(np.float64)
+        state = table.state.astype(np.float64)
+        columns = (known, table.hash_rate_hs, table.power_w, table.temperature_c, state)
         for children, values in zip(held, columns, strict=True):
-            _set_all(children, values[:miners].astype(np.float64))
+            _set_all(children, values[:miners])
 
     return registry, fill
 
