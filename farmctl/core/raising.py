@@ -16,6 +16,8 @@ from farmctl.core.units import FloatColumn, MaskColumn
 
 SOON_UP_S = 120.0
 """While the grid waits, rows that need longer than this to wake are asked last."""
+LIFT_WORTH_S = 3.0
+"""Not even an awake row is lifted for less than this."""
 WAKE_WORTH_S = 180.0
 """A miner is woken only if its full draw is wanted for at least this long."""
 
@@ -89,13 +91,16 @@ def raise_ahead(draft: Draft, seen: Seen, room_w: float, ask: Ask, policy: Polic
     """Raise into the room, but wake nobody who would be sent back to sleep soon after.
 
     `room_w` in watts of the rows. Up to where the target is known to fall everything may rise; above that only rows
-    that are up long enough before the fall.
+    that are up long enough before the fall, and nobody at all just before it: orders that hand over with a gap of a
+    millisecond or a second must not make the site rise in between.
     """
     outlook = ask.outlook
     lasting_w = room_w - max(min(ask.budget.target_w, ask.ramp_w) - outlook.falls_to_w, 0.0)
     if lasting_w >= room_w:
         return raise_into(draft, seen, room_w, ask, policy, may)
     first = raise_into(draft, seen, lasting_w, ask, policy, may) if lasting_w > 0 else Raised.none(draft.view)
+    if outlook.falls_in_s <= LIFT_WORTH_S:
+        return first
     left_w = room_w - max(lasting_w, 0.0)
     worth_it = ~wakes_late(draft.view, outlook.falls_in_s - WAKE_WORTH_S)
     second = raise_into(draft, seen, left_w, ask, policy, MayRise(lift=may.lift, wake=may.wake & worth_it))

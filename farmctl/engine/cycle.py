@@ -131,7 +131,7 @@ class Cycle:
             for track in self._memory.tracks
             for interval in track.event.intervals
             for edge in (interval.start_ms, min(interval.end_ms, track.event.expires_ms))
-            if edge > now_ms
+            if edge > self.last_cycle_ms
         ]
         until_edge_s = (min(edges) - now_ms) / MS_PER_S if edges else self._p.period_s
         return min(self._p.period_s, max(until_edge_s, SHORTEST_PAUSE_S))

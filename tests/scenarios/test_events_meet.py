@@ -260,3 +260,16 @@ def test_a_snapshot_that_no_longer_lists_what_has_just_ended_cancels_nothing() -
     day.run(3)
     assert ("short", EventState.COMPLETED) in day.acks
     assert ("short", EventState.CANCELLED) not in day.acks
+
+
+def test_orders_that_hand_over_with_a_gap_do_not_make_the_site_rise_in_between() -> None:
+    day = Day(farm(40))
+    day.event("first", setpoint_w=0.6 * day.rated_w, for_s=40)
+    day.run(35)
+    day.event("second", setpoint_w=0.58 * day.rated_w, for_s=60, starts_in_s=6.5)
+    day.run(4)
+    sent = day.commands
+    day.run(2)  # the first is over, the second not yet there
+    assert day.state_of("first") is EventState.COMPLETED
+    assert day.commands == sent
+    assert day.power_w <= 0.62 * day.rated_w
