@@ -8,6 +8,7 @@ import getpass
 import importlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,7 +24,9 @@ LOOPBACK = "127.0.0.1"
 START_S = 15.0
 STOP_S = 5.0
 PORT_ATTEMPTS = 5
-"""A free port found by binding to 0 can be lost to another process before the broker takes it."""
+"""A port that was free can be lost to another process before the broker takes it."""
+FREE_PORTS = range(10_000, 20_000)
+FREE_PORT_ATTEMPTS = 50
 
 Kind = Literal["mosquitto", "amqtt"]
 
@@ -218,10 +221,17 @@ def find_mosquitto() -> str | None:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on at this moment; raises BrokerError when none is found.
+
+    Below Linux's ephemeral ports (32768 and up): one of those may become the source of anybody's connection before
+    it is listened on, even of the very connection that asks whether somebody listens there, which then reaches itself.
+    """
+    for _ in range(FREE_PORT_ATTEMPTS):
+        port = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise BrokerError(f"no free port in {FREE_PORT_ATTEMPTS} attempts between {FREE_PORTS.start} and {FREE_PORTS.stop}")
 
 
 async def _start(kind: Kind, port: int, session: Session) -> Broker:

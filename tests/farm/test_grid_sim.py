@@ -86,6 +86,10 @@ async def site_on(running: Broker) -> AsyncIterator[Site]:
             listening.cancel()
 
 
+def _listed(snapshot: dict[str, Any]) -> set[str]:
+    return {event["id"] for event in snapshot["events"]}
+
+
 def dispatcher_on(running: Broker, **options: Any) -> Dispatcher:
     return Dispatcher(running.host, running.port, op="grid-op", site="site-07", epoch=3, **options)
 
@@ -207,10 +211,10 @@ async def test_a_killed_broker_is_found_again_and_told_everything_that_is_live()
             during = tasks.create_task(grid.create_event(Order(limit_kw=500.0, name="during")))
             await asyncio.sleep(0.3)
             await running.restart()
+        live = {before.order_id, during.result().order_id}
         async with site_on(running) as site:
-            await site.until(lambda heard: heard.leaves[-1:] == ["snapshot"])
-            listed = {event["id"] for event in site.heard.of("snapshot")[-1]["events"]}
-        assert listed == {before.order_id, during.result().order_id}
+            # what was said before we subscribed, heartbeats too, depends on who reconnects first
+            await site.until(lambda heard: any(_listed(snapshot) == live for snapshot in heard.of("snapshot")))
         assert grid.connections >= 2
 
 
@@ -272,9 +276,9 @@ async def test_a_trace_plays_in_its_order_and_waits_for_the_end() -> None:
         await site.until(lambda heard: len(heard.of("events/create")) == 7)
     names = ["bp-1", "bp-2", "bp-3", "bp-4", "limit-1", "bp-5", "bp-6"]
     assert [body["object"]["eventName"] for body in site.heard.of("events/create")] == names
-    assert [story.target_kw for story in stories(grid)] == [950, 750, 550, 700, None, 850, 450]
+    assert [story.target_kw for story in stories(grid)] == [row.order.target_kw for row in trace.rows]
     assert sent[4].order.effective_class is EventClass.LIMIT
-    assert sent[-1].starts_s - sent[0].starts_s >= 81 / 60
+    assert sent[-1].starts_s - sent[0].starts_s >= trace.rows[-1].t_s - trace.rows[0].t_s - 0.1
 
 
 @pytest.mark.parametrize("early", [True, False])

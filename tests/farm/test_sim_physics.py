@@ -142,7 +142,8 @@ def test_power_never_leaves_its_bounds(orders: list[tuple[str, float]]) -> None:
 def test_there_are_models_of_every_family_and_their_efficiency_is_believable() -> None:
     assert {p.family for p in PERSONALITIES.values()} == set(Family)
     assert len(PERSONALITIES) >= 6
-    assert all(15 < p.j_per_th < 35 for p in PERSONALITIES.values())
+    # an S21 Pro is sold with 15 J/TH and an A1246 was recorded at 41.8
+    assert all(14 < p.j_per_th < 45 for p in PERSONALITIES.values())
 
 
 def test_a_luxos_ladder_rises_in_watts_hash_rate_and_step() -> None:

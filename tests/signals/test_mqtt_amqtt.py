@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from farmctl.signals.mqtt import MqttSource
-from tests.signals.conftest import free_port
+from simulators.broker import free_port
 from tests.signals.dispatcher import CLOCK, QUICK, config, dispatching, listening, until
 from tests.signals.words import Ledger
 

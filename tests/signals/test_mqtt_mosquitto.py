@@ -15,7 +15,8 @@ from farmctl.errors import StoreError
 from farmctl.ports.grid import Receipt, SignalSource, Uplink
 from farmctl.signals._intake.desk import Route
 from farmctl.signals.mqtt import Form, MqttSource
-from tests.signals.conftest import Mosquitto, free_port
+from simulators.broker import free_port
+from tests.signals.conftest import Mosquitto
 from tests.signals.dispatcher import (
     CLOCK,
     QUICK,

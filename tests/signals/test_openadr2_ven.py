@@ -14,7 +14,7 @@ from farmctl.errors import ConfigError
 from farmctl.ports.grid import Telemetry
 from farmctl.signals._intake.permissions import IssuerRule
 from farmctl.signals.openadr2 import OpenAdr2Config, OpenAdr2Source, source
-from tests.signals.conftest import free_port
+from simulators.broker import free_port
 from tests.signals.notebook import Notebook
 from tests.signals.openadr_peer import until
 from tests.signals.words import WallClock

@@ -19,8 +19,8 @@ from farmctl.signals.openadr3.config import Login
 from farmctl.signals.openadr3.notifier import discover
 from farmctl.signals.openadr3.reports import Measured, Reporter, ack_report, measurement_report
 from farmctl.signals.openadr3.rest import Vtn as Rest
+from simulators.broker import free_port
 from simulators.vtn import Vtn
-from tests.signals.conftest import free_port
 from tests.signals.openadr_peer import BL, OFFICIAL, VEN, Contract, Site, config, event, until
 from tests.signals.words import WallClock
 
