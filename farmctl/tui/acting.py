@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ class Acting:
 
     def ask_who(self) -> None:
         """Learn who we are and what we may do."""
-        self._in_background(self._who)
+        self._in_background(self._who())
 
     def menu(self, image: FleetImage) -> None:
         """Choose an order, then see its preview."""
@@ -43,7 +43,7 @@ class Acting:
 
         def answered(ready: Ready | None) -> None:
             if ready is not None:
-                self._in_background(lambda: self._send(ready, image))
+                self._in_background(self._send(ready, image))
 
         self.app.push_screen(OrderScreen(draft, image, self.feed.ask), answered)
 
@@ -57,7 +57,7 @@ class Acting:
 
         def answered(note: Note | None) -> None:
             if note is not None:
-                self._in_background(lambda: self._tell_alarm(alarm, verb, note))
+                self._in_background(self._tell_alarm(alarm, verb, note))
 
         self.app.push_screen(NoteScreen(title, shelving=shelving), answered)
 
@@ -93,5 +93,5 @@ class Acting:
             self.app.post_message(OrderFailed(what, str(error)))
             return None
 
-    def _in_background(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
         self.app.run_worker(work, group="orders")

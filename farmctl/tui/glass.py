@@ -67,7 +67,7 @@ class GlassScreen(Screen[None]):
         self._trace = Trace()
         self._shown: FleetImage | None = None
         self._at_s = now_s()
-        self._key_s = self._ordered_s = -KEY_REST_S
+        self._touched_s = self._ordered_s = -KEY_REST_S
         self._rung: set[str] | None = None
         self._refused = ("", -REFUSAL_S)
         self._was_stale = True
@@ -102,7 +102,7 @@ class GlassScreen(Screen[None]):
 
     def on_key(self, _: KeyPressed) -> None:
         """Lists rest for a while after a key."""
-        self._key_s = self._now_s()
+        self._touched_s = self._now_s()
 
     # ------------------------------------------------------------ what comes in
 
@@ -165,7 +165,7 @@ class GlassScreen(Screen[None]):
             return
         before = self.miners.table.roster.image
         self.miners.show(self._sight(image, changed))
-        rested = self._now_s() - max(self._key_s, self._ordered_s) >= KEY_REST_S
+        rested = self._now_s() - max(self._touched_s, self._ordered_s) >= KEY_REST_S
         moving = bool(self.filter.text) or self.filter.faults_only(image) or self.miners.table.roster.sort_key != "id"
         if before is None or before.epoch != image.epoch or (rested and moving and not self.frozen):
             self.reorder()
