@@ -9,6 +9,7 @@ import numpy as np
 from farmctl.core.fleet import NO_LADDER, UNKNOWN_STEP, FleetView
 from farmctl.core.memory import RowMemory, Standing
 from farmctl.core.model import MinerState
+from farmctl.core.rungs import found_again
 from farmctl.core.units import MS_PER_S, NEVER_MS, CodeColumn, FloatColumn, IntColumn, MaskColumn
 
 POWER_BAND = 0.20
@@ -77,7 +78,7 @@ def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     fresh = (table.seen_ms >= 0) & (now_ms - table.seen_ms <= rules.seen_stale_s * MS_PER_S)
     top = top_step(view)
     laddered = top >= 0
-    rows = _adopted(rows, view, fresh & laddered, now_ms)
+    rows = _adopted(found_again(rows, view), view, fresh & laddered, now_ms)
     full_w = nominal_w(view, top)
     at_wanted = _matches(rows.wanted, view, full_w) & fresh & (table.seen_ms > rows.commanded_ms)
     pending = rows.standing == Standing.PENDING
@@ -211,7 +212,9 @@ def _present_w(rows: RowMemory, view: FleetView, full_w: FloatColumn) -> FloatCo
     would shed miners of a site that is on its target.
     """
     table = view.table
-    assumed = np.where(rows.wanted >= 0, np.maximum(nominal_w(view, rows.wanted), 0.0), full_w)
+    at_point_w = np.where(rows.wanted > 0, rows.wanted_w * table.power_scale, rows.wanted_w)
+    remembered_w = np.where(np.isnan(at_point_w), nominal_w(view, rows.wanted), at_point_w)
+    assumed = np.where(rows.wanted >= 0, np.maximum(remembered_w, 0.0), full_w)
     return np.where(np.isnan(table.power_w), assumed, table.power_w)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class LadderBook:
     down_s: FloatColumn
     up_s: FloatColumn
     trim_s: FloatColumn
+    key: IntColumn
+    """Shape (ladders,): names a ladder's points across restarts."""
 
     @classmethod
     def of(cls, ladders: Sequence[Ladder]) -> LadderBook:
@@ -55,6 +58,7 @@ class LadderBook:
             down_s=np.array([ladder.down_s for ladder in ladders], dtype=np.float64),
             up_s=np.array([ladder.up_s for ladder in ladders], dtype=np.float64),
             trim_s=np.array([ladder.trim_s for ladder in ladders], dtype=np.float64),
+            key=np.array([_key(ladder) for ladder in ladders], dtype=np.int64),
         )
 
 
@@ -225,6 +229,11 @@ class FleetView:
     """False while the journal cannot be written: lowering goes on, raising is forbidden."""
     seed: int = field(default=0)
     """For randomised starts; an input, so that a replay rolls the same dice."""
+
+
+def _key(ladder: Ladder) -> int:
+    points = "|".join(f"{point.setting}={point.power_w!r}" for point in ladder.points)
+    return zlib.crc32(points.encode())
 
 
 def _check(ladder: Ladder) -> None:

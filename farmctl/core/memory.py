@@ -13,6 +13,9 @@ from farmctl.core.holding import HeldLimit
 from farmctl.core.reasons import CODE, Reason
 from farmctl.core.units import NEVER_MS, CodeColumn, FloatColumn, IdColumn, IntColumn
 
+NO_KEY = -1
+"""Key of no ladder."""
+
 
 class Standing(IntEnum):
     """How far a row follows what is wanted of it."""
@@ -31,6 +34,11 @@ class RowMemory:
     """Ladder step that was last decided; -1 where nothing was decided yet."""
     before: CodeColumn
     """Step the miner had when `wanted` was commanded."""
+    ladder_key: IntColumn
+    """`LadderBook.key` of the ladder that both steps stand on."""
+    wanted_w: FloatColumn
+    """Ladder watts of `wanted` when the miner was last heard; NaN where nothing was noted."""
+    before_w: FloatColumn
     standing: CodeColumn
     commanded_ms: IntColumn
     attempts: CodeColumn
@@ -55,6 +63,9 @@ class RowMemory:
             miner_id=miner_id,
             wanted=np.full(rows, -1, dtype=np.int16),
             before=np.full(rows, -1, dtype=np.int16),
+            ladder_key=np.full(rows, NO_KEY, dtype=np.int64),
+            wanted_w=np.full(rows, np.nan),
+            before_w=np.full(rows, np.nan),
             standing=np.zeros(rows, dtype=np.int16),
             commanded_ms=np.full(rows, NEVER_MS, dtype=np.int64),
             attempts=np.zeros(rows, dtype=np.int16),

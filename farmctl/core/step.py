@@ -28,6 +28,7 @@ from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
 from farmctl.core.proposals import in_boot_grace, live_overrides, proposals
 from farmctl.core.reasons import Reason
+from farmctl.core.rungs import noted
 from farmctl.core.shift import spread
 from farmctl.core.units import CodeColumn
 
@@ -125,7 +126,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         last_ms=now_ms,
         mode=mode,
         mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
-        rows=replace(sent.rows, reason=reasons),
+        rows=replace(noted(sent.rows, view, seen.fresh), reason=reasons),
         tracks=judged.tracks,
         pace=Pace(
             ramp_w=ramp_now_w,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -58,7 +58,9 @@ def load(data: bytes) -> Memory:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             small = _SMALL.validate_json(file["small"].tobytes())
-            rows = RowMemory(**{name: file[f"rows.{name}"] for name in _COLUMNS})
+            blank = RowMemory.of(file["rows.miner_id"])  # a column that an older version did not keep starts blank
+            kept = {name: file[f"rows.{name}"] for name in _COLUMNS if f"rows.{name}" in file}
+            rows = replace(blank, **kept)
             credit_w = file["wake_credit_w"]
     except (ValueError, KeyError, OSError, EOFError) as error:
         message = f"checkpoint of the control state: expected a readable npz with {len(_COLUMNS)} columns, got {error}"
