@@ -14,14 +14,14 @@ from tests.scenarios.day import Day, farm
 def test_a_restart_sheds_nobody_while_the_device_has_not_told_its_own_ladder() -> None:
     """LuxOS profiles are known once the miner was asked; until then the shipped ladder stands in."""
     day = _in_an_event()
-    sent, drawn_w = day.commands, day.power_w
+    asleep, drawn_w = day.farm.at == 0, day.power_w
     _restart_cold(day)
     day.changes["ladders"] = _coarse(day.farm.book)
     day.decision = day._cycle()
     assert np.isfinite(day.decision.seen.power_now_w).all()
     del day.changes["ladders"]
     day.run(10)
-    assert day.commands == sent
+    assert ((day.farm.at == 0) == asleep).all()
     assert abs(day.power_w - drawn_w) < 0.02 * drawn_w
 
 
