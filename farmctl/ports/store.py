@@ -27,6 +27,8 @@ class RecordKind(StrEnum):
     OPERATOR = "operator"
     INPUT = "input"
     CONFIG = "config"
+    SERIES = "series"
+    """A stretch of the site's power at one second, packed: what settlement is computed from."""
 
 
 JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]

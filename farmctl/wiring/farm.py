@@ -28,6 +28,7 @@ from farmctl.engine.desk import Desk
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import SiteMeter
 from farmctl.engine.poller import Poller, PollRules
+from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally, Watch
 from farmctl.errors import StoreError
@@ -41,6 +42,7 @@ from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather, yard_of
 from farmctl.wiring.meters import site_meter
 from farmctl.wiring.metrics import MetricsWatch
+from farmctl.wiring.settlement import settlement_facts
 from farmctl.wiring.signals import signal_sources
 
 log = structlog.get_logger(__name__)
@@ -81,6 +83,7 @@ class Farm:
     metrics: MetricsWatch
     control: ControlServer
     recording: Recording
+    series: SettlementSeries
     stop: asyncio.Event
 
     async def run(self) -> None:
@@ -94,6 +97,7 @@ class Farm:
                 "metrics": self.metrics.run,
                 "control": self.control.run,
                 "recording": self.recording.run,
+                "series": self.series.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -159,7 +163,8 @@ async def _assembled(
     metered = site_meter(config, clock, lambda: _fleet_w(fleet))
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
     sources = signal_sources(config, clock, fleet)
-    recording = DayFiles(config.store.dir)
+    recording, rules = DayFiles(config.store.dir), site_rules(config)
+    series = SettlementSeries(store, clock, settlement_facts(config, fleet, tree, rules))
     parts = CycleParts(
         keeper=fleet.keeper,
         poller=poller,
@@ -174,7 +179,7 @@ async def _assembled(
         wake=wake,
         links=fleet.links,
         circuits=tree,
-        rules=site_rules(config),
+        rules=rules,
         groups=fleet.groups,
         policy=config.control.policy,
         seed=config.control.seed,
@@ -182,7 +187,7 @@ async def _assembled(
         signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
         uplinks=sources,
         recording=recording,
-        on_picture=(metrics.see, *listeners.pictures),
+        on_picture=(metrics.see, _sampled(series), *listeners.pictures),
         on_response=tally.responded,
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
@@ -203,6 +208,7 @@ async def _assembled(
         metrics=metrics,
         control=control_server(config, FarmGlass(cycle, rows), desk, alarms, clock),
         recording=recording,
+        series=series,
         stop=stop,
     )
 
@@ -256,6 +262,14 @@ async def _journal(store: Store, now_ms: int, kind: RecordKind, **body: str | in
         await asyncio.shield(store.append([JournalRecord(kind=kind, at_ms=now_ms, body=body)]))
     except StoreError as error:
         log.warning("not_journalled", kind=kind.value, error=str(error))
+
+
+def _sampled(series: SettlementSeries) -> Callable[[Picture], None]:
+    def see(picture: Picture) -> None:
+        live = any(track.live for track in picture.memory.tracks)
+        series.see(picture.view, picture.decision, live=live)
+
+    return see
 
 
 def _listening(source: SignalSource, inbox: GridInbox) -> Callable[[], Awaitable[None]]:

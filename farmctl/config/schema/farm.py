@@ -8,6 +8,7 @@ from pydantic import Field
 
 from farmctl.config.schema.circuits import CircuitTable, MeterTable
 from farmctl.config.schema.kinds import Table
+from farmctl.config.schema.records import HistoryTable, SettlementTable
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
 from farmctl.config.schema.signals import SignalTable
 from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
@@ -32,6 +33,10 @@ class FarmConfig(Table):
     """Grid signal sources; without any the site is its own master."""
     store: StoreTable = Field(default_factory=StoreTable)
     """Where the journal lives."""
+    history: HistoryTable = Field(default_factory=HistoryTable)
+    """What is kept of every miner."""
+    settlement: SettlementTable = Field(default_factory=SettlementTable)
+    """What energy and hashes are worth."""
     metrics: MetricsTable = Field(default_factory=MetricsTable)
     """Where Prometheus scrapes."""
     api: ApiTable = Field(default_factory=ApiTable)

@@ -1,0 +1,71 @@
+"""What settlement must know of the site: its parts, its prices, and the firmware of every miner."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+
+import numpy as np
+
+from farmctl import __version__
+from farmctl.config.schema import FarmConfig
+from farmctl.core.confirm import nominal_w, top_step
+from farmctl.core.fleet import CircuitTree, FleetView, MeterSample, SiteRules
+from farmctl.core.model import Quality
+from farmctl.engine.settlement import Facts
+from farmctl.ports.store import JsonValue
+from farmctl.wiring.fleet import Fleet
+
+
+def settlement_facts(config: FarmConfig, fleet: Fleet, tree: CircuitTree, rules: SiteRules) -> Facts:
+    """The facts of this run; the blob maps a miner to [firmware group, part, full draw in W]."""
+    table = fleet.keeper.table
+    rows = [fleet.keeper.seat_of(number).row for number in range(len(table))]
+    keys = [(row.container or row.circuit or "-", row.owner or "-") for row in rows]
+    parts = sorted(set(keys)) or [("-", "-")]
+    number = {key: index for index, key in enumerate(parts)}
+    part_of = np.array([number[key] for key in keys], dtype=np.int16)
+    full_w = _full_w(fleet, tree, rules)
+    miners = {
+        row.miner_id: [int(table.group[index]), int(part_of[index]), round(float(full_w[index]))]
+        for index, row in enumerate(rows)
+    }
+    prices = config.settlement.model_dump(mode="json")
+    body: dict[str, JsonValue] = {
+        "site": config.site.name,
+        "timezone": config.site.timezone,
+        "version": __version__,
+        "config_sha256": hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
+        "rated_w": rules.rated_w,
+        "firm_w": rules.failsafe_limit_w,
+        "free_w": _free_w(rules),
+        "prices": prices,
+        "groups": [group.replace("\t", " ") for group in fleet.groups],
+        "parts": [{"container": container, "owner": owner} for container, owner in parts],
+        "meter": [meter.name for meter in config.meter if meter.site],
+        "meter_period_s": next((meter.period_s for meter in config.meter if meter.site), None),
+    }
+    blob = zlib.compress(json.dumps(miners, sort_keys=True, separators=(",", ":")).encode(), 6)
+    return Facts(body=body, blob=blob, part_of=part_of, parts=len(parts))
+
+
+def _free_w(rules: SiteRules) -> float:
+    """What the site may draw while the grid orders nothing: that bounds what it would have drawn without an event."""
+    if rules.standing_w is not None:
+        return rules.standing_w
+    return rules.failsafe_limit_w if rules.grid_expected else rules.rated_w
+
+
+def _full_w(fleet: Fleet, tree: CircuitTree, rules: SiteRules) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    nothing = MeterSample(power_w=float("nan"), at_ms=-1, quality=Quality.MISSING)
+    view = FleetView(
+        table=fleet.keeper.freeze(),
+        ladders=fleet.keeper.book,
+        groups=fleet.groups,
+        circuits=tree,
+        rules=rules,
+        meter=nothing,
+    )
+    full_w: np.ndarray[tuple[int], np.dtype[np.float64]] = nominal_w(view, top_step(view))
+    return full_w
