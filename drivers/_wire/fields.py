@@ -57,6 +57,13 @@ def row(reply: Mapping[str, Any], section: str) -> dict[str, Any]:
     return {}
 
 
+def table(found: object, *path: str) -> Mapping[str, Any]:
+    """Object at a path; empty where there is none."""
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def number(value: object) -> float:
     """Make a float of a number or of text that says one; NaN for everything else, infinities included."""
     if type(value) is float or type(value) is int:

@@ -33,6 +33,10 @@ class Request:
     answer_s: float = ANSWER_S
     once: bool = False
     """Never repeated by itself after a lost answer: a restart."""
+    form: str = ""
+    """A body that is no JSON but a form."""
+    keeps_cookies: bool = False
+    """Whether cookies in the answer are kept for the caller: a log-in."""
 
 
 class RestClient:
@@ -43,6 +47,8 @@ class RestClient:
         self._web = web
         netloc = f"[{host}]" if ":" in host else host
         self._origin = f"http://{netloc}:{port}"
+        self.given: dict[str, str] = {}
+        """Cookies of answers to requests with `keeps_cookies`."""
 
     async def ask(self, request: Request, headers: Mapping[str, str] | None = None) -> Any:
         """JSON of the answer; None where its body is empty.
@@ -95,9 +101,12 @@ class RestClient:
             return await self._exchange(request, headers)
 
     async def _exchange(self, request: Request, headers: Mapping[str, str] | None) -> bytes:
-        body = None if request.payload is None else orjson.dumps(request.payload)
         said = dict(headers or {})
+        body = request.form.encode() or None
         if body is not None:
+            said["Content-Type"] = "application/x-www-form-urlencoded"
+        elif request.payload is not None:
+            body = orjson.dumps(request.payload)
             said["Content-Type"] = "application/json"
         async with self._web.session(self).request(
             request.method,
@@ -108,6 +117,8 @@ class RestClient:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         ) as reply:
             found = await self._body(reply, request)
+            if request.keeps_cookies:
+                self.given.update({name: morsel.value for name, morsel in reply.cookies.items()})
         self._judge(reply.status, found, request)
         return found
 

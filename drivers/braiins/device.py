@@ -9,10 +9,12 @@ from typing import Any
 
 from typing_extensions import override
 
+from drivers._wire.cgminer import API_PORT
 from drivers._wire.digest import NotServedError, SharedWeb
 from drivers._wire.rest import RestClient, UnauthorizedError
 from drivers.braiins import wire
 from drivers.braiins.doors import Door, RestDoor
+from drivers.braiins.graphql_door import GraphqlDoor
 from drivers.braiins.grpc_door import GrpcDoor
 from drivers.braiins.wire import Details, Limits, Stats, Status, Target
 from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
@@ -45,6 +47,12 @@ class BraiinsDevice(Device):
         self._where = endpoint.host
         self._rest = RestDoor(RestClient(web, host=endpoint.host, port=endpoint.port("http", 80)), login)
         self._grpc = GrpcDoor(host=endpoint.host, port=endpoint.port("grpc", GRPC_PORT), credentials=login)
+        self._graphql = GraphqlDoor(
+            RestClient(web, host=endpoint.host, port=endpoint.port("http", 80)),
+            host=endpoint.host,
+            api_port=endpoint.port("api", API_PORT),
+            credentials=login,
+        )
         self._door: Door | None = None
         self._clock = clock
         self._due_s = -1.0
@@ -152,22 +160,27 @@ class BraiinsDevice(Device):
     async def close(self) -> None:
         await self._rest.close()
         await self._grpc.close()
+        await self._graphql.close()
 
     async def _speak(self) -> Door:
-        """The door this firmware opens: REST, or gRPC where there is no such page or nothing listens."""
+        """The door this firmware opens: REST, gRPC where there is no such page, GraphQL where there is neither."""
         if self._door is None:
-            try:
-                await self._rest.prepare()
-                self._door = self._rest
-            except (NotServedError, MalformedReplyError, RefusedError):
-                await self._grpc.prepare()
-                self._door = self._grpc
-            except SilentPeerError as silence:
-                if not isinstance(silence.__cause__, ConnectionRefusedError):
-                    raise
-                await self._grpc.prepare()
-                self._door = self._grpc
+            self._door = await self._open(self._rest, self._grpc, self._graphql)
         return self._door
+
+    async def _open(self, door: Door, *others: Door) -> Door:
+        """The first of these doors that lets us in; raises what the last one raises."""
+        try:
+            await door.prepare()
+        except (NotServedError, MalformedReplyError, RefusedError):
+            if not others:
+                raise
+        except SilentPeerError as silence:
+            if not others or not isinstance(silence.__cause__, ConnectionRefusedError):
+                raise
+        else:
+            return door
+        return await self._open(*others)
 
     async def _ramp_quickly(self) -> None:
         """Best effort, once in a while: what fails here must not keep a pause from being sent."""
@@ -195,7 +208,10 @@ class BraiinsDevice(Device):
         await self._read_limits(door)
         full_w = self._full_w()
         if isfinite(full_w):
-            await self._follow(door, int(full_w))
+            try:
+                await self._follow(door, int(full_w))
+            except NotServedError:
+                return  # GraphQL sets no targets, so nobody has set another one
 
     async def _follow_share(self, door: Door, percent: int) -> None:
         """Of nominal power; where the firmware knows no share, of the default target in watts."""

@@ -70,14 +70,21 @@ class RestDoor(Door):
         self._rest = rest
         self._credentials = credentials
         self._api = TokenClient(rest, log_in=self._log_in)
+        self._needs_token = True
 
     @override
     async def prepare(self) -> None:
-        await self._api.prepare()
+        try:
+            await self._api.prepare()
+        except NotServedError:
+            # A proxy, or firmware, that serves the pages to everybody and has no log-in.
+            if not isinstance(await self._rest.ask(Request(method="GET", path=API + "miner/details")), dict):
+                raise
+            self._needs_token = False
 
     @override
     async def read(self, page: str) -> Any:
-        return await self._api.ask(Request(method="GET", path=API + page))
+        return await self._api.ask(Request(method="GET", path=API + page), needs_token=self._needs_token)
 
     @override
     async def pause(self) -> None:

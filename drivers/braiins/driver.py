@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from typing_extensions import override
 
 from drivers._wire.cgminer import API_PORT, ask, request
@@ -9,6 +11,7 @@ from drivers._wire.digest import SharedWeb
 from drivers._wire.fields import row, status
 from drivers._wire.rest import Request, RestClient
 from drivers.braiins.device import NAME, BraiinsDevice
+from drivers.braiins.doors import API
 from farmctl.errors import FarmError, MalformedReplyError, SilentPeerError
 from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Identity
 
@@ -58,10 +61,16 @@ class BraiinsDriver(Driver):
     async def _has_page(self, endpoint: Endpoint) -> bool:
         rest = RestClient(self._web, host=endpoint.host, port=endpoint.port("http", 80))
         try:
-            return PAGE in await rest.fetch(Request(method="GET", path="/"))
+            return await self._says(rest, "/", lambda body: PAGE in body) or await self._says(
+                rest, f"{API}version", lambda body: b'"major"' in body and b'"minor"' in body
+            )
+        finally:
+            await rest.close()
+
+    async def _says(self, rest: RestClient, path: str, passes: Callable[[bytes], bool]) -> bool:
+        try:
+            return passes(await rest.fetch(Request(method="GET", path=path)))
         except SilentPeerError:
             raise
         except FarmError:
             return False
-        finally:
-            await rest.close()

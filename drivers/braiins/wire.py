@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from math import isfinite, nan
-from typing import Any
 
-from drivers._wire.fields import flag, mac, number, rows, text
+from drivers._wire.fields import flag, mac, number, rows, table, text
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool
 
@@ -93,28 +91,28 @@ class Profile:
 
 def parse_stats(reply: object) -> Stats | None:
     """Read miner/stats; None where it has neither rate nor power."""
-    real = _table(reply, "miner_stats", "real_hashrate")
-    power = _table(reply, "power_stats", "approximated_consumption")
+    real = table(reply, "miner_stats", "real_hashrate")
+    power = table(reply, "power_stats", "approximated_consumption")
     if not real and not power:
         return None
-    rates = (number(_table(real, name).get("gigahash_per_second")) for name in _HASHES)
+    rates = (number(table(real, name).get("gigahash_per_second")) for name in _HASHES)
     rate = next((rate for rate in rates if isfinite(rate)), nan)
     return Stats(rate * HASHES_PER_GIGAHASH, number(power.get("watt")))
 
 
 def parse_details(reply: object) -> Details | None:
     """Read miner/details; None where it has no identity."""
-    identity = _table(reply, "miner_identity")
+    identity = table(reply, "miner_identity")
     if not isinstance(reply, dict) or not identity:
         return None
     status = number(reply.get("status"))
     uptimes = (number(reply.get(name)) for name in ("bosminer_uptime_s", "system_uptime_s", "system_uptime"))
-    sticker = number(_table(reply, "sticker_hashrate").get("gigahash_per_second"))
+    sticker = number(table(reply, "sticker_hashrate").get("gigahash_per_second"))
     return Details(
         status=Status(int(status)) if status in list(Status) else Status.UNSPECIFIED,
         uptime_s=next((uptime for uptime in uptimes if isfinite(uptime)), nan),
         model=text(identity.get("miner_model")) or text(identity.get("name")),
-        firmware=text(_table(reply, "bos_version").get("current")),
+        firmware=text(table(reply, "bos_version").get("current")),
         mac=mac(reply.get("mac_address")),
         serial=text(reply.get("serial_number")),
         sticker_hs=sticker * HASHES_PER_GIGAHASH,
@@ -124,15 +122,15 @@ def parse_details(reply: object) -> Details | None:
 def parse_cooling(reply: object) -> Cooling:
     """Read cooling/state."""
     return Cooling(
-        hottest_c=number(_table(reply, "highest_temperature", "temperature").get("degree_c")),
-        fans_rpm=tuple(number(fan.get("rpm")) for fan in rows(_table(reply), "fans")),
+        hottest_c=number(table(reply, "highest_temperature", "temperature").get("degree_c")),
+        fans_rpm=tuple(number(fan.get("rpm")) for fan in rows(table(reply), "fans")),
     )
 
 
 def parse_boards(reply: object) -> tuple[float, ...]:
     """Temperatures of the boards of miner/hw/hashboards, °C."""
-    boards = rows(_table(reply), "hashboards")
-    return tuple(number(_table(board, "board_temp").get("degree_c")) for board in boards)
+    boards = rows(table(reply), "hashboards")
+    return tuple(number(table(board, "board_temp").get("degree_c")) for board in boards)
 
 
 def parse_target(tuner: object, configured: object) -> Target | None:
@@ -140,21 +138,21 @@ def parse_target(tuner: object, configured: object) -> Target | None:
 
     The configuration is the judge of what is set: the tuner's profile is the nearest one that it has measured.
     """
-    state = _table(tuner, "mode_state", "powertargetmodestate") or _table(tuner, "powertargetmodestate")
-    over_rest = number(_table(configured, "tuner", "power_target").get("watt"))
-    over_grpc = number(_table(configured, "tuner_mode", "power_target", "power_target").get("watt"))
-    of_profile = number(_table(state, "profile", "target").get("watt"))
+    state = table(tuner, "mode_state", "powertargetmodestate") or table(tuner, "powertargetmodestate")
+    over_rest = number(table(configured, "tuner", "power_target").get("watt"))
+    over_grpc = number(table(configured, "tuner_mode", "power_target", "power_target").get("watt"))
+    of_profile = number(table(state, "profile", "target").get("watt"))
     known = [watts for watts in (over_rest, over_grpc, of_profile) if isfinite(watts)]
     if not known:
         return None
-    current_w = number(_table(state, "current_target").get("watt"))
+    current_w = number(table(state, "current_target").get("watt"))
     return Target(current_w=current_w if isfinite(current_w) else known[0], configured_w=known[0])
 
 
 def parse_limits(reply: object) -> Limits:
     """Read configuration/constraints."""
-    power = _table(reply, "tuner_constraints", "power_target")
-    low, default, high = (number(_table(power, name).get("watt")) for name in ("min", "default", "max"))
+    power = table(reply, "tuner_constraints", "power_target")
+    low, default, high = (number(table(power, name).get("watt")) for name in ("min", "default", "max"))
     return Limits(default_w=default, low_w=low, high_w=high)
 
 
@@ -162,11 +160,11 @@ def parse_profiles(reply: object) -> tuple[Profile, ...]:
     """Read performance/target-profiles, lowest draw first; those without figures are left out."""
     made = (
         Profile(
-            target_w=number(_table(row, "target").get("watt")),
-            power_w=number(_table(row, "estimated_power_consumption").get("watt")),
-            hash_rate_hs=number(_table(row, "measured_hashrate").get("gigahash_per_second")) * HASHES_PER_GIGAHASH,
+            target_w=number(table(row, "target").get("watt")),
+            power_w=number(table(row, "estimated_power_consumption").get("watt")),
+            hash_rate_hs=number(table(row, "measured_hashrate").get("gigahash_per_second")) * HASHES_PER_GIGAHASH,
         )
-        for row in rows(_table(reply), "power_target_profiles")
+        for row in rows(table(reply), "power_target_profiles")
     )
     whole = (each for each in made if each.target_w > 0 and each.power_w > 0 and each.hash_rate_hs > 0)
     return tuple(sorted(whole, key=lambda each: each.power_w))
@@ -174,7 +172,7 @@ def parse_profiles(reply: object) -> tuple[Profile, ...]:
 
 def parse_pools(reply: object) -> tuple[Pool, ...]:
     """Read pools of all groups; REST answers the list of groups alone."""
-    groups = rows({"groups": reply}, "groups") if isinstance(reply, list) else rows(_table(reply), "pool_groups")
+    groups = rows({"groups": reply}, "groups") if isinstance(reply, list) else rows(table(reply), "pool_groups")
     return tuple(
         Pool(url=text(pool.get("url")), user=text(pool.get("user")), alive=flag(pool.get("alive")))
         for group in groups
@@ -207,10 +205,3 @@ def make_ladder(profiles: tuple[Profile, ...], full_w: float, firmware: str) -> 
     ]
     name = f"braiins:{firmware}:{'-'.join(f'{each.target_w:.0f}' for each in rising)}W"
     return Ladder(name=name, points=tuple(points), down_s=DOWN_S, up_s=UP_S, trim_s=TRIM_S)
-
-
-def _table(found: object, *path: str) -> Mapping[str, Any]:
-    """Object at a path; empty where there is none."""
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}

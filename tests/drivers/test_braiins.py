@@ -318,9 +318,11 @@ async def test_24_09_is_known_by_its_recorded_version_and_left_to_others_where_i
 async def test_25_11_is_found_by_its_page_where_4028_is_shut(served: Served) -> None:
     async with serving(served) as port:
         endpoint = Endpoint(host="127.0.0.1", ports={"api": 1, "http": port, "grpc": 1})
+        found = await BraiinsDriver().identify(endpoint, Credentials())
+        del served.answers["GET /api/v1/version"]
         assert await BraiinsDriver().identify(endpoint, Credentials()) is None
         served.raw["GET /"] = b"<html><title>Braiins OS</title></html>"
-        found = await BraiinsDriver().identify(endpoint, Credentials())
+        assert await BraiinsDriver().identify(endpoint, Credentials()) == found
     assert found is not None
     assert (found.miner_id, found.model) == ("90:34:86:54:14:c0", "Antminer S19 XP")
 
