@@ -25,7 +25,7 @@ CASES = Path(__file__).parents[2] / "../shared/cases"
 ANSWER_S = 10.0
 FACTORY = "root"
 """The log-in that these miners are shipped with."""
-PORT_BASE = 20_000 + os.getpid() % 600 * 20
+PORT_BASE = 20_000 + os.getpid() % 300 * 40
 """One range of ports per test process."""
 
 DESCRIPTION = f"""

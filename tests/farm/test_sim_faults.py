@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 5.0
 SILENCE_S = 0.3
-PORT_BASE = 20_000 + os.getpid() % 600 * 20
+PORT_BASE = 20_000 + os.getpid() % 300 * 40
 """One range of ports per test process."""
 
 DESCRIPTION = f"""

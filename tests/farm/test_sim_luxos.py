@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CASES = Path(__file__).parents[2] / "../shared/cases"
 ANSWER_S = 5.0
-PORT_BASE = 20_000 + os.getpid() % 600 * 20
+PORT_BASE = 20_000 + os.getpid() % 300 * 40
 """One range of ports per test process."""
 
 DESCRIPTION = f"""

@@ -29,7 +29,7 @@ ANSWER_S = 5.0
 FACTORY = "admin"
 """The password that these miners are shipped with."""
 
-PORT_BASE = 20_000 + os.getpid() % 600 * 20
+PORT_BASE = 20_000 + os.getpid() % 300 * 40
 """One range of ports per test process."""
 
 DESCRIPTION = f"""

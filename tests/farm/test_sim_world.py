@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROOT = Path(__file__).parents[2]
-PORT_BASE = 20_000 + os.getpid() % 600 * 20
+PORT_BASE = 20_000 + os.getpid() % 300 * 40
 """One range of ports per test process."""
 
 DESCRIPTION = f"""
