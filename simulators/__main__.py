@@ -113,7 +113,12 @@ async def _serve(plan: Plan, host: str, port: int) -> None:
     await farm.start()
     try:
         async with control_api(farm, host, port, stop) as where:
-            ready = {"ready": True, "miners": len(farm.miners), "control": where}
+            ready = {
+                "ready": True,
+                "miners": len(farm.miners),
+                "control": where,
+                "listening": farm.street.listening,
+            }
             sys.stdout.write(orjson.dumps(ready).decode() + "\n")
             sys.stdout.flush()
             await stop.wait()

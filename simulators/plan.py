@@ -84,6 +84,8 @@ class FarmTable(_Table):
     """Share by which miners report less than the plug draws (with a spread of +-2 %)."""
     ports_mode: Literal["addresses", "ports"] = "addresses"
     port_base: int = Field(default=20000, ge=1024, le=65000)
+    listen: Literal["auto", "each", "shared"] = "auto"
+    """A socket per address and port, one per port, or what the limit on open files permits."""
 
 
 class GroupTable(_Table):

@@ -11,6 +11,8 @@ The description (all keys with their defaults; simulators.plan checks it):
     report_error = 0.05      # miners report that much less than the plug draws; 0 = exact
     ports_mode = "addresses" # or "ports": everything on 127.0.0.1 from port_base on (macOS)
     port_base = 20000
+    listen = "auto"          # "each": a socket per address and port; "shared": one per port, for large farms on Linux;
+                             # "auto": shared only where the limit on open files is too low for each
 
     [[group]]
     name = "m50"
@@ -32,14 +34,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulators.faults import ONE_SHOT, ActiveFault, Fault
-from simulators.fronts.listen import doors
+from simulators.fronts.street import Street
 from simulators.miner import SimMiner
 from simulators.personality import Family, Quirk
 from simulators.physics import Fleet
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
     from simulators.plan import FaultTable, Plan
 
 TICK_S = 0.2
-SPARE_FILES = 512
-"""Descriptors kept free for connections on top of the listeners."""
-
 ASLEEP_MODE = 1
 """miner-mode of an Antminer that starts asleep."""
 
@@ -80,8 +78,7 @@ class World:
         self._timed = [miner for miner in self.miners if miner.personality.family is Family.AVALON]
         """Those that take commands for later."""
         self.groups = [group.name for group, _ in pairs]
-        remote = plan.farm.allow_remote
-        self._doors: list[tuple[Door, ...]] = [doors(miner, allow_remote=remote) for miner in self.miners]
+        self.street = Street(self.miners, allow_remote=plan.farm.allow_remote, listen=plan.farm.listen)
         self._dice = np.random.default_rng(plan.farm.seed + 2)
         self._script = self._write_script()
         self._dirty: set[int] = set()
@@ -103,15 +100,8 @@ class World:
         return self.fleet.total_power_w()
 
     async def start(self) -> None:
-        """Open every door and let time run; raises OSError when an address cannot be bound."""
-        raise_file_limit(sum(len(row) for row in self._doors) + SPARE_FILES)
-        try:
-            for row in self._doors:
-                for door in row:
-                    await door.open()
-        except OSError:
-            self._close_all()
-            raise
+        """Open every door and let time run; raises what Street.open raises."""
+        await self.street.open()
         self._ticker = asyncio.create_task(self._tick())
 
     async def stop(self) -> None:
@@ -121,7 +111,7 @@ class World:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
             self._ticker = None
-        self._close_all()
+        self.street.close()
         await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:
@@ -189,11 +179,11 @@ class World:
         if bool(pair[0].endpoint.http) != bool(pair[1].endpoint.http):
             raise ValueError("swap: expected two miners with the same kinds of ports")
         for row in (one, other):
-            for door in self._doors[row]:
+            for door in self.street.doors[row]:
                 door.close()
         pair[0].endpoint, pair[1].endpoint = pair[1].endpoint, pair[0].endpoint
         for row in (one, other):
-            self._doors[row] = doors(self.miners[row], allow_remote=self.plan.farm.allow_remote)
+            self.street.rebuild(row)
         self._dirty.update((one, other))
         await self._match_doors()
 
@@ -265,7 +255,7 @@ class World:
         self._was_booting, self._was_asleep = booting, asleep.copy()
         rows, self._dirty = self._dirty.union(changed.tolist()), set()
         for row in rows:
-            for door in self._doors[row]:
+            for door in self.street.doors[row]:
                 try:
                     await self._match(row, door)
                 except OSError:
@@ -279,11 +269,6 @@ class World:
             door.close()
         else:
             await door.open()
-
-    def _close_all(self) -> None:
-        for row in self._doors:
-            for door in row:
-                door.close()
 
 
 def inventory_rows(world: World) -> list[dict[str, Any]]:
@@ -309,11 +294,3 @@ def ports_of(miner: SimMiner) -> dict[str, int]:
     api = 0 if Quirk.NO_PORT_4028 in miner.quirks else where.api
     ports = {"api": api, "http": where.http, "grpc": where.grpc, "api3": where.api3}
     return {name: port for name, port in ports.items() if port}
-
-
-def raise_file_limit(needed: int) -> None:
-    """Raise the soft limit on open files to the hard one; raises ValueError if that is too low."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard not in (resource.RLIM_INFINITY, -1) and hard < needed:
-        raise ValueError(f"open files: the hard limit is {hard}, expected at least {needed}")

@@ -8,7 +8,7 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from simulators.faults import Fault
 from simulators.malform import malform
@@ -36,6 +36,18 @@ class Outcome:
     whole: bool = True
 
 
+class SharedPort(Protocol):
+    """A listener that many doors share; see simulators.fronts.gate."""
+
+    def admit(self, host: str, build: Callable[[], asyncio.Protocol]) -> None:
+        """Answer calls to `host` from now on."""
+        ...
+
+    def turn_away(self, host: str) -> None:
+        """No longer answer calls to `host`."""
+        ...
+
+
 class Door:
     """One TCP port of a miner; open() and close() may be called in any order, any number of times."""
 
@@ -43,17 +55,24 @@ class Door:
         self.host = host
         self.port = port
         self.is_api = is_api
+        self.shared: SharedPort | None = None
+        """Set before the first open(): listens for it instead of a socket of its own."""
         self._build = build
         self._server: asyncio.Server | None = None
+        self._is_admitted = False
 
     @property
     def is_open(self) -> bool:
         """Whether it listens."""
-        return self._server is not None
+        return self._server is not None or self._is_admitted
 
     async def open(self) -> None:
         """Listen; raises OSError naming address and port when they cannot be bound."""
-        if self._server is not None:
+        if self.is_open:
+            return
+        if self.shared is not None:
+            self.shared.admit(self.host, self._build)
+            self._is_admitted = True
             return
         loop = asyncio.get_running_loop()
         try:
@@ -65,6 +84,9 @@ class Door:
 
     def close(self) -> None:
         """Stop listening; connections that are open live on until they end."""
+        if self.shared is not None and self._is_admitted:
+            self.shared.turn_away(self.host)
+            self._is_admitted = False
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -19,8 +20,9 @@ from simulators.__main__ import LAZY, main
 from simulators.control import control_api, truth
 from simulators.faults import Fault
 from simulators.fronts.door import is_served
+from simulators.malform import MALFORMS
 from simulators.personality import PERSONALITIES
-from simulators.plan import read_plan, resized, write_plan
+from simulators.plan import FarmTable, GroupTable, PortsTable, read_plan, resized, write_plan
 from simulators.world import World, inventory_rows
 
 if TYPE_CHECKING:
@@ -235,3 +237,13 @@ async def test_shutdown_by_the_api_ends_the_program(tmp_path: Path) -> None:
         status, _ = await _call(f"http://{ready['control']}", "/shutdown", {})
         assert status == 200
         assert await process.wait() == 0
+
+
+def test_the_guide_names_every_model_fault_and_call() -> None:
+    guide = (ROOT / "docs" / "farmsim.md").read_text(encoding="utf-8")
+    routes = re.findall(r'web\.(get|post)\("(/\w+)"', (ROOT / "simulators" / "control.py").read_text(encoding="utf-8"))
+    named = [*PERSONALITIES, *Fault, *MALFORMS, *(f"{method.upper()} {path}" for method, path in routes)]
+    assert len(routes) >= 8
+    assert not [name for name in named if f"`{name}`" not in guide and f"`{name}?" not in guide]
+    keys = {*FarmTable.model_fields, *GroupTable.model_fields, *PortsTable.model_fields}
+    assert not [key for key in keys if f"{key} = " not in guide]
