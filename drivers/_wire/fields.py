@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
+MOST_W = 100_000.0
+"""Ten times the largest machine on sale (some 11 kW)."""
+MOST_HS = 1e17
+"""A hundred times the fastest (some 1.2 PH/s)."""
+LEAST_C, MOST_C = -60.0, 250.0
+"""-64 and 255 are what a sensor that is not there reads as."""
+MOST_RPM = 100_000.0
+MOST_S = 1e9
+"""Thirty years: longer is a clock, not an age."""
+MOST_WHOLE = 2**31
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
@@ -37,7 +48,7 @@ def status(reply: Mapping[str, Any]) -> Status:
     code = number(row.get("Code"))
     return Status(
         letter=text(row.get("STATUS")),
-        code=int(code) if isfinite(code) else -1,
+        code=-1 if (found := whole(code)) is None else found,
         message=text(row.get("Msg")),
         description=text(row.get("Description")),
     )
@@ -46,7 +57,13 @@ def status(reply: Mapping[str, Any]) -> Status:
 def rows(reply: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
     """Rows of one section that are objects; empty where the section is missing or of another shape."""
     found = reply.get(section)
-    return [row for row in found if type(row) is dict] if isinstance(found, list) else []
+    if isinstance(found, list):
+        return [row for row in found if type(row) is dict]
+    if type(found) is not dict or not found:
+        return []
+    # Firmware that numbers its rows, or leaves the list around a single one away.
+    numbered = [row for row in found.values() if type(row) is dict]
+    return numbered if len(numbered) == len(found) else [found]
 
 
 def row(reply: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -54,7 +71,7 @@ def row(reply: Mapping[str, Any], section: str) -> dict[str, Any]:
     found = reply.get(section)
     if type(found) is list and found and type(found[0]) is dict:
         return found[0]
-    return {}
+    return next(iter(rows(reply, section)), {})
 
 
 def table(found: object, *path: str) -> Mapping[str, Any]:
@@ -75,6 +92,45 @@ def number(value: object) -> float:
             return nan
         return parsed if isfinite(parsed) else nan
     return nan
+
+
+def within(value: object, low: float, high: float) -> float:
+    """A number that can be true; NaN for one that cannot: -1 for unknown, or 9e18 W, which would empty a site."""
+    found = number(value)
+    return found if low <= found <= high else nan
+
+
+def watts(value: object) -> float:
+    """Draw of one machine, W."""
+    found = number(value)
+    return found if 0.0 <= found <= MOST_W else nan
+
+
+def hashes(value: object, unit: float) -> float:
+    """Hash rate in H/s of a number in `unit`s."""
+    found = number(value) * unit
+    return found if 0.0 <= found <= MOST_HS else nan
+
+
+def degrees(value: object) -> float:
+    """Temperature, °C."""
+    found = number(value)
+    return found if LEAST_C <= found <= MOST_C else nan
+
+
+def rpm(value: object) -> float:
+    """Speed of a fan."""
+    return within(value, 0.0, MOST_RPM)
+
+
+def seconds(value: object) -> float:
+    """How long something lasts, s."""
+    return within(value, 0.0, MOST_S)
+
+
+def whole(value: float) -> int | None:
+    """A figure as a whole number; None where it is unknown, or no counter."""
+    return int(value) if abs(value) <= MOST_WHOLE else None
 
 
 def first_number(fields: Mapping[str, Any], *names: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 import orjson
 
@@ -50,6 +51,19 @@ class _Level:
     whole_until: int
     """Parts up to here are complete members; a torn one after it is cut away."""
     members: int = 0
+
+
+def loads(body: bytes) -> Any:
+    """Read JSON strictly, and only if that fails as broken firmware means it. Raises MalformedReplyError."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # repaired below, outside the handler
+    text = body.partition(b"\0")[0].decode("utf-8", "replace")
+    try:
+        return orjson.loads(repair(text))
+    except orjson.JSONDecodeError as fault:
+        raise MalformedReplyError(f"{body[:60]!r}, expected JSON: {fault}") from fault
 
 
 def repair(text: str) -> str:

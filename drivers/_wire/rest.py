@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 
 from drivers._wire.digest import ANSWER_S, BODY_CAP_BYTES, CHUNK_BYTES, CONNECT_S, NotServedError, SharedWeb
+from drivers._wire.json_repair import loads
 from farmctl.errors import CredentialError, MalformedReplyError, RefusedError, SilentPeerError
 
 SAID_BYTES = 200
@@ -60,8 +61,8 @@ class RestClient:
         if not body.strip():
             return None
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as fault:
+            return loads(body)
+        except MalformedReplyError as fault:
             raise MalformedReplyError(f"{self.at(request)}: {body[:60]!r}, expected JSON") from fault
 
     async def fetch(self, request: Request, headers: Mapping[str, str] | None = None) -> bytes:

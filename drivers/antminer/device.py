@@ -77,7 +77,10 @@ class AntminerDevice:
     async def facts(self) -> Facts:
         """Read identity, pools and nominal rate; asleep the pools come from the configuration and no rate is known."""
         identity = await self.identity()
-        conf = await self._read_conf()
+        try:
+            conf = await self._read_conf()
+        except (MalformedReplyError, RefusedError):
+            conf = None  # S9-class firmware shows no work mode, and is watched, not commanded
         try:
             live = wire.read_stats(await self._api(wire.STATS))
             pools = wire.read_pools(await self._api(wire.POOLS))
@@ -85,7 +88,7 @@ class AntminerDevice:
             live, pools = None, ()
         return Facts(
             identity=identity,
-            pools=pools or conf.pools,
+            pools=pools or (conf.pools if conf else ()),
             boards=live.boards if live else None,
             nominal_hash_rate_hs=live.nominal_hs if live else nan,
             nominal_power_w=nan,

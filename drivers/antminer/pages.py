@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from math import isfinite, nan
+from math import nan
 from typing import Any
 
 import orjson
 
-from drivers._wire.fields import mac, number, row, rows, text
+from drivers._wire.fields import hashes, mac, number, row, rows, rpm, seconds, text, whole
+from drivers._wire.json_repair import loads
 from drivers.antminer.wire import HASHES, Live, sensors
 from farmctl.errors import MalformedReplyError, RefusedError
 from farmctl.ports.devices import Pool
@@ -28,6 +29,9 @@ MODE_KEY = "miner-mode"
 (S21+, S21 Hyd., T21, S21XP Imm., S21 test fixture) read this name and no other."""
 PERCENT_KEY = "bitmain-hashrate-percent"
 SHOWN_MODE_KEYS = ("bitmain-work-mode", "miner-mode")
+
+HIGHEST_PERCENT = 1000
+"""No range goes further, whatever overclocking firmware calls a hundred."""
 
 ACCEPTED = "M000"
 BLINK_CODES = {True: "B000", False: "B100"}
@@ -103,13 +107,13 @@ def read_conf(body: bytes, where: str) -> WorkConf:
     body in the form-encoded script of S9-class firmware would read as empty pools.
     """
     found = page(body, where)
-    mode = next((number(found[key]) for key in SHOWN_MODE_KEYS if key in found), nan)
-    if not isfinite(mode):
+    mode = whole(next((number(found[key]) for key in SHOWN_MODE_KEYS if key in found), nan))
+    if mode is None:
         raise MalformedReplyError(f"{where}: no {SHOWN_MODE_KEYS[0]}, expected a number: not touching this firmware")
     percent = number(found.get(PERCENT_KEY))
     return WorkConf(
-        mode=int(mode),
-        percent=int(percent) if isfinite(percent) else None,
+        mode=mode,
+        percent=whole(percent),
         pools=tuple(
             Pool(url=text(pool.get("url")), user=text(pool.get("user")), alive=None)
             for pool in rows(found, "pools")
@@ -132,12 +136,12 @@ def read_stats_page(body: bytes, where: str) -> Live | None:
     chips = [reading for chain in chains for reading in sensors(chain.get("temp_chip"))]
     fans = stats.get("fan")
     return Live(
-        hash_rate_hs=number(stats.get("rate_5s")) * unit,
-        nominal_hs=number(stats.get("rate_ideal")) * unit,
-        uptime_s=number(stats.get("elapsed")),
+        hash_rate_hs=hashes(stats.get("rate_5s"), unit),
+        nominal_hs=hashes(stats.get("rate_ideal"), unit),
+        uptime_s=seconds(stats.get("elapsed")),
         temperature_c=max(chips, default=max(boards, default=nan)),
         board_temperatures_c=boards,
-        fans_rpm=tuple(number(speed) for speed in fans) if isinstance(fans, list) else (),
+        fans_rpm=tuple(rpm(speed) for speed in fans) if isinstance(fans, list) else (),
         boards=len(chains) or None,
     )
 
@@ -149,7 +153,7 @@ def read_percent_range(body: bytes, where: str) -> PercentRange | None:
     """
     found = page(body, where)
     low, high = number(found.get("hashrate_percent_min")), number(found.get("hashrate_percent_max"))
-    if found.get("hashrate_percent_support") is False or not low < high:
+    if found.get("hashrate_percent_support") is False or not 0 < low < high <= HIGHEST_PERCENT:
         return None
     return PercentRange(low=int(low), high=int(high))
 
@@ -173,8 +177,8 @@ def page(body: bytes, where: str) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         start = body.find(b"\n{")
         try:
-            found = orjson.loads(body[start + 1 :]) if start >= 0 else None
-        except orjson.JSONDecodeError:
+            found = loads(body[start + 1 :])
+        except MalformedReplyError:
             found = None
     if not isinstance(found, dict):
         raise MalformedReplyError(f"{where}: {body[:60]!r}, expected a JSON object")

@@ -9,7 +9,7 @@ from math import nan
 from typing import Any
 
 from drivers._wire.cgminer import request
-from drivers._wire.fields import first_number, number, row, rows, text
+from drivers._wire.fields import degrees, first_number, hashes, number, row, rows, rpm, seconds, text
 from farmctl.ports.devices import Pool
 
 API_PORT = 4028
@@ -76,12 +76,12 @@ def read_stats(reply: Mapping[str, Any]) -> Live | None:
     chips, boards = _temperatures(found)
     fans_expected = number(found.get("fan_num"))
     return Live(
-        hash_rate_hs=_positive(number(found.get("GHS 5s")) * unit),
-        nominal_hs=_positive(number(found.get("total_rateideal")) * unit),
-        uptime_s=_positive(number(found.get("Elapsed"))),
+        hash_rate_hs=hashes(found.get("GHS 5s"), unit),
+        nominal_hs=hashes(found.get("total_rateideal"), unit),
+        uptime_s=seconds(found.get("Elapsed")),
         temperature_c=max(chips, default=max(boards, default=nan)),
         board_temperatures_c=boards,
-        fans_rpm=_fans([number(found.get(key)) for key in _FANS], fans_expected),
+        fans_rpm=_fans([rpm(found.get(key)) for key in _FANS], fans_expected),
         boards=len(boards) or None,
     )
 
@@ -101,11 +101,11 @@ def sensors(value: object) -> tuple[float, ...]:
     The recording shows 0 on every sensor of the chain that has no board.
     """
     if isinstance(value, list):
-        found = [number(entry) for entry in value]
+        found = [degrees(entry) for entry in value]
     elif isinstance(value, str):
-        found = [float(entry) for entry in _SENSOR.findall(value)]
+        found = [degrees(entry) for entry in _SENSOR.findall(value)]
     else:
-        found = [number(value)]
+        found = [degrees(value)]
     return tuple(entry for entry in found if entry == entry and entry != 0.0)  # noqa: PLR0124 - NaN differs from itself
 
 
@@ -121,15 +121,11 @@ def _temperatures(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[fl
     return tuple(chips), tuple(boards)
 
 
-def _fans(rpm: list[float], expected: float) -> tuple[float, ...]:
+def _fans(speeds: list[float], expected: float) -> tuple[float, ...]:
     # S9-class firmware leaves gaps (fan3 and fan6 of fan_num 2), so a fan is where a speed is; the missing ones stand.
-    turning = [speed for speed in rpm if speed > 0]
+    turning = [speed for speed in speeds if speed > 0]
     standing = int(expected) - len(turning) if expected == expected else 0  # noqa: PLR0124 - NaN differs from itself
-    return (*turning, *[0.0] * max(0, min(standing, len(rpm))))
-
-
-def _positive(value: float) -> float:
-    return value if value >= 0 else nan
+    return (*turning, *[0.0] * max(0, min(standing, len(speeds))))
 
 
 def _alive(status: object) -> bool | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
-from drivers._wire.fields import flag, mac, number, row, rows, status, text
+from drivers._wire.fields import degrees, flag, hashes, mac, number, row, rows, rpm, seconds, status, text, watts
 from farmctl.ports.devices import Pool
 
 HASHES_PER_MEGAHASH = 1e6
@@ -79,16 +79,16 @@ def parse_summary(reply: object) -> Summary | None:
     if not fields:
         return None
     return Summary(
-        number(fields.get("MHS 5s")) * HASHES_PER_MEGAHASH,
-        number(fields.get("Elapsed")),
-        measure(fields.get("Wattage")),
+        hashes(fields.get("MHS 5s"), HASHES_PER_MEGAHASH),
+        seconds(fields.get("Elapsed")),
+        watts(measure(fields.get("Wattage"))),
     )
 
 
 def parse_power_w(reply: object) -> float:
     """`PowerIn` of psu, at the plug; NaN unknown."""
     supplies = rows(reply, "PSU") if isinstance(reply, dict) else []
-    found = [measure(supply.get("PowerIn")) for supply in supplies]
+    found = [watts(measure(supply.get("PowerIn"))) for supply in supplies]
     return sum(found) if found else nan
 
 
@@ -102,8 +102,8 @@ def parse_mode(reply: object) -> Mode | None:
     return Mode(
         name=text(fields.get("Mode")).lower(),
         is_asleep=asleep,
-        power_w=measure(fields.get("Power")),
-        hash_rate_hs=measure(fields.get("Ths")) * HASHES_PER_TERAHASH,
+        power_w=watts(measure(fields.get("Power"))),
+        hash_rate_hs=hashes(measure(fields.get("Ths")), HASHES_PER_TERAHASH),
     )
 
 
@@ -122,7 +122,7 @@ def parse_heat(reply: object) -> Heat:
 
 def parse_fans(reply: object) -> tuple[float, ...]:
     """Speeds, rpm."""
-    return tuple(number(fan.get("Speed")) for fan in rows(reply, "Fan")) if isinstance(reply, dict) else ()
+    return tuple(rpm(fan.get("Speed")) for fan in rows(reply, "Fan")) if isinstance(reply, dict) else ()
 
 
 def parse_report(reply: object) -> Report | None:
@@ -181,5 +181,5 @@ def measure(value: object) -> float:
 
 
 def _readings(entry: Mapping[str, Any], section: str) -> list[float]:
-    found = (number(sensor.get("Temperature")) for sensor in rows(entry, section))
+    found = (degrees(sensor.get("Temperature")) for sensor in rows(entry, section))
     return [reading for reading in found if isfinite(reading)]

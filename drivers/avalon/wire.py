@@ -12,7 +12,7 @@ from math import fsum, nan
 from typing import Any
 
 from drivers._wire.cgminer import request
-from drivers._wire.fields import mac, number, row, rows, text
+from drivers._wire.fields import degrees, hashes, mac, number, row, rows, rpm, seconds, text, watts, whole
 from farmctl.ports.devices import Pool
 
 VERSION = request("version")
@@ -23,6 +23,7 @@ POOLS = request("pools")
 HASHES_PER_GIGAHASH = 1e9
 WALL_W, OUTPUT_W = 6, 4
 """Places in PS: 3504 and 3189 W of an A1246 at work, 146 and 0 W of a Q in standby."""
+LATEST_S = 1e11
 MODULE = "MM ID"
 """How the keys of the status begin."""
 _FANS = tuple(f"Fan{number}" for number in range(1, 9))
@@ -94,7 +95,7 @@ def parse_stats(reply: Mapping[str, Any]) -> Stats | None:
 def parse_clock_s(reply: Mapping[str, Any]) -> float:
     """What the device believes the time to be, s; NaN unknown. An A1246 that was never told says 24701 after 24684."""
     when = number(row(reply, "STATUS").get("When"))
-    return when if when > 0 else nan
+    return when if 0 < when <= LATEST_S else nan
 
 
 def parse_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
@@ -136,22 +137,22 @@ REBOOT = request("ascset", "0,reboot,0")
 def _stats(body: str) -> Stats:
     supply = _numbers(body, "PS")
     wall_w = _number(body, "WALLPOWER")
-    hottest = _most([*_numbers(body, "MTmax"), _number(body, "TMax")])
+    hottest = _most([degrees(heat) for heat in (*_numbers(body, "MTmax"), _number(body, "TMax"))])
     boards_c = _numbers(body, "MTavg") or _numbers(body, "HBOTemp")
     softoff, mode, boards = _number(body, "SoftOFF"), _number(body, "WORKMODE"), _numbers(body, "MGHS")
     return Stats(
         work=_work(body),
-        softoff=_whole(softoff),
-        power_w=_at(supply, WALL_W) if wall_w != wall_w else wall_w,  # noqa: PLR0124 - NaN is unequal to itself
-        output_w=_at(supply, OUTPUT_W),
-        hash_rate_hs=_number(body, "GHSspd") * HASHES_PER_GIGAHASH,
-        expected_hs=_number(body, "GHSmm") * HASHES_PER_GIGAHASH,
+        softoff=whole(softoff),
+        power_w=watts(_at(supply, WALL_W) if wall_w != wall_w else wall_w),  # noqa: PLR0124 - NaN is unequal to itself
+        output_w=watts(_at(supply, OUTPUT_W)),
+        hash_rate_hs=hashes(_number(body, "GHSspd"), HASHES_PER_GIGAHASH),
+        expected_hs=hashes(_number(body, "GHSmm"), HASHES_PER_GIGAHASH),
         chip_temperature_c=hottest if hottest > 0 else nan,  # 0: the chips are off
-        boards_c=tuple([heat for heat in boards_c if heat != 0]),
-        uptime_s=_number(body, "Elapsed"),
-        power_limit_w=_number(body, "MPO"),
-        mode=_whole(mode),
-        fans_rpm=tuple([speed for name in _FANS if (speed := _number(body, name)) == speed]),
+        boards_c=tuple([degrees(heat) for heat in boards_c if heat != 0]),
+        uptime_s=seconds(_number(body, "Elapsed")),
+        power_limit_w=watts(_number(body, "MPO")),
+        mode=whole(mode),
+        fans_rpm=tuple([speed for name in _FANS if (speed := rpm(_number(body, name))) == speed]),
         boards=len(boards) or None,
         errors=_errors(body),
     )
@@ -214,10 +215,6 @@ def _errors(body: str) -> tuple[str, ...]:
 
 def _at(values: list[float], place: int) -> float:
     return values[place] if len(values) > place else nan
-
-
-def _whole(value: float) -> int | None:
-    return int(value) if value == value else None  # noqa: PLR0124 - NaN is unequal to itself
 
 
 def _most(values: Iterable[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite, nan
 
-from drivers._wire.fields import mac, number, text
+from drivers._wire.fields import degrees, flag, hashes, mac, number, rpm, seconds, text, watts, within
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool
 
@@ -17,6 +17,8 @@ RESTART = "/api/system/restart"
 HASHES_PER_GIGAHASH = 1e9
 HASHES_PER_MEGAHERTZ = 1e6
 """A small core tries one hash a clock: 1,276 cores at 490 MHz are the 0.62524 TH/s that both libraries expect."""
+
+MOST_MHZ = 10_000.0
 
 TRIM_S = 30.0
 """The chip follows its clock at once; the reported rate is an average."""
@@ -62,15 +64,15 @@ def parse_info(reply: object) -> Info | None:
         model=text(reply.get("ASICModel")),
         firmware=text(reply.get("version")),
         mac=mac(reply.get("macAddr")),
-        power_w=number(reply.get("power")),
-        hash_rate_hs=number(reply.get("hashRate")) * HASHES_PER_GIGAHASH,
-        frequency_mhz=number(reply.get("frequency")),
-        hashes_per_mhz=cores * (chips if isfinite(chips) else 1.0) * HASHES_PER_MEGAHERTZ,
-        chip_c=number(reply.get("temp")),
-        regulator_c=number(reply.get("vrTemp")),
-        fan_rpm=number(reply.get("fanrpm")),
-        uptime_s=number(reply.get("uptimeSeconds")),
-        is_overheated=reply.get("overheat_mode") in (1, True),
+        power_w=watts(reply.get("power")),
+        hash_rate_hs=hashes(reply.get("hashRate"), HASHES_PER_GIGAHASH),
+        frequency_mhz=within(reply.get("frequency"), 0.0, MOST_MHZ),
+        hashes_per_mhz=hashes(cores * (chips if isfinite(chips) else 1.0), HASHES_PER_MEGAHERTZ),
+        chip_c=degrees(reply.get("temp")),
+        regulator_c=degrees(reply.get("vrTemp")),
+        fan_rpm=rpm(reply.get("fanrpm")),
+        uptime_s=seconds(reply.get("uptimeSeconds")),
+        is_overheated=number(reply.get("overheat_mode")) > 0 or flag(reply.get("overheat_mode")) is True,
         pools=tuple(pool for prefix in ("stratum", "fallbackStratum") if (pool := _pool(reply, prefix)) is not None),
     )
 
@@ -79,7 +81,7 @@ def parse_clocks(reply: object) -> Clocks | None:
     """None where the page offers nothing below a default."""
     if not isinstance(reply, dict):
         return None
-    default = number(reply.get("defaultFrequency"))
+    default = within(reply.get("defaultFrequency"), 0.0, MOST_MHZ)
     offered = reply.get("frequencyOptions")
     if not (isfinite(default) and default > 0 and isinstance(offered, list)):
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from math import isfinite, nan
 
-from drivers._wire.fields import flag, mac, number, rows, table, text
+from drivers._wire.fields import degrees, flag, hashes, mac, number, rows, rpm, seconds, table, text, watts
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool
 
@@ -95,9 +95,8 @@ def parse_stats(reply: object) -> Stats | None:
     power = table(reply, "power_stats", "approximated_consumption")
     if not real and not power:
         return None
-    rates = (number(table(real, name).get("gigahash_per_second")) for name in _HASHES)
-    rate = next((rate for rate in rates if isfinite(rate)), nan)
-    return Stats(rate * HASHES_PER_GIGAHASH, number(power.get("watt")))
+    rates = (hashes(table(real, name).get("gigahash_per_second"), HASHES_PER_GIGAHASH) for name in _HASHES)
+    return Stats(next((rate for rate in rates if isfinite(rate)), nan), watts(power.get("watt")))
 
 
 def parse_details(reply: object) -> Details | None:
@@ -106,8 +105,7 @@ def parse_details(reply: object) -> Details | None:
     if not isinstance(reply, dict) or not identity:
         return None
     status = number(reply.get("status"))
-    uptimes = (number(reply.get(name)) for name in ("bosminer_uptime_s", "system_uptime_s", "system_uptime"))
-    sticker = number(table(reply, "sticker_hashrate").get("gigahash_per_second"))
+    uptimes = (seconds(reply.get(name)) for name in ("bosminer_uptime_s", "system_uptime_s", "system_uptime"))
     return Details(
         status=Status(int(status)) if status in list(Status) else Status.UNSPECIFIED,
         uptime_s=next((uptime for uptime in uptimes if isfinite(uptime)), nan),
@@ -115,22 +113,22 @@ def parse_details(reply: object) -> Details | None:
         firmware=text(table(reply, "bos_version").get("current")),
         mac=mac(reply.get("mac_address")),
         serial=text(reply.get("serial_number")),
-        sticker_hs=sticker * HASHES_PER_GIGAHASH,
+        sticker_hs=hashes(table(reply, "sticker_hashrate").get("gigahash_per_second"), HASHES_PER_GIGAHASH),
     )
 
 
 def parse_cooling(reply: object) -> Cooling:
     """Read cooling/state."""
     return Cooling(
-        hottest_c=number(table(reply, "highest_temperature", "temperature").get("degree_c")),
-        fans_rpm=tuple(number(fan.get("rpm")) for fan in rows(table(reply), "fans")),
+        hottest_c=degrees(table(reply, "highest_temperature", "temperature").get("degree_c")),
+        fans_rpm=tuple(rpm(fan.get("rpm")) for fan in rows(table(reply), "fans")),
     )
 
 
 def parse_boards(reply: object) -> tuple[float, ...]:
     """Temperatures of the boards of miner/hw/hashboards, °C."""
     boards = rows(table(reply), "hashboards")
-    return tuple(number(table(board, "board_temp").get("degree_c")) for board in boards)
+    return tuple(degrees(table(board, "board_temp").get("degree_c")) for board in boards)
 
 
 def parse_target(tuner: object, configured: object) -> Target | None:
@@ -139,20 +137,20 @@ def parse_target(tuner: object, configured: object) -> Target | None:
     The configuration is the judge of what is set: the tuner's profile is the nearest one that it has measured.
     """
     state = table(tuner, "mode_state", "powertargetmodestate") or table(tuner, "powertargetmodestate")
-    over_rest = number(table(configured, "tuner", "power_target").get("watt"))
-    over_grpc = number(table(configured, "tuner_mode", "power_target", "power_target").get("watt"))
-    of_profile = number(table(state, "profile", "target").get("watt"))
-    known = [watts for watts in (over_rest, over_grpc, of_profile) if isfinite(watts)]
+    over_rest = watts(table(configured, "tuner", "power_target").get("watt"))
+    over_grpc = watts(table(configured, "tuner_mode", "power_target", "power_target").get("watt"))
+    of_profile = watts(table(state, "profile", "target").get("watt"))
+    known = [target_w for target_w in (over_rest, over_grpc, of_profile) if isfinite(target_w)]
     if not known:
         return None
-    current_w = number(table(state, "current_target").get("watt"))
+    current_w = watts(table(state, "current_target").get("watt"))
     return Target(current_w=current_w if isfinite(current_w) else known[0], configured_w=known[0])
 
 
 def parse_limits(reply: object) -> Limits:
     """Read configuration/constraints."""
     power = table(reply, "tuner_constraints", "power_target")
-    low, default, high = (number(table(power, name).get("watt")) for name in ("min", "default", "max"))
+    low, default, high = (watts(table(power, name).get("watt")) for name in ("min", "default", "max"))
     return Limits(default_w=default, low_w=low, high_w=high)
 
 
@@ -160,9 +158,9 @@ def parse_profiles(reply: object) -> tuple[Profile, ...]:
     """Read performance/target-profiles, lowest draw first; those without figures are left out."""
     made = (
         Profile(
-            target_w=number(table(row, "target").get("watt")),
-            power_w=number(table(row, "estimated_power_consumption").get("watt")),
-            hash_rate_hs=number(table(row, "measured_hashrate").get("gigahash_per_second")) * HASHES_PER_GIGAHASH,
+            target_w=watts(table(row, "target").get("watt")),
+            power_w=watts(table(row, "estimated_power_consumption").get("watt")),
+            hash_rate_hs=hashes(table(row, "measured_hashrate").get("gigahash_per_second"), HASHES_PER_GIGAHASH),
         )
         for row in rows(table(reply), "power_target_profiles")
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-from drivers._wire.fields import flag, mac, number, text
+from drivers._wire.fields import MOST_W, degrees, flag, hashes, mac, number, rpm, seconds, text, watts, whole, within
 from drivers._wire.rest import Request
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool
@@ -18,6 +18,7 @@ NETWORK = Request(method="GET", path="/network")
 
 HASHES_PER_MEGAHASH = 1e6
 HASHES_PER_TERAHASH = 1e12
+MOST_THS = 1e5
 POWER_TUNE = "PowerTune"
 """The one algorithm whose target is watts; the others aim at TH/s (OpenAPI of PowerPlay 1.38.3)."""
 DEFAULT_TUNE = "VoltageOptimizer"
@@ -81,16 +82,16 @@ def parse_summary(reply: object) -> Summary | None:
     if not isinstance(reply, dict) or not isinstance(reply.get("Status"), dict):
         return None
     state, supply, boards = reply["Status"], _section(reply, "Power Supply Stats"), _rows(reply.get("HBs"))
-    heat = tuple([number(board.get("Temperature")) for board in boards])
+    heat = tuple([degrees(board.get("Temperature")) for board in boards])
     operating = text(state.get("Operating State"))
     return Summary(
         operating,
         text(state.get("Last Command")).lower(),
-        number(supply.get("Input Power")),
-        _sum([_first(board.get("Hashrate")) for board in boards]) * HASHES_PER_MEGAHASH,
+        watts(supply.get("Input Power")),
+        _sum([hashes(_first(board.get("Hashrate")), HASHES_PER_MEGAHASH) for board in boards]),
         max((each for each in heat if each > 0), default=nan),
         heat,
-        number(_section(reply, "Session").get("Uptime")),
+        seconds(_section(reply, "Session").get("Uptime")),
         _fans(_section(reply, "Fans Rpm")),
         _tune(_section(reply, "PerpetualTune")),
         flag(_section(reply, "PerpetualTune").get("Running")),
@@ -106,13 +107,16 @@ def parse_capabilities(reply: object) -> Capabilities | None:
         return None
     count = number(reply.get("Max HBs"))
     options = _rows(reply.get("PerpetualTune"))
-    presets = [(number(row.get("power")), number(row.get("hashrate"))) for row in _rows(reply.get("Tune Presets"))]
+    presets = [
+        (watts(row.get("power")), within(row.get("hashrate"), 0.0, MOST_THS))
+        for row in _rows(reply.get("Tune Presets"))
+    ]
     return Capabilities(
         model=text(reply["Model"]),
         serial=text(reply.get("Miner Serial Number"))
         or text(_section(reply, "Control Board Version").get("cpuSerial")),
-        boards=int(count) if count > 0 else None,
-        default_ths=number(reply.get("Default Hashrate")),
+        boards=whole(count) if count > 0 else None,
+        default_ths=within(reply.get("Default Hashrate"), 0.0, MOST_THS),
         ranges={text(row.get("algorithm")): (number(row.get("min")), number(row.get("max"))) for row in options},
         presets=tuple(sorted(pair for pair in presets if pair[0] > 0 and pair[1] > 0)),
     )
@@ -184,7 +188,7 @@ def _tune(fields: Mapping[str, Any]) -> Tune | None:
     name = text(fields.get("Current Algorithm"))
     name = name if name in listed else next(iter(listed))
     stats = listed[name]
-    target = number(stats.get("Target")) if isinstance(stats, dict) else nan
+    target = within(stats.get("Target"), 0.0, MOST_W) if isinstance(stats, dict) else nan
     if not target > 0:
         return None
     return Tune(
@@ -198,7 +202,7 @@ def _tune(fields: Mapping[str, Any]) -> Tune | None:
 def _fans(fields: Mapping[str, Any]) -> tuple[float, ...]:
     """Speeds in the order of their numbers; null is a socket without a fan."""
     found = [(name.rpartition(" ")[2], value) for name, value in fields.items() if value is not None]
-    return tuple(number(value) for place, value in sorted(found, key=lambda pair: pair[0].zfill(3)))
+    return tuple(rpm(value) for _, value in sorted(found, key=lambda pair: pair[0].zfill(3)))
 
 
 def _errors(error: object) -> tuple[str, ...]:
@@ -227,5 +231,4 @@ def _sum(values: Iterable[float]) -> float:
 
 
 def _whole(value: object) -> int | None:
-    found = number(value)
-    return round(found) if found == found else None  # noqa: PLR0124 - NaN is unequal to itself
+    return whole(number(value))

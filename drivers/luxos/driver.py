@@ -151,17 +151,25 @@ class LuxosDevice(Device):
 
     async def _poll_parts(self) -> dict[str, dict[str, Any]]:
         """Ask in one request, or, where this firmware does not join, in one per command from then on."""
-        if self._joins:
+        if not self._joins:
+            return {command: await self._part(command) for command in wire.POLL_COMMANDS}
+        try:
             reply = await self._ask(wire.POLL)
-            parts = wire.split(reply)
-            if parts is not None:
-                return parts
-            if not status(reply).is_refusal:
-                raise MalformedReplyError(
-                    f"{self.host}:{self.port} answered a joined request with neither parts nor no"
-                )
-            self._joins = False
-        return {command: await self._ask(request(command)) for command in wire.POLL_COMMANDS}
+        except MalformedReplyError:
+            reply = {}
+        parts = wire.split(reply)
+        if parts is not None:
+            return parts
+        single = {command: await self._part(command) for command in wire.POLL_COMMANDS}
+        self._joins = not status(reply).is_refusal  # torn this time, or does not join at all
+        return single
+
+    async def _part(self, command: str) -> dict[str, Any]:
+        """One answer of several: what it says wrong costs its own fields, silence costs all."""
+        try:
+            return await self._ask(request(command))
+        except MalformedReplyError:
+            return {}
 
     async def _ask(self, payload: bytes) -> dict[str, Any]:
         return await ask(self.host, self.port, payload)

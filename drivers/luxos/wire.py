@@ -8,7 +8,7 @@ from math import nan
 from typing import Any
 
 from drivers._wire.cgminer import request
-from drivers._wire.fields import first_number, flag, mac, number, row, rows, status, text
+from drivers._wire.fields import degrees, flag, hashes, mac, number, row, rows, rpm, seconds, status, text, watts, whole
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool
 
@@ -83,18 +83,18 @@ def parse_stats(reply: Mapping[str, Any]) -> Stats | None:
     fields = found[1]
     boards = number(fields.get("miner_count"))
     return Stats(
-        number(fields.get("GHS 5s")) * HASHES_PER_GIGAHASH,
-        number(fields.get("Elapsed")),
+        hashes(fields.get("GHS 5s"), HASHES_PER_GIGAHASH),
+        seconds(fields.get("Elapsed")),
         tuple([_hottest(fields.get(heat)) for chips, heat in _BOARD_FIELDS if fields.get(chips)]),
-        first_number(fields, "temp_max"),
-        tuple([number(fields.get(name)) for name in _FAN_FIELDS if name in fields]),
-        int(boards) if boards == boards else None,  # noqa: PLR0124 - NaN is unequal to itself
+        degrees(fields.get("temp_max")),
+        tuple([rpm(fields.get(name)) for name in _FAN_FIELDS if name in fields]),
+        whole(boards),
     )
 
 
 def parse_power_w(reply: Mapping[str, Any]) -> float:
     """Draw that the firmware measures or models, W; NaN unknown."""
-    return number(row(reply, "POWER").get("Watts"))
+    return watts(row(reply, "POWER").get("Watts"))
 
 
 def parse_config(reply: Mapping[str, Any]) -> Config | None:
@@ -106,7 +106,7 @@ def parse_config(reply: Mapping[str, Any]) -> Config | None:
     return Config(
         _curtailed(fields.get("CurtailMode")),
         text(fields.get("Profile")),
-        int(step) if step == step else None,  # noqa: PLR0124 - NaN is unequal to itself
+        whole(step),
     )
 
 
@@ -114,7 +114,7 @@ def parse_nameplate(reply: Mapping[str, Any]) -> Nameplate:
     """Read who the miner is and what it promises; empty and NaN where the reply does not tell."""
     fields = row(reply, "CONFIG")
     return Nameplate(
-        hash_rate_hs=number(fields.get("NameplateTHS")) * HASHES_PER_TERAHASH,
+        hash_rate_hs=hashes(fields.get("NameplateTHS"), HASHES_PER_TERAHASH),
         mac=mac(fields.get("MACAddr")),
         serial=text(fields.get("SerialNumber")),
         model=text(fields.get("Model")),
@@ -191,14 +191,14 @@ def split(reply: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
 
 
 def _point(fields: Mapping[str, Any], highest_step: int) -> OperatingPoint | None:
-    watts, hashes = number(fields.get("Watts")), number(fields.get("Hashrate"))
+    power_w, rate_hs = watts(fields.get("Watts")), hashes(fields.get("Hashrate"), HASHES_PER_TERAHASH)
     name, step = text(fields.get("Profile Name")), number(fields.get("Step"))
-    if not name or not watts > 0 or not hashes > 0 or step > highest_step:
+    if not name or not power_w > 0 or not rate_hs > 0 or step > highest_step:
         return None
     return OperatingPoint(
         kind=PointKind.THROTTLE,
-        power_w=watts,
-        hash_rate_hs=hashes * HASHES_PER_TERAHASH,
+        power_w=power_w,
+        hash_rate_hs=rate_hs,
         setting=f"profile:{name}",
     )
 
@@ -213,6 +213,6 @@ def _curtailed(mode: object) -> bool | None:
 def _hottest(corners: object) -> float:
     """Highest of "47-34-34-47", the four corners of a board."""
     try:
-        return max(map(float, text(corners).split("-")))
+        return degrees(max(map(float, text(corners).split("-"))))
     except ValueError:
         return nan

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
-from drivers._wire.fields import first_number, mac, number, rows, text
+from drivers._wire.fields import degrees, first_number, hashes, mac, number, rows, rpm, seconds, text, watts, whole
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool
 
@@ -96,21 +96,21 @@ def parse_summary(reply: object) -> Summary | None:
     status = _table(found, "miner_status")
     percent = first_number(status, "throttled") if "throttled" in status else number(found.get("throttled"))
     chains = rows(found, "chains")
-    boards = tuple(number(_table(chain, "pcb_temp").get("max")) for chain in chains)
-    chips = [number(_table(chain, "chip_temp").get("max")) for chain in chains]
-    known = [hot for hot in (number(_table(found, "chip_temp").get("max")), *chips) if isfinite(hot)]
+    boards = tuple(degrees(_table(chain, "pcb_temp").get("max")) for chain in chains)
+    chips = [degrees(_table(chain, "chip_temp").get("max")) for chain in chains]
+    known = [hot for hot in (degrees(_table(found, "chip_temp").get("max")), *chips) if isfinite(hot)]
     return Summary(
         text(status.get("miner_state")),
-        int(percent) if isfinite(percent) else None,
+        whole(percent),
         # power_usage is older and elsewhere said to be J/TH (29.5 beside 3,250 W); 1.2.7 fills both with watts.
-        first_number(found, "power_consumption", "power_usage"),
-        number(found.get("hr_realtime")) * HASHES_PER_GIGAHASH,
-        number(found.get("hr_nominal")) * HASHES_PER_GIGAHASH,
-        number(found.get("hr_stock")) * HASHES_PER_GIGAHASH,
-        number(status.get("miner_state_time")),
+        watts(first_number(found, "power_consumption", "power_usage")),
+        hashes(found.get("hr_realtime"), HASHES_PER_GIGAHASH),
+        hashes(found.get("hr_nominal"), HASHES_PER_GIGAHASH),
+        hashes(found.get("hr_stock"), HASHES_PER_GIGAHASH),
+        seconds(status.get("miner_state_time")),
         max(known, default=max((board for board in boards if isfinite(board)), default=nan)),
         boards,
-        tuple(number(fan.get("rpm")) for fan in rows(_table(found, "cooling"), "fans")),
+        tuple(rpm(fan.get("rpm")) for fan in rows(_table(found, "cooling"), "fans")),
         len(chains) or None,
         _errors(status, chains),
         tuple(
@@ -186,13 +186,13 @@ def _preset(fields: Mapping[str, Any]) -> Preset | None:
     name = text(fields.get("name"))
     if label is None or not name or fields.get("modded_psu_required") is True:
         return None
-    watts, hashes = number(label.group(1)), number(label.group(2))
-    if not (watts > 0 and hashes > 0):
+    power_w, rate_hs = watts(label.group(1)), hashes(label.group(2), HASHES_PER_TERAHASH)
+    if not (power_w > 0 and rate_hs > 0):
         return None
     return Preset(
         name=name,
-        power_w=watts,
-        hash_rate_hs=hashes * HASHES_PER_TERAHASH,
+        power_w=power_w,
+        hash_rate_hs=rate_hs,
         is_tuned=text(fields.get("status")).lower() == "tuned",
     )
 

@@ -8,7 +8,21 @@ from math import isfinite, nan
 from typing import Any
 
 from drivers._wire.cgminer import request
-from drivers._wire.fields import first_number, flag, mac, number, row, rows, text
+from drivers._wire.fields import (
+    degrees,
+    first_number,
+    flag,
+    hashes,
+    mac,
+    number,
+    row,
+    rows,
+    rpm,
+    seconds,
+    table,
+    text,
+    watts,
+)
 from drivers._wire.fields import status as head_of
 from farmctl.ports.devices import Pool
 
@@ -70,20 +84,20 @@ class Version:
 
 def parse_summary(reply: Mapping[str, Any]) -> Summary | None:
     """Read a summary; None where the reply holds none (an error, another family)."""
-    fields = row(reply, "SUMMARY")
+    fields = row(reply, "SUMMARY") or table(reply, "Msg")
     if not fields:
         return None
     count = fields.get("Error Code Count")
     return Summary(
-        first_number(fields, *_POWER_FIELDS),
-        first_number(fields, *_HASH_FIELDS) * HASHES_PER_MEGAHASH,
-        number(fields.get("Chip Temp Max") or fields.get("Temperature")),  # 0: the chips are off
-        number(fields.get("Temperature")),
-        first_number(fields, "Elapsed", "Uptime"),
-        first_number(fields, "Power Limit"),
+        watts(first_number(fields, *_POWER_FIELDS)),
+        hashes(first_number(fields, *_HASH_FIELDS), HASHES_PER_MEGAHASH),
+        degrees(fields.get("Chip Temp Max") or fields.get("Temperature")),  # 0: the chips are off
+        degrees(fields.get("Temperature")),
+        seconds(first_number(fields, "Elapsed", "Uptime")),
+        watts(fields.get("Power Limit")),
         _percent(first_number(fields, *_PERCENT_FIELDS)),
         flag(fields.get("Hash Stable")),
-        (number(fields.get("Fan Speed In")), number(fields.get("Fan Speed Out"))),
+        (rpm(fields.get("Fan Speed In")), rpm(fields.get("Fan Speed Out"))),
         _errors(fields, int(count)) if isinstance(count, int) and count > 0 else (),
     )
 
@@ -122,7 +136,7 @@ def parse_summary_mac(reply: Mapping[str, Any]) -> str:
 
 def parse_nominal_hs(reply: Mapping[str, Any]) -> float:
     """Hash rate that the factory measured, H/s."""
-    return number(row(reply, "SUMMARY").get("Factory GHS")) * HASHES_PER_GIGAHASH
+    return hashes(row(reply, "SUMMARY").get("Factory GHS"), HASHES_PER_GIGAHASH)
 
 
 def parse_boards(reply: Mapping[str, Any]) -> tuple[str, int | None]:

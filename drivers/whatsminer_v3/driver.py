@@ -58,6 +58,7 @@ class WhatsminerV3Device(Device):
         self._belief = Belief()
         self._sends_number = False
         """Whether this firmware wants the percentage as the manual says, not as text."""
+        self._joins = True
 
     @override
     async def poll(self) -> Reading:
@@ -88,6 +89,8 @@ class WhatsminerV3Device(Device):
             if info is None:
                 raise MalformedReplyError(f"{link.peer} no longer answers as a Whatsminer of API version 3")
             status = await link.ask(wire.STATUS)
+            if wire.parse_status(status) is None:
+                status = wire.joined(await link.ask(wire.SUMMARY), await link.ask(wire.POOLS))
         summary = wire.parse_status(status) or wire.NO_SUMMARY
         original_w = self._belief.original_limit_w
         return Facts(
@@ -197,8 +200,12 @@ class WhatsminerV3Device(Device):
             self._sends_number = not self._sends_number
 
     async def _summary(self, link: Framed) -> Summary:
-        reply = await link.ask(wire.STATUS)
+        reply = await link.ask(wire.STATUS if self._joins else wire.SUMMARY)
         summary = wire.parse_status(reply)
+        if summary is None and self._joins:
+            reply = await link.ask(wire.SUMMARY)
+            summary = wire.parse_status(reply)
+            self._joins = summary is None  # firmware that does not join its reads
         if summary is not None:
             return summary
         # Refused, but answered: the mining process is down, and device info tells the rest.

@@ -11,11 +11,14 @@ from typing import Any
 
 import orjson
 
-from drivers._wire.fields import first_number, flag, mac, number, text
+from drivers._wire.fields import degrees, first_number, flag, hashes, mac, number, rpm, seconds, text, watts, whole
 from farmctl.ports.devices import Pool
 
 STATUS = orjson.dumps({"cmd": "get.miner.status", "param": "summary+pools+edevs"})
 """Everything a poll and the facts need in one answer. Idle firmware fails `pools` alone, but not the joined views."""
+SUMMARY = orjson.dumps({"cmd": "get.miner.status", "param": "summary"})
+POOLS = orjson.dumps({"cmd": "get.miner.status", "param": "pools"})
+"""The same one by one, for firmware that does not join them."""
 INFO = orjson.dumps({"cmd": "get.device.info"})
 SALT = orjson.dumps({"cmd": "get.device.info", "param": "salt"})
 
@@ -86,17 +89,22 @@ def parse_status(reply: Mapping[str, Any]) -> Summary | None:
     rate = first_number(fields, *_HASH_FIELDS)
     boards = fields.get("board-temperature")
     finished = number(fields.get("up-freq-finish"))
-    heat_c = number(fields.get("chip-temp-max"))
+    heat_c = degrees(fields.get("chip-temp-max"))
     return Summary(
-        first_number(fields, *_POWER_FIELDS),
-        rate * HASHES_PER_TERAHASH,
+        watts(first_number(fields, *_POWER_FIELDS)),
+        hashes(rate, HASHES_PER_TERAHASH),
         heat_c if heat_c > 0 else _hottest(msg),
-        tuple([number(each) for each in boards]) if type(boards) is list else (),
-        first_number(fields, "elapsed", "bootup-time"),
-        first_number(fields, "power-limit"),
+        tuple([degrees(each) for each in boards]) if type(boards) is list else (),
+        seconds(first_number(fields, "elapsed", "bootup-time")),
+        watts(fields.get("power-limit")),
         None if finished != finished else finished > 0,  # noqa: PLR0124 - NaN is unequal to itself
-        tuple([number(fields[name]) for name in ("fan-speed-in", "fan-speed-out") if name in fields]),
+        tuple([rpm(fields[name]) for name in ("fan-speed-in", "fan-speed-out") if name in fields]),
     )
+
+
+def joined(*replies: Mapping[str, Any]) -> dict[str, Any]:
+    """Several answers as if they had been asked for together."""
+    return {"msg": {name: value for reply in replies for name, value in _section(reply, "msg").items()}}
 
 
 def parse_info(reply: Mapping[str, Any]) -> Info | None:
@@ -115,7 +123,7 @@ def parse_info(reply: Mapping[str, Any]) -> Info | None:
         salt=text(msg.get("salt")),
         is_working=flag(miner.get("working")),
         percent=_percent(number(miner.get("hash-percent"))),
-        boards=int(count) if count > 0 else None,
+        boards=whole(count) if count > 0 else None,
         errors=_errors(msg.get("error-code")),
     )
 
@@ -146,13 +154,13 @@ def parse_nominal_hs(reply: Mapping[str, Any]) -> float:
     msg = reply.get("msg")
     fields = _section(msg, "summary") if isinstance(msg, dict) else {}
     rate = number(fields.get("factory-hash"))
-    return rate * HASHES_PER_TERAHASH if rate > 0 else nan
+    return hashes(rate, HASHES_PER_TERAHASH) if rate > 0 else nan
 
 
 def parse_verdict(reply: Mapping[str, Any]) -> Verdict:
     """Read how the device took a request."""
-    code = number(reply.get("code"))
-    return Verdict(code=int(code) if code == code else NO_CODE, words=text(reply.get("msg")))  # noqa: PLR0124 - NaN
+    code = whole(number(reply.get("code")))
+    return Verdict(code=NO_CODE if code is None else code, words=text(reply.get("msg")))
 
 
 def signed(command: str, param: object, *, account: str, password: str, salt: str, now_s: int) -> bytes:
@@ -173,7 +181,7 @@ def _section(msg: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _hottest(msg: Mapping[str, Any]) -> float:
     """Hottest chip of the boards, for firmware whose summary lacks it; NaN where the chips are off (0)."""
     boards = msg.get("edevs")
-    found = [number(row.get("chip-temp-max")) for row in boards if type(row) is dict] if type(boards) is list else []
+    found = [degrees(row.get("chip-temp-max")) for row in boards if type(row) is dict] if type(boards) is list else []
     return max((heat for heat in found if heat > 0), default=nan)
 
 

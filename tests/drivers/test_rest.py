@@ -65,7 +65,7 @@ async def answering(answer: Callable[[int], bytes | None]) -> AsyncIterator[Rest
         (reply(500, b""), MalformedReplyError),
         (reply(307, b"", "Location: /y\r\n"), MalformedReplyError),
         (reply(200, b"<html>"), MalformedReplyError),
-        (reply(200, b'{"a":'), MalformedReplyError),
+        (reply(200, b"{a}"), MalformedReplyError),
         (b"SSH-2.0-dropbear\r\n\r\n", MalformedReplyError),
         (b"HTTP/1.1 200 X\r\nContent-Length: 9\r\nContent-Length: x\r\n\r\n", MalformedReplyError),
         (reply(200, b"1" * (BODY_CAP_BYTES + 1)), MalformedReplyError),
@@ -134,3 +134,8 @@ async def test_a_fresh_token_that_is_refused_asks_for_a_person() -> None:
     async with answering(lambda _n: reply(200, b'{"expired": 1}')) as client:
         with pytest.raises(UnauthorizedError, match="fresh token"):
             await TokenClient(client, log_in=log_in, is_expired=lambda said: "expired" in said).ask(GET)
+
+
+async def test_a_torn_answer_keeps_its_whole_members() -> None:
+    async with answering(lambda _n: reply(200, b'{"a": 1, "b": {"c": 2, "d')) as client:
+        assert await client.ask(Request(method="GET", path="/x")) == {"a": 1, "b": {"c": 2}}
