@@ -25,6 +25,7 @@ class MinersPane(Pane):
         super().__init__(id="miners")
         self._summary = Lines(id="miners-summary")
         self.table = FleetTable(id="miners-table")
+        self.table.moved = self.sum_up
         self._sight: Sight | None = None
 
     @override
@@ -82,10 +83,6 @@ class MinersPane(Pane):
         """The marked miners, else the one under the cursor."""
         roster = self.table.roster
         return "\n".join(sorted(roster.marks)) or roster.cursor_id or ""
-
-    def on_fleet_table_cursor_moved(self) -> None:
-        """The summary tells where the cursor is."""
-        self.sum_up()
 
 
 def _sum_mw(sight: Sight, rows: IntColumn) -> str:

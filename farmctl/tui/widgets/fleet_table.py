@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +28,8 @@ HEADER = 1
 GUTTER = 3
 """Mark, state glyph, gap."""
 STALE_S = 15.0
+SCROLLED = 3
+"""A cursor that leaves the screen scrolls it by one part of this many."""
 
 
 class FleetTable(ScrollView, can_focus=True):
@@ -43,9 +46,6 @@ class FleetTable(ScrollView, can_focus=True):
         Binding("right", "scroll_right", show=False, id="table.right"),
     ]
 
-    class CursorMoved(Message):
-        """The cursor is on another miner."""
-
     class SortAsked(Message):
         """A column's head was clicked."""
 
@@ -59,6 +59,8 @@ class FleetTable(ScrollView, can_focus=True):
         self.columns: tuple[Column, ...] = tuple(BY_KEY[key] for key in SHOWN)
         self._cells: tuple[tuple[Column, np.ndarray | None], ...] = ()
         self._ages = np.empty(0)
+        self.moved: Callable[[], None] = lambda: None
+        """Called with every move of the cursor: by message, the summary would be painted one frame late."""
 
     def show(self, image: FleetImage, changed: IntColumn | None) -> None:
         """Show newer values in the same order; `changed` None: anything may have."""
@@ -96,7 +98,7 @@ class FleetTable(ScrollView, can_focus=True):
         self._follow()
         self._refresh_place(before)
         self._refresh_place(self.roster.place)
-        self.post_message(self.CursorMoved())
+        self.moved()
 
     def action_page(self, by: int) -> None:
         """Move the cursor by a screen."""
@@ -174,13 +176,13 @@ class FleetTable(ScrollView, can_focus=True):
         return top <= place < top + max(self.size.height - HEADER - self.scrollbar_size_horizontal, 1)
 
     def _follow(self) -> None:
-        """Scroll as little as shows the cursor."""
+        """Scroll so that the cursor is in sight, by a part of the screen: a scroll paints every line, a move two."""
         place, top = self.roster.place, self.scroll_offset.y
-        room = max(self.size.height - HEADER - 1, 1)
+        room = max(self.size.height - HEADER - self.scrollbar_size_horizontal, 1)
         if place < top:
-            self.scroll_to(y=place, animate=False, immediate=True)
+            self.scroll_to(y=max(min(place, top - room // SCROLLED), 0), animate=False, immediate=True)
         elif place >= top + room:
-            self.scroll_to(y=place - room + 1, animate=False, immediate=True)
+            self.scroll_to(y=max(place - room + 1, top + room // SCROLLED), animate=False, immediate=True)
 
     def _refresh_place(self, place: int) -> None:
         y = place - self.scroll_offset.y + HEADER
