@@ -11,6 +11,7 @@ from farmctl.control import leases
 from farmctl.control.roster import state_codes
 from farmctl.control.wire import Json, iso
 from farmctl.core.alarms import AlarmState
+from farmctl.core.capability import capability
 from farmctl.core.events import TERMINAL, EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.model import MinerState, Override
@@ -66,7 +67,7 @@ def state(picture: SitePicture, site: Site, orders: Orders, now_ms: int) -> Json
         "rated_kw": to_kw(view.rules.rated_w),
         "deviation_kw": to_kw(deviation_w),
         "deviation_pct": round(100.0 * deviation_w / max(budget.target_w, 0.01 * view.rules.rated_w), 2),
-        "in_band": abs(deviation_w) <= tolerance_w,
+        "in_band": deviation_w <= tolerance_w and (deviation_w >= -tolerance_w or not _sought(picture)),
         "unconfirmed_kw": to_kw(decision.unconfirmed_w),
         "reason": budget.reason.value,
         "reason_help": HELP[budget.reason],
@@ -75,6 +76,7 @@ def state(picture: SitePicture, site: Site, orders: Orders, now_ms: int) -> Json
         "meter_quality": power.quality.value,
         "signal_age_s": None if link_age_ms is None else link_age_ms / MS_PER_S,
         "event": _governing(picture, now_ms),
+        "reach": reach(picture),
         "hash_rate_ths": hash_rate_ths(picture),
         "miners": counts(picture),
         "alarms": alarm_counts(picture),
@@ -101,6 +103,21 @@ def alarm_counts(picture: SitePicture) -> dict[str, int]:
         "shelved": states.count(AlarmState.SHELVED),
         "suppressed": states.count(AlarmState.SUPPRESSED) + states.count(AlarmState.OUT_OF_SERVICE),
     }
+
+
+def reach(picture: SitePicture) -> list[Json]:
+    """What the site could give up or take on, by horizon, shortest first; `confidence` is the share that is sure."""
+    decision = picture.decision
+    able = capability(picture.view, decision.seen, decision.site, decision.allocation, decision.budget, decision.at_ms)
+    return [
+        {
+            "within_s": one.within_s,
+            "down_kw": to_kw(one.down_w),
+            "up_kw": to_kw(one.up_w),
+            "confidence": round(able.confidence, 3),
+        }
+        for one in able.reaches
+    ]
 
 
 def hash_rate_ths(picture: SitePicture) -> float:
@@ -141,6 +158,12 @@ def lasting(row: Json) -> Json:
 def finite(value: float) -> float | None:
     """The number, or None where it is unknown."""
     return value if math.isfinite(value) else None
+
+
+def _sought(picture: SitePicture) -> bool:
+    """The target is a set-point to be met from both sides; else it is a ceiling, and less is as good."""
+    budget = picture.decision.budget
+    return picture.decision.mode in (SiteMode.FOLLOWING, SiteMode.LOCAL_OVERRIDE) or budget.target_w < budget.ceiling_w
 
 
 def _authority(picture: SitePicture) -> str:

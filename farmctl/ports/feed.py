@@ -76,6 +76,17 @@ class LeaseView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReachView:
+    """What the site could give up or take on within one horizon."""
+
+    within_s: float
+    down_kw: float
+    up_kw: float
+    confidence: float
+    """Share of the commandable power that answers and follows, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StripView:
     """The status strip: everything that `GET /v1/state` says; None is unknown."""
 
@@ -112,6 +123,8 @@ class StripView:
     """P3 and P4 are shown as counts."""
     overrides: tuple[OverrideView, ...]
     lease: LeaseView | None
+    reach: tuple[ReachView, ...] = ()
+    """Shortest horizon first; empty: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
