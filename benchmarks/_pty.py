@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 CHUNK = 1 << 16
 KEPT = 1 << 20
@@ -30,13 +31,13 @@ class Terminal:
         self._heard_s = 0.0
         self.received = 0
 
-    async def __aenter__(self) -> Terminal:
+    async def __aenter__(self) -> Self:
         """Start the program."""
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *self._size, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         environment.pop("NO_COLOR", None)
-        self._program = subprocess.Popen(  # noqa: ASYNC220 - returns at once; the program is what is measured
+        self._program = subprocess.Popen(  # noqa: ASYNC220, S603 - returns at once; our own program
             self._command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
         )
         os.close(slave)
@@ -74,10 +75,8 @@ class Terminal:
         return self._heard_s
 
     async def ended(self, within_s: float) -> None:
-        """Until the program has left. Raises TimeoutError."""
-        async with asyncio.timeout(within_s):
-            while self._program.poll() is None:
-                await asyncio.sleep(0.05)
+        """Until the program has left. Raises subprocess.TimeoutExpired."""
+        await asyncio.to_thread(self._program.wait, within_s)
 
     def cpu_s(self) -> float:
         """CPU time of the program so far, s (proc(5): utime and stime)."""

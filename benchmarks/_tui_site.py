@@ -33,8 +33,8 @@ class ServedSite:
     snapshot_sent_s: list[float] = field(default_factory=list)
     """Monotonic clock of every snapshot."""
 
-    async def serve(self, path: str, until: asyncio.Event) -> None:
-        """Serve until told to stop."""
+    async def serve(self, path: str, ready: asyncio.Event, until: asyncio.Event) -> None:
+        """Serve until told to stop; `ready` is set when the socket is there."""
         feed = SyntheticFeed(self.miners)
         whole, parts = _snapshot(feed.image(None)), self._deltas(feed)
         app = web.Application()
@@ -57,12 +57,11 @@ class ServedSite:
         async def whoami(_: web.Request) -> web.Response:
             return web.json_response({"uid": 1000, "name": "operator1", "role": "operator"})
 
-        app.add_routes(
-            [web.get("/v1/snapshot", snapshot), web.get("/v1/watch", watch), web.get("/v1/whoami", whoami)]
-        )
+        app.add_routes([web.get("/v1/snapshot", snapshot), web.get("/v1/watch", watch), web.get("/v1/whoami", whoami)])
         runner = web.AppRunner(app, shutdown_timeout=0.5)
         await runner.setup()
         await web.UnixSite(runner, path).start()
+        ready.set()
         await until.wait()
         await runner.cleanup()
 

@@ -47,10 +47,9 @@ async def measured(miners: int, folder: Path) -> dict[str, Any]:
 
 
 async def _watched(miners: int, changing_per_s: int, socket: Path, *, keys: int) -> dict[str, Any]:
-    site, done = ServedSite(miners=miners, changing_per_s=changing_per_s), asyncio.Event()
-    serving = asyncio.create_task(site.serve(str(socket), done))
-    while not socket.exists():
-        await asyncio.sleep(0.02)
+    site, ready, done = ServedSite(miners=miners, changing_per_s=changing_per_s), asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(site.serve(str(socket), ready, done))
+    await ready.wait()
     answer = socket.with_suffix(".json")
     command = [sys.executable, "-m", "benchmarks._tui_child", str(socket), str(answer)]
     async with Terminal(command, columns=200, lines=50) as terminal:
@@ -63,7 +62,7 @@ async def _watched(miners: int, changing_per_s: int, socket: Path, *, keys: int)
         await terminal.ended(KEY_S)
     done.set()
     await serving
-    lag = json.loads(answer.read_text(encoding="ascii"))
+    lag = json.loads(await asyncio.to_thread(answer.read_text, encoding="ascii"))
     return {**result, "loop_lag_p99_ms": _round(lag["p99"]), "loop_lag_max_ms": _round(lag["max"])}
 
 
