@@ -40,6 +40,7 @@ class AntminerDevice:
     """A stock Antminer; one web request at a time, polls on 4028 beside it."""
 
     serial_only = False
+    prepared_s = 600.0  # a nonce is not dated; a dead one costs a write one request more
 
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, web: SharedWeb, clock: Callable[[], float] = monotonic

@@ -72,6 +72,7 @@ class AuradineDevice(Device):
     """One Auradine miner."""
 
     serial_only = False
+    prepared_s = 600.0  # tokens are not dated; a dead one costs a write one request more
 
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, web: SharedWeb, clock: Callable[[], float] = monotonic

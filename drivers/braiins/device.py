@@ -39,6 +39,7 @@ class BraiinsDevice(Device):
     """One Braiins OS miner; polls and writes travel side by side."""
 
     serial_only = False
+    prepared_s = 600.0  # the API's tokens live an hour; quick ramping is seen to more often
 
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, web: SharedWeb, clock: Callable[[], float] = monotonic

@@ -44,6 +44,7 @@ class LuxosDevice(Device):
     """One LuxOS miner; it knows no password, only sessions."""
 
     serial_only = False
+    prepared_s = 0.0  # a session dies after an idle minute, and shuts everybody else out until then
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.host = endpoint.host

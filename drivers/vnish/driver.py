@@ -55,6 +55,7 @@ class VnishDevice(Device):
     """One VNish miner; its user is its password alone."""
 
     serial_only = False
+    prepared_s = 600.0  # unlock tokens are not dated; a dead one costs a write one request more
 
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, web: SharedWeb, clock: Callable[[], float] = monotonic

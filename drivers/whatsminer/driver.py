@@ -11,6 +11,7 @@ from drivers._wire.cgminer import API_PORT, MiningProcessDownError, ask
 from drivers.whatsminer import wire
 from drivers.whatsminer.belief import Belief
 from drivers.whatsminer.door import WriteDoor
+from drivers.whatsminer.token import TOKEN_LIFE_S
 from drivers.whatsminer.wire import MinerStatus, Summary
 from farmctl.core.model import MinerId, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, TryAgainError
@@ -41,6 +42,7 @@ class WhatsminerDevice(Device):
     """One Whatsminer; polls need no password, writes do."""
 
     serial_only = False
+    prepared_s = TOKEN_LIFE_S
 
     def __init__(self, endpoint: Endpoint, credentials: Credentials) -> None:
         self.host = endpoint.host

@@ -50,6 +50,7 @@ class WhatsminerV3Device(Device):
     """One Whatsminer; polls need no password, writes do."""
 
     serial_only = False
+    prepared_s = 3600.0  # the salt changes with the password only
 
     def __init__(self, endpoint: Endpoint, credentials: Credentials) -> None:
         self.host = endpoint.host

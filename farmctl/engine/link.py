@@ -28,6 +28,8 @@ class Link:
     proved: bool = False
     """The miner that answers here is the one that the inventory names."""
     facts_due_ms: int = 0
+    prepare_due_ms: int = 0
+    """When its token or session is to be renewed, so that an urgent command finds one."""
     uptime_s: float = 0.0
     offset_ms: int = field(init=False)
 

@@ -14,11 +14,15 @@ from farmctl.core.units import MS_PER_S
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import LOST_AFTER, Link
 from farmctl.errors import FarmError
-from farmctl.ports.devices import Facts, ReadsLadder
+from farmctl.ports.devices import Facts, Prepares, ReadsLadder
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
 
+PREPARE_SPREAD_MS = 120_000
+"""A fleet of 10,000 logs in over two minutes after a start: 2 ms of CPU each."""
+RENEW_AT = 0.9
+NEVER_DUE_MS = 2**62
 TICK_S = 0.02
 """Grain of the schedule: 1/250 of a 5 s sweep, coarse enough to cost nothing."""
 
@@ -35,6 +39,8 @@ class PollRules:
     facts_interval_s: float
     deadline_s: float
     """Backstop above the device's own deadlines."""
+    prepares: bool = True
+    """Tokens are kept ready for urgent commands; False where nothing is commanded."""
 
 
 class PollWatch(Protocol):
@@ -120,6 +126,7 @@ class Poller:
             link.uptime_s = reading.uptime_s
             self._keeper.seen(link.row, reading, self._clock.now_ms())
             ok = True
+            await self._prepare(link)
         except (FarmError, TimeoutError) as error:
             self._failed(link, error)
         except Exception:
@@ -151,6 +158,24 @@ class Poller:
                 self._keeper.learn_ladder(link.row, ladder)
         link.proved = True
         self._keeper.allow(link.row, commandable=self._keeper.seat_of(link.row).commandable)
+
+    async def _prepare(self, link: Link) -> None:
+        """Keep a token ready: a Whatsminer login costs more than its command (SCALE section 3)."""
+        now_ms = self._clock.now_ms()
+        device = link.device
+        if not self._rules.prepares or now_ms < link.prepare_due_ms or not isinstance(device, Prepares):
+            return
+        # First spread over the fleet by the miner's own slot, then renewed before it dies.
+        first = link.prepare_due_ms == 0
+        wait_s = link.offset_ms % PREPARE_SPREAD_MS / MS_PER_S if first else RENEW_AT * device.prepared_s
+        link.prepare_due_ms = now_ms + int(wait_s * MS_PER_S) if device.prepared_s > 0 else NEVER_DUE_MS
+        if first or device.prepared_s <= 0:
+            return
+        try:
+            async with asyncio.timeout(self._rules.deadline_s):
+                await device.prepare()
+        except (FarmError, TimeoutError) as error:
+            log.debug("not_prepared", miner=link.miner_id, error=str(error))
 
     def _answered(self, link: Link) -> None:
         if link.lost:

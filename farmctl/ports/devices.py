@@ -132,6 +132,9 @@ class ReadsLadder(Protocol):
 class Prepares(Protocol):
     """Logging in is expensive and can be done ahead of an urgent command."""
 
+    prepared_s: float
+    """How long what was prepared stays good, s; 0: it must not be held without a command."""
+
     async def prepare(self) -> None:
         """Have a token or session ready."""
         ...

@@ -222,6 +222,7 @@ def _poll_rules(config: FarmConfig) -> PollRules:
         backoff_max_s=poll.backoff_max_s,
         facts_interval_s=poll.facts_interval_s,
         deadline_s=CALLS_PER_POLL * (poll.connect_s + poll.answer_s),
+        prepares=not config.control.observe,
     )
 
 

@@ -1,0 +1,227 @@
+"""From a signal to its commands and to what telemetry confirms, over a real broker and real sockets (N3, N4).
+
+The controller is the real one; the fleet is of fast firmware (LuxOS, 5 s to sleep) in processes of its own. Small
+set-points measure how soon a first command is on the wire; one EMERGENCY to zero measures the rest. The same stop
+is then done by pyasic on a sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import structlog
+import uvloop
+
+from benchmarks._crowd import crowd, site_text, stock
+from benchmarks._host import StealWatch
+from farmctl.config.load import load
+from farmctl.core.memory import Standing
+from farmctl.core.model import Command, Fate, MinerState
+from farmctl.engine.cycle import Picture
+from farmctl.wiring.farm import Farm, Listeners, built
+from simulators.broker import broker, free_port
+from simulators.grid.dispatcher import Dispatcher
+from simulators.grid.orders import Order
+
+MIX = "luxos-s19kpro=1"
+WARM_LIMIT_S = 300.0
+SETTLE_S = 6.0
+SHED_LIMIT_S = 120.0
+FOREIGN_SAMPLE = 40
+FOREIGN_DEADLINE_S = 60.0
+CONTROL = """
+[control]
+ramp_up_fraction_per_min = 6.0
+wake_fraction_per_5s = 1.0
+min_on_s = 0.0
+min_off_s = 0.0
+[[signal]]
+name = "grid"
+kind = "mqtt"
+brokers = ["127.0.0.1:{port}"]
+op = "grid-op"
+programmes = ["surplus-dispatch"]
+auth = "unsigned-demo"
+"""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """What became of the commands since `start`, and how much of the fleet telemetry shows asleep."""
+
+    responses_s: list[float] = field(default_factory=list)
+    acked_s: list[float] = field(default_factory=list)
+    failed: int = 0
+    asleep: list[tuple[float, float]] = field(default_factory=list)
+    """(s since the start, confirmed share of the rows)."""
+    began_s: float = 0.0
+
+    def start(self) -> None:
+        """Count from now on."""
+        self.began_s = time.monotonic()
+        self.acked_s.clear()
+        self.asleep.clear()
+        self.failed = 0
+
+    def polled(self, seconds: float, *, ok: bool) -> None:
+        """Polls are not counted here."""
+
+    def overrun(self) -> None:
+        """Nor what had to wait."""
+
+    def fated(self, command: Command, fate: Fate, seconds: float) -> None:
+        """A command reached a new fate."""
+        del command, seconds
+        if fate is Fate.ACKNOWLEDGED:
+            self.acked_s.append(time.monotonic() - self.began_s)
+        self.failed += fate in (Fate.FAILED, Fate.EXPIRED)
+
+    def responded(self, seconds: float) -> None:
+        """A signal led to its first command on the wire."""
+        self.responses_s.append(seconds)
+
+    def see(self, picture: Picture) -> None:
+        """How many rows are proved asleep by their own telemetry."""
+        rows = picture.memory.rows
+        proved = (rows.wanted == 0) & (rows.standing == Standing.SETTLED) & picture.decision.seen.fresh
+        asleep = proved & (picture.view.table.state == MinerState.CURTAILED)
+        self.asleep.append((time.monotonic() - self.began_s, float(asleep.mean())))
+
+    def reached_s(self, share: float) -> float | None:
+        """When this share was first confirmed; None: not yet."""
+        return next((round(at_s, 2) for at_s, got in self.asleep if got >= share), None)
+
+
+@click.command()
+@click.option("--miners", type=click.IntRange(min=10), default=10_000, show_default=True)
+@click.option("--interval", "interval_s", type=click.FloatRange(min=0.5), default=5.0, show_default=True, help="s")
+@click.option("--signals", type=click.IntRange(2, 200), default=20, show_default=True, help="Small set-points first.")
+@click.option("--foreign/--no-foreign", default=True, show_default=True, help="Stop a sample with pyasic too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+def main(miners: int, interval_s: float, signals: int, *, foreign: bool, as_json: bool) -> None:
+    """Shed a simulated site on a signal."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    result = uvloop.run(_measure(miners, interval_s, signals, foreign=foreign))
+    if not as_json:
+        for key, value in result.items():
+            click.echo(f"{key:<22} {value}")
+    click.echo(json.dumps(result))
+
+
+async def _measure(miners: int, interval_s: float, signals: int, *, foreign: bool) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="farmctl-dispatch-") as name:
+        folder = Path(name)
+        async with crowd(miners, MIX, folder) as places:
+            await stock(folder, places)
+            result = await _controlled(folder, miners, interval_s, signals)
+            sample = [place["host"] for place in places[:FOREIGN_SAMPLE]]
+            return result | (await _pyasic(sample) if foreign else {})
+
+
+async def _controlled(folder: Path, miners: int, interval_s: float, signals: int) -> dict[str, Any]:
+    port, watch, stop, path = free_port(), Stopwatch(), asyncio.Event(), folder / "farm.toml"
+    rated_kw = 4.0 * miners
+    text = site_text(folder, rated_kw=rated_kw, interval_s=interval_s, more=CONTROL.format(port=port))
+    await asyncio.to_thread(path.write_text, text)
+    async with broker(port=port) as served, Dispatcher("127.0.0.1", port, op="grid-op", site="crowd") as grid:
+        await grid.wait_online()
+        listeners = Listeners(pictures=(watch.see,), watches=(watch,))
+        async with built(load(path, environment={}), stop=stop, listeners=listeners) as farm:
+            running = asyncio.ensure_future(farm.run())
+            try:
+                await _warm(farm, interval_s)
+                steal = StealWatch()
+                await _small(grid, farm, watch, signals)
+                shed = await _shed(grid, farm, watch)
+            finally:
+                stop.set()
+                await running
+    first_ms = np.array(watch.responses_s) * 1e3
+    return {
+        "miners": miners,
+        "broker": served.kind,
+        "first_command_p50_ms": round(float(np.quantile(first_ms, 0.5)), 1),
+        "first_command_p99_ms": round(float(np.quantile(first_ms, 0.99)), 1),
+        "signals": len(first_ms),
+        **shed,
+        "steal_pct": steal.steal_pct(),
+    }
+
+
+async def _warm(farm: Farm, interval_s: float) -> None:
+    table, began_s = farm.fleet.keeper.table, time.monotonic()
+    while (table.seen_ms < 0).any():
+        if time.monotonic() - began_s > WARM_LIMIT_S:
+            raise click.ClickException(f"{int((table.seen_ms < 0).sum())} miners were not heard")
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(2 * interval_s)
+
+
+async def _small(grid: Dispatcher, farm: Farm, watch: Stopwatch, signals: int) -> None:
+    """Set-points a little lower each time, so that each sends a few commands."""
+    drawn_kw = float(np.nansum(farm.fleet.keeper.table.power_w)) / 1e3
+    for number in range(signals):
+        known = len(watch.responses_s)
+        await grid.create_event(Order(target_kw=round(drawn_kw * (0.99 - 0.01 * number), 1), duration_s=600.0))
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if len(watch.responses_s) > known:
+                break
+        await asyncio.sleep(0.7)
+
+
+async def _shed(grid: Dispatcher, farm: Farm, watch: Stopwatch) -> dict[str, Any]:
+    await asyncio.sleep(SETTLE_S)
+    cpu_s = time.process_time()
+    watch.start()
+    await grid.emergency(limit_kw=0.0)
+    for _ in range(int(SHED_LIMIT_S / 0.1)):
+        if watch.reached_s(1.0) is not None:
+            break
+        await asyncio.sleep(0.1)
+    cpu_s = time.process_time() - cpu_s
+    acked = watch.acked_s or [float("nan")]
+    return {
+        "shed_commands": len(watch.acked_s),
+        "shed_failed": watch.failed,
+        "first_ack_ms": round(min(acked) * 1e3, 1),
+        "last_ack_ms": round(max(acked) * 1e3, 1),
+        "confirmed_50_s": watch.reached_s(0.5),
+        "confirmed_90_s": watch.reached_s(0.9),
+        "confirmed_100_s": watch.reached_s(1.0),
+        "confirmed_share": round(watch.asleep[-1][1], 4) if watch.asleep else 0.0,
+        "ours_cpu_ms_per_confirmed_stop": round(1e3 * cpu_s / max(len(farm.fleet.links), 1), 3),
+    }
+
+
+async def _pyasic(hosts: Sequence[str]) -> dict[str, Any]:
+    """The same miners, woken again by nobody: what one stop costs there."""
+    import pyasic  # noqa: PLC0415 - costs most of a second, only where it is measured
+
+    found = [m for m in [await asyncio.wait_for(pyasic.get_miner(host), FOREIGN_DEADLINE_S) for host in hosts] if m]
+    cpu_s, began_s = time.process_time(), time.monotonic()
+    said = await asyncio.gather(*(asyncio.wait_for(m.stop_mining(), FOREIGN_DEADLINE_S) for m in found))
+    wall_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
+    return {
+        "pyasic_sample": len(found),
+        "pyasic_said_yes": sum(answer is True for answer in said),
+        "pyasic_stop_s": round(wall_s, 2),
+        "pyasic_cpu_ms_per_stop": round(1e3 * cpu_s / max(len(found), 1), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
