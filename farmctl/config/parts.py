@@ -21,6 +21,7 @@ from farmctl.config.schema import (
     FarmConfig,
     MeterTable,
     MetricsTable,
+    NotifyTable,
     PollTable,
     SiteTable,
     StoreTable,
@@ -59,6 +60,7 @@ class Parts:
     circuits: dict[int, CircuitTable] = field(default_factory=dict)
     meters: dict[int, MeterTable] = field(default_factory=dict)
     signals: dict[int, AnySignal] = field(default_factory=dict)
+    notify: dict[int, NotifyTable] = field(default_factory=dict)
     credentials: dict[int, CredentialsTable] = field(default_factory=dict)
 
     def names(self, section: str, key: str = "name") -> list[tuple[int, str]]:
@@ -84,6 +86,7 @@ class Parts:
             "circuit": tuple(self.circuits.values()),
             "meter": tuple(self.meters.values()),
             "signal": tuple(self.signals.values()),
+            "notify": tuple(self.notify.values()),
             "credentials": tuple(self.credentials.values()),
         }
         return FarmConfig.model_validate({**tables, **lists})
@@ -103,6 +106,7 @@ def read_parts(document: Document, places: Places) -> tuple[Parts, list[Fault]]:
         circuits=reader.tables("circuit", CircuitTable),
         meters=reader.tables("meter", MeterTable),
         signals=reader.signals(),
+        notify=reader.tables("notify", NotifyTable),
         credentials=reader.tables("credentials", CredentialsTable),
     )
     return parts, [*reader.faults, *_strangers(document)]

@@ -7,22 +7,30 @@ import hashlib
 import math
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
+import numpy as np
 import structlog
 
+from farmctl.control import filter as filters
 from farmctl.control import jobs
 from farmctl.control.asked import DESK_DEADLINE_S, Asked, ordered, read
+from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller
-from farmctl.control.jobs import Job, JobBook, JobState
+from farmctl.control.jobs import ENDED, Job, JobBook, JobState, Work
+from farmctl.control.miners import select
 from farmctl.control.orders import (
     ROLE_FOR,
+    EmergencyRelease,
+    Locate,
     Maintenance,
     Order,
     OverrideRelease,
     OverrideSet,
+    Reboot,
     Resume,
     StopAll,
     read_order,
@@ -32,9 +40,9 @@ from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import ApiError, Json
 from farmctl.core.fleet import FleetView
 from farmctl.core.model import Override
-from farmctl.core.units import MS_PER_S, WATTS_PER_KW
+from farmctl.core.units import MS_PER_S, WATTS_PER_KW, IdColumn, to_kw
 from farmctl.errors import RefusedError, StoreError
-from farmctl.ports.control import By, Glass, Orders, SitePicture
+from farmctl.ports.control import By, Glass, Hands, Orders, SitePicture
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
@@ -66,9 +74,20 @@ class _Remembered:
 class CommandDoor:
     """Where orders come in; remembers keys and jobs."""
 
-    def __init__(self, glass: Glass, orders: Orders, clock: Clock, site: Site) -> None:
+    def __init__(
+        self,
+        glass: Glass,
+        orders: Orders,
+        hands: Hands,
+        clock: Clock,
+        site: Site,
+        roster: Callable[[SitePicture], Columns],
+    ) -> None:
+        """`roster` gives the columns that a selector is about; called off the loop."""
         self._glass = glass
         self._orders = orders
+        self._hands = hands
+        self._roster = roster
         self._clock = clock
         self._site = site
         self._one = asyncio.Lock()
@@ -130,24 +149,45 @@ class CommandDoor:
         told = jobs.told(job, picture, self._clock.now_ms(), superseded=True)
         return {"job": {**told, "state": JobState.CANCELLED.value}, "override": override_id, "released": True}
 
+    def listed(self, most: int) -> list[Json]:
+        """Orders of this run, newest first."""
+        picture, now_ms = self._glass.picture(), self._clock.now_ms()
+        return [
+            jobs.told(job, picture, now_ms, superseded=self.jobs.superseded(job)) for job in self.jobs.latest(0, most)
+        ]
+
     def latest(self, now_ms: int) -> list[Json]:
         """The jobs of the last minutes with their progress, newest first."""
         picture = self._glass.picture()
         recent = self.jobs.latest(now_ms - SHOWN_MS, MOST_SHOWN)
         return [jobs.told(job, picture, now_ms, superseded=self.jobs.superseded(job)) for job in recent]
 
+    async def settle(self) -> None:
+        """Note in the journal what has become of every job that ended since the last call."""
+        picture, now_ms = self._glass.picture(), self._clock.now_ms()
+        for job in self.jobs.open:
+            now = jobs.told(job, picture, now_ms, superseded=self.jobs.superseded(job))
+            if now["state"] not in ENDED or job.by is None:
+                continue
+            self.jobs.close(job.job_id)
+            if job.moves_power or job.work is not None:
+                await self._orders.audit(f"{job.verb} ended", job.by, f"{job.job_id} {now['state']}: {now['text']}")
+
     async def _carry_out(self, order: Order, by: By) -> Answer:
         picture = self._glass.picture()
         rev = rev_of(picture) if picture is not None else 0
+        chosen = await self._chosen(order, picture)
         if order.if_rev is not None and order.if_rev < self._changed_rev:
             message = f"if_rev {order.if_rev}: an order changed the site at revision {self._changed_rev}"
             raise ApiError(412, message, field="if_rev", hint="look at the site again")
         await self._confirmed(order, picture)
         now_ms = self._clock.now_ms()
         override_id = f"ov-{secrets.token_hex(4)}"
+        work = Work(total=len(chosen)) if isinstance(order, Reboot | Locate) else None
         try:
             async with asyncio.timeout(DESK_DEADLINE_S):
                 await self._order(order, by, override_id, now_ms)
+                await self._by_hand(order, by, picture, chosen, work)
         except RefusedError as error:
             raise ApiError(409, str(error)) from error
         except StoreError as error:
@@ -164,8 +204,10 @@ class CommandDoor:
             at_ms=now_ms,
             rev=rev,
             from_w=picture.decision.site.power_w if picture is not None else math.nan,
-            moves_power=not isinstance(order, Maintenance),
+            moves_power=isinstance(order, StopAll | Resume | OverrideSet | OverrideRelease),
             override_id=override_id if isinstance(order, OverrideSet) else None,
+            by=by,
+            work=work,
         )
         self.jobs.add(job)
         age_s = None if picture is None else (now_ms - picture.decision.at_ms) / MS_PER_S
@@ -194,30 +236,89 @@ class CommandDoor:
             case OverrideRelease():
                 await desk.release_override(order.params.id, by)
             case Maintenance():
-                await desk.set_maintenance(by, on=order.params.on)
+                await desk.set_maintenance(by, on=order.params.on, containers=order.params.containers)
+            case EmergencyRelease() | Reboot() | Locate():
+                pass
             case _:
                 assert_never(order)
 
+    async def _by_hand(
+        self, order: Order, by: By, picture: SitePicture | None, chosen: IdColumn, work: Work | None
+    ) -> None:
+        """What goes past the desk: the latch and single miners."""
+        match order:
+            case EmergencyRelease() if picture is not None:
+                ids = await self._hands.release_emergency(picture, by)
+                await self._orders.audit(order.verb, by, f"ok: {', '.join(ids)}")
+            case Reboot() | Locate() if work is not None:
+                await self._orders.audit(order.verb, by, f"taken: {work.total} miners of {order.selector!r}")
+                if isinstance(order, Reboot):
+                    self._hands.reboot(chosen.tolist(), work.note)
+                else:
+                    self._hands.locate(chosen.tolist(), work.note, on=order.params.on)
+            case _:
+                pass
+
+    async def _chosen(self, order: Order, picture: SitePicture | None) -> IdColumn:
+        """The miners that a selector means. Raises ApiError 400, 404 where it finds none, 503."""
+        if not isinstance(order, Reboot | Locate):
+            return np.zeros(0, dtype=np.str_)
+        if picture is None:
+            raise ApiError(503, f"{order.verb}: no cycle has run yet, so no miner is known")
+        try:
+            terms = filters.parse(order.selector)
+        except filters.FilterError as error:
+            raise ApiError(400, str(error), field="selector") from error
+        columns = await asyncio.to_thread(self._roster, picture)
+        found: IdColumn = columns.ids[select(columns, terms)]
+        if not len(found):
+            raise ApiError(404, f"selector {order.selector!r}: no miner fits", field="selector")
+        return found
+
     async def _confirmed(self, order: Order, picture: SitePicture | None) -> None:
         """A large change must name the site. Raises ApiError 400."""
-        if isinstance(order, StopAll | Maintenance):
+        if isinstance(order, StopAll | Maintenance | Locate):
             return
         if picture is None:
             raise ApiError(503, f"{order.verb}: no cycle has run yet, so its effect is unknown")
+        if isinstance(order, EmergencyRelease):
+            if order.params.confirm != self._site.name:
+                raise self._unnamed(order.verb, "lets the site rise again")
+            return
+        if isinstance(order, Reboot):
+            power_w = await self._power_w(order, picture)
+            large = power_w > self._site.confirm_fraction * picture.view.rules.rated_w
+            if large and order.params.confirm != self._site.name:
+                raise self._unnamed(order.verb, f"interrupts {power_w / WATTS_PER_KW:.0f} kW")
+            return
         imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)
         if needs_name(imagined, self._site) and order.params.confirm != self._site.name:
-            message = (
-                f"{order.verb}: moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW, "
-                f"expected params.confirm to be the site's name, {self._site.name}"
-            )
-            raise ApiError(400, message, field="params.confirm", hint=f"--confirm {self._site.name}")
+            raise self._unnamed(order.verb, f"moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW")
+
+    def _unnamed(self, verb: str, what: str) -> ApiError:
+        name = self._site.name
+        message = f"{verb}: {what}, expected params.confirm to be the site's name, {name}"
+        return ApiError(400, message, field="params.confirm", hint=f"--confirm {name}")
+
+    async def _power_w(self, order: Order, picture: SitePicture) -> float:
+        """What the chosen miners draw."""
+        chosen = await self._chosen(order, picture)
+        rows = np.isin(picture.view.table.miner_id, chosen)
+        return float(np.nansum(picture.decision.seen.power_now_w[rows]))
 
     async def _plan(self, order: Order) -> Json:
         picture = self._glass.picture()
         if picture is None:
             raise ApiError(503, "no cycle has run yet: there is nothing to plan on")
-        if isinstance(order, Maintenance):
-            raise ApiError(400, f"{order.verb}: it moves no power, so no plan is made", field="dry_run")
+        if isinstance(order, Reboot | Locate):
+            chosen = await self._chosen(order, picture)
+            watts = await self._power_w(order, picture)
+            return {
+                "rev": rev_of(picture), "sent": False, "total": len(chosen), "power_kw": to_kw(watts),
+                "examples": chosen[:PLAN_ROWS].tolist(),
+            }  # fmt: skip
+        if isinstance(order, Maintenance | EmergencyRelease):
+            raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
         if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
             raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")
         imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 
@@ -14,7 +14,7 @@ from farmctl.control.strip import rev_of
 from farmctl.control.wire import Json, iso
 from farmctl.core.memory import Standing
 from farmctl.core.units import MS_PER_S, WATTS_PER_MW, to_kw
-from farmctl.ports.control import SitePicture
+from farmctl.ports.control import By, SitePicture
 
 KEPT = 1_000
 
@@ -28,6 +28,37 @@ class JobState(StrEnum):
     PARTIAL = "partial"
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Work:
+    """What an order does miner by miner, besides power; filled while it runs."""
+
+    total: int
+    ok: int = 0
+    failed: int = 0
+    by_reason: dict[str, int] = field(default_factory=dict)
+    """Why some failed, and how many for each reason."""
+
+    @property
+    def pending(self) -> int:
+        """Miners that have not answered yet."""
+        return self.total - self.ok - self.failed
+
+    def note(self, why: str) -> None:
+        """One miner is through; `why` is empty where it said yes."""
+        if why:
+            self.failed += 1
+            self.by_reason[why] = self.by_reason.get(why, 0) + 1
+        else:
+            self.ok += 1
+
+    def told(self) -> Json:
+        """As the API shows progress."""
+        return {
+            "asked_kw": None, "moved_kw": None, "total": self.total, "ok": self.ok, "failed": self.failed,
+            "pending": self.pending, "by_reason": dict(self.by_reason),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +78,10 @@ class Job:
     override_id: str | None = None
     """The override that it set; None for any other order."""
     cancelled: bool = False
+    by: By | None = None
+    """For the journal, when it has ended."""
+    work: Work | None = None
+    """Set where it is about miners, not about power."""
 
 
 class JobBook:
@@ -54,12 +89,22 @@ class JobBook:
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._open: dict[str, Job] = {}
 
     def add(self, job: Job) -> None:
         """Remember one."""
-        self._jobs[job.job_id] = job
+        self._jobs[job.job_id] = self._open[job.job_id] = job
         while len(self._jobs) > KEPT:
-            self._jobs.popitem(last=False)
+            self._open.pop(self._jobs.popitem(last=False)[0], None)
+
+    @property
+    def open(self) -> tuple[Job, ...]:
+        """Those whose end has not been noted, oldest first."""
+        return tuple(self._jobs[job_id] for job_id in self._open)
+
+    def close(self, job_id: str) -> None:
+        """Its end has been noted."""
+        self._open.pop(job_id, None)
 
     def get(self, job_id: str) -> Job | None:
         """One by its id."""
@@ -92,6 +137,8 @@ def told(job: Job, picture: SitePicture | None, now_ms: int, *, superseded: bool
     }
     if job.cancelled:
         return {**known, "state": JobState.CANCELLED.value, "text": "taken back", "progress": None}
+    if job.work is not None:
+        return {**known, **_worked(job.work)}
     if picture is None or rev_of(picture) <= job.rev:
         return {**known, "state": JobState.WAITING.value, "text": "waits for the next cycle", "progress": None}
     if not job.moves_power:
@@ -102,6 +149,17 @@ def told(job: Job, picture: SitePicture | None, now_ms: int, *, superseded: bool
     moved_mw, asked_mw = (abs(watts) / WATTS_PER_MW for watts in (progress.moved_w, progress.asked_w))
     text = f"{moved_mw:.3f} of {asked_mw:.3f} MW {verb}, T+{(now_ms - job.at_ms) // MS_PER_S} s"
     return {**known, "state": state.value, "text": text, "progress": progress.told()}
+
+
+ENDED = frozenset({JobState.DONE, JobState.PARTIAL, JobState.SUPERSEDED, JobState.CANCELLED})
+
+
+def _worked(work: Work) -> Json:
+    """All skipped is no success: an order that reached nobody is partial (OPERATIONS section 10)."""
+    state = JobState.RUNNING
+    if not work.pending:
+        state = JobState.PARTIAL if work.failed or not work.total else JobState.DONE
+    return {"state": state.value, "text": f"{work.ok} of {work.total} miners", "progress": work.told()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

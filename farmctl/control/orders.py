@@ -19,8 +19,8 @@ class _Strict(BaseModel):
 class _Order(_Strict):
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
     """Why; it stands in the journal."""
-    selector: Literal[""] = ""
-    """Empty: the whole site."""
+    selector: Annotated[str, Field(max_length=2_000)] = ""
+    """Which miners, as a filter; empty: the whole site. Only some verbs take one."""
     dry_run: bool = False
     idempotency_key: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     if_rev: Annotated[int, Field(ge=0)] | None = None
@@ -55,6 +55,20 @@ class ReleaseParams(_Strict):
 
 class MaintenanceParams(_Strict):
     """True forbids automatic starts."""
+
+    on: bool
+    containers: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=1_000)] = []
+    """Which containers; none: the whole site."""
+
+
+class ConfirmParams(_Strict):
+    """`confirm`: the site's name."""
+
+    confirm: str = ""
+
+
+class LightParams(_Strict):
+    """True blinks the miner's light."""
 
     on: bool
 
@@ -94,8 +108,29 @@ class Maintenance(_Order):
     params: MaintenanceParams
 
 
-Order = StopAll | Resume | OverrideSet | OverrideRelease | Maintenance
-_READ: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="verb")])
+class EmergencyRelease(_Order):
+    """Clear every latched EMERGENCY, on the dispatcher's word."""
+
+    verb: Literal["emergency_release"]
+    params: ConfirmParams = ConfirmParams()
+
+
+class Reboot(_Order):
+    """Restart the control boards of some miners."""
+
+    verb: Literal["reboot"]
+    params: ConfirmParams = ConfirmParams()
+
+
+class Locate(_Order):
+    """Blink the lights of some miners, or stop it."""
+
+    verb: Literal["locate"]
+    params: LightParams
+
+
+Order = StopAll | Resume | OverrideSet | OverrideRelease | Maintenance | EmergencyRelease | Reboot | Locate
+ORDER_MODEL: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="verb")])
 
 ROLE_FOR: dict[str, Role] = {
     "stop_all": Role.OPERATOR,
@@ -103,16 +138,25 @@ ROLE_FOR: dict[str, Role] = {
     "override_set": Role.OPERATOR,
     "override_release": Role.OPERATOR,
     "maintenance": Role.OPERATOR,
+    "locate": Role.OPERATOR,
+    "reboot": Role.ENGINEER,
+    "emergency_release": Role.ENGINEER,
 }
+SELECTING = frozenset({"locate", "reboot"})
+"""Verbs that are about some miners; every other one is about the whole site."""
 
 
 def read_order(body: bytes) -> Order:
     """One order. Raises ApiError 400 that names the field and what was expected."""
     try:
-        return _READ.validate_json(body)
+        order = ORDER_MODEL.validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"] if part not in ROLE_FOR)
-        where = field or "body"
-        hint = "the whole site only: a selector must be empty" if field == "selector" else ""
-        raise ApiError(400, f"{where}: {first['msg']}", field=field, hint=hint) from None
+        raise ApiError(400, f"{field or 'body'}: {first['msg']}", field=field) from None
+    if order.verb in SELECTING and not order.selector.strip():
+        raise ApiError(400, f"selector: {order.verb} is about some miners; expected a filter", field="selector")
+    if order.verb not in SELECTING and order.selector:
+        hint = "the whole site only: a selector must be empty"
+        raise ApiError(400, f"selector: {order.verb} is about the whole site", field="selector", hint=hint)
+    return order

@@ -187,8 +187,7 @@ def _obstacles(imagined: Imagined, *, lowering: bool) -> Iterator[tuple[Reason, 
             yield Reason.PROTECTED, view.table.protected, None
         yield Reason.MIN_ON, allocation.min_on, rows.on_since_ms + int(rules.min_on_s * MS_PER_S)
         return
-    if view.maintenance:
-        yield Reason.MAINTENANCE, imagined.after == 0, None
+    yield Reason.MAINTENANCE, (view.table.maintained | view.maintenance) & (imagined.after == 0), None
     yield Reason.MIN_OFF, allocation.min_off, rows.off_since_ms + int(rules.min_off_s * MS_PER_S)
     yield Reason.CIRCUIT_LIMIT, allocation.circuit_held, None
 

@@ -1,63 +1,30 @@
-"""The control API: HTTP and JSON on a Unix socket, answered from the latest picture."""
+"""The control API: HTTP and JSON on a Unix socket, and over TCP with TLS and tokens."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from aiohttp import web
 
-from farmctl.control import jobs, leases, miners, plan, strip, why
-from farmctl.control.bells import AlarmDoor
-from farmctl.control.commands import CommandDoor
+from farmctl.control.answers import CALLER, Answers, ControlParts, Handler
 from farmctl.control.door import close_socket, open_socket
-from farmctl.control.filter import Columns
-from farmctl.control.identity import Caller, Identify, caller_of
-from farmctl.control.leases import LeaseDoor
-from farmctl.control.roster import Places, roster
-from farmctl.control.sizes import SizeError, size_of
-from farmctl.control.stream.image import Lists, WireImage, image_of
-from farmctl.control.stream.streamer import Streamer
-from farmctl.control.stream.watch import watch
-from farmctl.control.strip import FRESH_S, Site, rev_of
-from farmctl.control.wire import ApiError, Json, answer, refusal, whole
-from farmctl.core.units import MS_PER_S
-from farmctl.ports.control import AlarmOrders, Glass, Orders, SitePicture
-from farmctl.ports.site import Clock
+from farmctl.control.identity import caller_of
+from farmctl.control.remote import RemoteError
+from farmctl.control.routes import ROUTES
+from farmctl.control.tokens import TokenFileError
+from farmctl.control.wire import ApiError, refusal
+
+__all__ = ["ControlParts", "ControlServer"]
 
 log = structlog.get_logger(__name__)
 
 BODY_LIMIT = 64 * 1024
-BODY_DEADLINE_S = 5.0
-REACH_CYCLES = 5
-"""The offer is reckoned anew so seldom: it takes 30 ms of a thread at 50,000 miners."""
 DRAIN_S = 2.0
 """Answers under way get this long when the daemon stops."""
-PLAN_ROWS = 200
-Work = TypeVar("Work")
-CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlParts:
-    """What the API works with; filled by wiring."""
-
-    socket_path: Path
-    group: str | None
-    """Unix group of the socket."""
-    glass: Glass
-    orders: Orders
-    alarms: AlarmOrders
-    identify: Identify
-    clock: Clock
-    site: Site
+SETTLE_S = 1.0
 
 
 class ControlServer:
@@ -65,16 +32,8 @@ class ControlServer:
 
     def __init__(self, parts: ControlParts) -> None:
         self._p = parts
-        self._door = CommandDoor(parts.glass, parts.orders, parts.clock, parts.site)
-        self._bells = AlarmDoor(parts.alarms, parts.orders, parts.clock)
-        self._leases = LeaseDoor(parts.orders, parts.clock)
-        self._places: Places | None = None
-        self._reach: tuple[int, list[Json]] = (-REACH_CYCLES, [])
-        """Cycle, and what could be given or taken then."""
-        self._columns: tuple[SitePicture, Columns] | None = None
-        self._heavy = asyncio.Lock()
-        self._epoch = (secrets.token_hex(4), 0)
-        self.streamer = Streamer(parts.glass.picture, self._listed, self._drawn, self._off_loop)
+        self._answers = Answers(parts)
+        self.streamer = self._answers.streamer
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -83,7 +42,7 @@ class ControlServer:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Serve while the block runs. Raises SocketError where the socket cannot be opened."""
+        """Serve while the block runs. Raises SocketError, RemoteError where a door cannot be opened."""
         path = self._p.socket_path
         door = open_socket(path, self._p.group)
         runner = web.AppRunner(self.application(), handle_signals=False, access_log=None, shutdown_timeout=DRAIN_S)
@@ -91,12 +50,14 @@ class ControlServer:
             await runner.setup()
             await web.SockSite(runner, door).start()
             log.info("control_listening", socket=str(path))
+            await self._open_remote(runner)
             async with asyncio.TaskGroup() as tasks:
-                streaming = tasks.create_task(self.streamer.run())
+                running = [tasks.create_task(self.streamer.run()), tasks.create_task(self._settle())]
                 try:
                     yield
                 finally:
-                    streaming.cancel()
+                    for task in running:
+                        task.cancel()
         finally:
             self.streamer.close()
             await runner.cleanup()
@@ -105,219 +66,46 @@ class ControlServer:
     def application(self) -> web.Application:
         """Every path of the API."""
         app = web.Application(middlewares=[self._guarded], client_max_size=BODY_LIMIT)
-        app.add_routes(
-            [
-                web.get("/v1/health", self._health),
-                web.get("/v1/state", self._state),
-                web.get("/v1/snapshot", self._snapshot),
-                web.get("/v1/watch", self._watch),
-                web.get("/v1/miners", self._miners),
-                web.get("/v1/miners/{id}", self._miner),
-                web.get("/v1/miners/{id}/why", self._why),
-                web.get("/v1/plan", self._plan),
-                web.get("/v1/alarms", self._alarms),
-                web.get("/v1/alarms/stats", self._alarm_stats),
-                web.post("/v1/alarms/{id}/{verb:ack|shelve|unshelve}", self._alarm_order),
-                web.get("/v1/control/lease", self._lease),
-                web.post("/v1/control/lease", self._lease_take),
-                web.delete("/v1/control/lease", self._lease_release),
-                web.get("/v1/events", self._events),
-                web.get("/v1/overrides", self._overrides),
-                web.get("/v1/whoami", self._whoami),
-                web.get("/v1/jobs/{id}", self._job),
-                web.delete("/v1/jobs/{id}", self._job_cancel),
-                web.post("/v1/commands", self._commands),
-            ]
-        )
+        handlers = self._answers.handlers()
+        for route in ROUTES:
+            app.router.add_route(route.method, route.path, handlers[route.name])
         return app
 
-    @web.middleware
-    async def _guarded(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """Name the caller, then answer; every error in the one form that clients read."""
+    async def _open_remote(self, runner: web.AppRunner) -> None:
+        """The TCP listener; never while nobody has a token."""
+        remote = self._p.remote
+        if remote is None:
+            return
         try:
-            request[CALLER] = await caller_of(request, self._p.identify)
+            if not remote.tokens.any_live(self._p.clock.now_ms()):
+                log.warning("control_tcp_not_opened", why="nobody has a token", fix="farmctl token make, then restart")
+                return
+            await web.TCPSite(runner, remote.host, remote.port, ssl_context=remote.context).start()
+        except (OSError, TokenFileError) as error:
+            message = f"{remote.host}:{remote.port}: the API cannot be served there: {error}"
+            raise RemoteError(message) from error
+        log.info("control_listening_tls", host=remote.host, port=remote.port)
+
+    async def _settle(self) -> None:
+        """Note how orders ended, until cancelled."""
+        while True:
+            await asyncio.sleep(SETTLE_S)
+            await self._answers.door.settle()
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Name the caller, then answer; every error in the one form that clients read."""
+        parts = self._p
+        tokens = parts.remote.tokens if parts.remote is not None else None
+        try:
+            request[CALLER] = await caller_of(request, parts.identify, tokens, parts.clock.now_ms())
             return await handler(request)
         except ApiError as error:
             return refusal(error.status, str(error), field=error.field, hint=error.hint)
         except web.HTTPException as error:
             text = f"{request.method} {request.path}: {error.reason}"
-            return refusal(error.status, text, hint="the paths are listed in the operations guide")
+            return refusal(error.status, text, hint="GET /v1/openapi.json lists the paths")
         except Exception:
             # A fault in one answer must not reach the control loop; it is recorded, and the client hears of it.
             log.exception("answer_failed", method=request.method, path=request.path)
             return refusal(500, f"{request.method} {request.path}: the controller failed to answer; see its log")
-
-    async def _health(self, _: web.Request) -> web.Response:
-        picture = self._p.glass.picture()
-        if picture is None:
-            return refusal(503, "no cycle has run yet")
-        age_s = (self._p.clock.now_ms() - picture.decision.at_ms) / MS_PER_S
-        if age_s >= FRESH_S:
-            return refusal(503, f"the last cycle is {age_s:.1f} s old, expected less than {FRESH_S:.0f} s")
-        return answer({"ok": True, "rev": rev_of(picture), "cycle_age_s": round(age_s, 3)})
-
-    async def _state(self, _: web.Request) -> web.Response:
-        parts = self._p
-        return answer(strip.state(self._picture(), parts.site, parts.orders, parts.clock.now_ms()))
-
-    async def _snapshot(self, _: web.Request) -> web.Response:
-        return web.Response(body=await self.streamer.snapshot(), content_type="application/json")
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        return await watch(request, self.streamer, self._p.clock)
-
-    async def _miners(self, request: web.Request) -> web.Response:
-        query = request.query
-        limit = whole(query.get("limit", str(miners.DEFAULT_LIMIT)), "limit", low=1, high=miners.MOST)
-        window = miners.window_of(query.get("filter", ""), query.get("sort", "id"), limit, query.get("cursor", ""))
-        picture = self._picture()
-        page = await self._off_loop(lambda: miners.page(self._roster(picture), window))
-        return answer({"rev": rev_of(picture), **page})
-
-    async def _miner(self, request: web.Request) -> web.Response:
-        picture = self._picture()
-        columns = await self._off_loop(lambda: self._roster(picture))
-        return answer(why.details(picture, columns, miners.row_of(columns.ids, request.match_info["id"])))
-
-    async def _why(self, request: web.Request) -> web.Response:
-        picture = self._picture()
-        columns = await self._off_loop(lambda: self._roster(picture))
-        row = miners.row_of(columns.ids, request.match_info["id"])
-        site, digest = self._p.site, self._p.glass.input_hash
-        return answer(await self._off_loop(lambda: why.why(picture, columns, row, site, digest(picture))))
-
-    async def _plan(self, request: web.Request) -> web.Response:
-        picture, query = self._picture(), request.query
-        rows = whole(query.get("rows", str(PLAN_ROWS)), "rows", low=0, high=miners.MOST)
-        view = plan.held_at(picture, _target_w(picture, query.get("to"), query.get("by")))
-        site = self._p.site
-        return answer({"plan": await self._off_loop(lambda: plan.told(plan.imagine(picture, view, site), site, rows))})
-
-    async def _alarms(self, _: web.Request) -> web.Response:
-        picture = self._picture()
-        return answer({"rev": rev_of(picture), **self._bells.listed()})
-
-    async def _alarm_stats(self, _: web.Request) -> web.Response:
-        return answer(self._bells.stats())
-
-    async def _alarm_order(self, request: web.Request) -> web.Response:
-        body, by = await _body(request), request[CALLER]
-        verb, key = request.match_info["verb"], request.match_info["id"]
-        return answer(await self._bells.take(verb, key, body, by, _origin(request)))
-
-    async def _lease(self, _: web.Request) -> web.Response:
-        return answer({"lease": leases.told(self._p.orders.lease)})
-
-    async def _lease_take(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        return answer(await self._leases.take(body, request[CALLER], _origin(request)))
-
-    async def _lease_release(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        return answer(await self._leases.release(body, request[CALLER], _origin(request)))
-
-    async def _events(self, _: web.Request) -> web.Response:
-        picture = self._picture()
-        return answer({"rev": rev_of(picture), "rows": strip.events(picture)})
-
-    async def _overrides(self, _: web.Request) -> web.Response:
-        return answer({"rows": [strip.override(order) for order in self._p.orders.overrides]})
-
-    async def _whoami(self, request: web.Request) -> web.Response:
-        caller = request[CALLER]
-        return answer({"uid": caller.uid, "name": caller.name, "role": caller.role.name.lower()})
-
-    async def _job(self, request: web.Request) -> web.Response:
-        job_id = request.match_info["id"]
-        job = self._door.jobs.get(job_id)
-        if job is None:
-            raise ApiError(404, f"job {job_id}: no such job since the controller started", field="id")
-        superseded = self._door.jobs.superseded(job)
-        told = jobs.told(job, self._p.glass.picture(), self._p.clock.now_ms(), superseded=superseded)
-        return answer({"job": told})
-
-    async def _job_cancel(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        return answer(await self._door.cancel(request.match_info["id"], body, request[CALLER], _origin(request)))
-
-    async def _commands(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        taken = await self._door.take(body, request[CALLER], _origin(request))
-        return answer(taken.body, status=taken.status)
-
-    async def _off_loop(self, work: Callable[[], Work]) -> Work:
-        """Work on columns, one piece at a time: readers must not crowd the control loop out of its core."""
-        async with self._heavy:
-            return await asyncio.to_thread(work)
-
-    def _picture(self) -> SitePicture:
-        picture = self._p.glass.picture()
-        if picture is None:
-            raise ApiError(503, "no cycle has run yet", hint="try again in a second")
-        return picture
-
-    def _roster(self, picture: SitePicture) -> Columns:
-        """The columns of a picture, made once and shared by everybody who asks about it."""
-        if self._columns is not None and self._columns[0] is picture:
-            return self._columns[1]
-        columns = roster(picture, self._placed(picture))
-        self._columns = (picture, columns)
-        return columns
-
-    def _placed(self, picture: SitePicture) -> Places:
-        """The places of every row; numbered anew, in a new epoch, when inventory or rows change."""
-        inventory, miner_id = self._p.glass.inventory(), picture.view.table.miner_id
-        if self._places is None or not self._places.fits(inventory, miner_id):
-            started = time.monotonic()
-            self._places = Places.of(inventory, miner_id)
-            self._epoch = (self._epoch[0], self._epoch[1] + 1)
-            log.debug("places_indexed", miners=len(miner_id), seconds=round(time.monotonic() - started, 3))
-        return self._places
-
-    def _listed(self, picture: SitePicture) -> Lists:
-        """What goes with the columns of a revision."""
-        now_ms = self._p.clock.now_ms()
-        return Lists(
-            strip=strip.state(picture, self._p.site, self._p.orders, now_ms),
-            alarms=self._bells.rows(),
-            events=[strip.lasting(event) for event in strip.events(picture)],
-            jobs=[strip.lasting(job) for job in self._door.latest(now_ms)],
-        )
-
-    def _drawn(self, picture: SitePicture, lists: Lists) -> WireImage:
-        """One revision of the stream."""
-        places = self._placed(picture)
-        if picture.decision.cycle - self._reach[0] >= REACH_CYCLES:
-            self._reach = (picture.decision.cycle, strip.reach(picture))
-        lists = replace(lists, strip={**lists.strip, "reach": self._reach[1]})
-        return image_of(picture, places, lists, "-".join(map(str, self._epoch)))
-
-
-async def _body(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
-            return await request.read()
-    except TimeoutError:
-        raise ApiError(408, f"expected the whole body within {BODY_DEADLINE_S:.0f} s") from None
-
-
-def _origin(request: web.Request) -> str:
-    """What the client declares about itself."""
-    return request.headers.get("X-Farmctl-Origin", "")[:200]
-
-
-def _target_w(picture: SitePicture, to: str | None, by: str | None) -> float:
-    """`to` is a power or a share of the rated power; `by` lowers from what the site draws now."""
-    if (to is None) == (by is None):
-        raise ApiError(400, "expected one of to=20MW and by=30%", field="to")
-    text, field = (to, "to") if to is not None else (by or "", "by")
-    try:
-        size = size_of(text)
-    except SizeError as error:
-        raise ApiError(400, f"{field}={error}", field=field) from None
-    if field == "to":
-        return size.watts(picture.view.rules.rated_w)
-    power_w = picture.decision.site.power_w
-    return max(power_w - size.watts(power_w), 0.0)

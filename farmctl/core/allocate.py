@@ -78,7 +78,8 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     worst_w = site_w(site, np.maximum(seen.counted_w, draft.plan_w))
     room_w = min(min(goal_w, ask.ramp_w) - site_w(site, draft.plan_w), budget.ceiling_w - worst_w)
     if room_w > dead_w and ask.may_raise and view.may_raise:
-        may = MayRise(lift=movable & ~held_by, wake=movable & ~locks.min_off & ~held_by & ask.may_wake)
+        wakable = ~view.table.maintained & ask.may_wake
+        may = MayRise(lift=movable & ~held_by, wake=movable & ~locks.min_off & ~held_by & wakable)
         raised = raise_ahead(draft, seen, room_w / site.gain, ask, policy, may)
         marginal = raised.marginal
     elif ask.refine and abs(excess_w) <= dead_w and ask.may_raise and view.may_raise and not held_by.any():
@@ -86,7 +87,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         bounds = Bounds(
             free=free,
             awake=locks.min_on | locks.worn,
-            asleep=locks.min_off | ~np.full(len(free), ask.may_wake and ask.outlook.clear),
+            asleep=locks.min_off | view.table.maintained | (not (ask.may_wake and ask.outlook.clear)),
             fixed_w=draft.plan_w.copy(),
         )
         spare_w = (budget.ceiling_w - worst_w) / site.gain

@@ -30,8 +30,7 @@ def row_reasons(view: FleetView, seen: Seen, allocation: Allocation, *, ramping:
         mark(below & (step == 0) & allocation.min_off, Reason.MIN_OFF)
     mark(below & allocation.wake_held, Reason.WAKE_STAGGER)
     mark(below & allocation.circuit_held, Reason.CIRCUIT_LIMIT)
-    if view.maintenance:
-        mark(below, Reason.MAINTENANCE)
+    mark(below & (table.maintained | view.maintenance), Reason.MAINTENANCE)
     if stopped:
         mark(below, Reason.STOP_ALL)
     mark(allocation.min_on & below & (step > 0), Reason.MIN_ON)

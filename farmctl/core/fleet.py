@@ -78,6 +78,8 @@ class FleetTable:
     commandable: MaskColumn
     """False for rows that may only be watched (observe mode, maintenance, no driver capability)."""
     protected: MaskColumn
+    maintained: MaskColumn
+    """In a container in maintenance: it is never started by itself, sheds and limits are obeyed."""
     tier: CodeColumn
     """Priority tier; a higher tier is shed first."""
     group: CodeColumn
@@ -122,6 +124,7 @@ class FleetTable:
             node=np.zeros(rows, dtype=np.int64),
             commandable=np.ones(rows, dtype=np.bool_),
             protected=np.zeros(rows, dtype=np.bool_),
+            maintained=np.zeros(rows, dtype=np.bool_),
             tier=np.zeros(rows, dtype=np.int16),
             group=np.zeros(rows, dtype=np.int16),
             power_scale=np.ones(rows),

@@ -81,6 +81,10 @@ class Actuator:
         """Know the fleet's links."""
         self._links = links
 
+    def nudge(self) -> None:
+        """A miner that was busy with something else is free again."""
+        self._work.set()
+
     def mark(self) -> None:
         """Forget `first_sent_s`, so that the next command tells how long a signal took."""
         self.first_sent_s = None

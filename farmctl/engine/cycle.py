@@ -184,6 +184,7 @@ class Cycle:
 
     def _freeze(self, arrivals: tuple[Arrival, ...]) -> FleetView:
         parts = self._p
+        parts.keeper.maintain(parts.desk.maintained)
         return FleetView(
             table=parts.keeper.freeze(),
             ladders=parts.keeper.book,

@@ -6,7 +6,7 @@ What is in force survives a restart: it is a named state, written in the same tr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -35,6 +35,8 @@ class InForce:
 
     stop_all: bool = False
     maintenance: bool = False
+    maintained: tuple[str, ...] = ()
+    """Containers in maintenance, sorted."""
     overrides: tuple[Override, ...] = ()
     lease: Lease | None = None
 
@@ -83,6 +85,11 @@ class Desk:
         return self._in_force.maintenance
 
     @property
+    def maintained(self) -> tuple[str, ...]:
+        """Containers in which automatic starts are forbidden, sorted."""
+        return self._in_force.maintained
+
+    @property
     def overrides(self) -> tuple[Override, ...]:
         """Those that have not expired."""
         now_ms = self._clock.now_ms()
@@ -127,11 +134,20 @@ class Desk:
         record = self._record(RecordKind.OPERATOR, "stop_all" if on else "stop_all_release", by)
         await self._take(record, lambda now: replace(now, stop_all=on))
 
-    async def set_maintenance(self, by: By, *, on: bool) -> None:
-        """Forbid automatic starts, or permit them again. Raises LeaseHeldError."""
+    async def set_maintenance(self, by: By, *, on: bool, containers: Sequence[str] = ()) -> None:
+        """Forbid automatic starts, or permit them again, in some containers or everywhere. Raises LeaseHeldError."""
         self._must_lead(by)
-        record = self._record(RecordKind.OPERATOR, "maintenance" if on else "maintenance_release", by)
-        await self._take(record, lambda now: replace(now, maintenance=on))
+        verb = "maintenance" if on else "maintenance_release"
+        record = self._record(RecordKind.OPERATOR, verb, by, containers=",".join(containers))
+        some = frozenset(containers)
+
+        def after(now: InForce) -> InForce:
+            if not some:
+                return replace(now, maintenance=on)
+            kept = some | set(now.maintained) if on else set(now.maintained) - some
+            return replace(now, maintained=tuple(sorted(kept)))
+
+        await self._take(record, after)
 
     async def take_lease(self, by: By, expires_ms: int) -> Lease:
         """Hold manual authority, or hold it longer. Raises LeaseHeldError, RefusedError without a future end."""

@@ -48,6 +48,7 @@ class FleetKeeper:
         self._full_hs: list[float] = []
         self._number: list[int] = []
         self._ladder_number: dict[Ladder, int] = {}
+        self._maintained: frozenset[str] = frozenset()
 
     def seat_of(self, row: int) -> Seat:
         """What the inventory says of a row."""
@@ -79,6 +80,7 @@ class FleetKeeper:
             table.commandable[row] = seat.commandable
         self.table = table
         self._number = [int(number) for number in table.ladder]
+        self._mark_maintained()
 
     def learn_ladder(self, row: int, ladder: Ladder) -> None:
         """A device published its own operating points."""
@@ -94,6 +96,14 @@ class FleetKeeper:
     def allow(self, row: int, *, commandable: bool) -> None:
         """A miner's identity was proved, or doubted."""
         self.table.commandable[row] = commandable
+
+    def maintain(self, containers: Sequence[str]) -> None:
+        """These containers, and no others, are in maintenance."""
+        wanted = frozenset(containers)
+        if wanted == self._maintained:
+            return
+        self._maintained = wanted
+        self._mark_maintained()
 
     def seen(self, row: int, reading: Reading, now_ms: int) -> None:
         """Write one good poll; plain floats: a numpy function on one number costs more than the parse."""
@@ -137,6 +147,10 @@ class FleetKeeper:
         for array in copies.values():
             array.flags.writeable = False
         return FleetTable(**copies)
+
+    def _mark_maintained(self) -> None:
+        held = [seat.row.container in self._maintained for seat in self._seats]
+        self.table.maintained[:] = np.array(held, dtype=np.bool_)
 
     def _stack(self) -> None:
         self.book = LadderBook.of(list(self._ladder_number))

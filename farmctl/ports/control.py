@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,8 +119,13 @@ class Orders(Protocol):
         """Stop the whole site, or permit it to run again. A stop counts even where StoreError is raised."""
         ...
 
-    async def set_maintenance(self, by: By, *, on: bool) -> None:
-        """Forbid automatic starts, or permit them again."""
+    async def set_maintenance(self, by: By, *, on: bool, containers: Sequence[str] = ()) -> None:
+        """Forbid automatic starts, or permit them again, in some containers or (none) the whole site."""
+        ...
+
+    @property
+    def maintained(self) -> tuple[str, ...]:
+        """Containers in maintenance, sorted."""
         ...
 
     async def take_lease(self, by: By, expires_ms: int) -> Lease:
@@ -133,6 +138,22 @@ class Orders(Protocol):
 
     async def audit(self, verb: str, by: By, result: str) -> None:
         """Note an order that was refused, or what was done about one; best effort, raises nothing."""
+        ...
+
+
+class Hands(Protocol):
+    """What operators do to single miners and to the latch; `engine.hands.SiteHands` is one."""
+
+    def reboot(self, miners: Sequence[str], told: Callable[[str], None]) -> None:
+        """Begin to restart control boards; `told` hears of each miner why it failed, empty for a yes."""
+        ...
+
+    def locate(self, miners: Sequence[str], told: Callable[[str], None], *, on: bool) -> None:
+        """Begin to blink lights, or to stop it."""
+        ...
+
+    async def release_emergency(self, picture: SitePicture, by: By) -> tuple[str, ...]:
+        """Clear every latched EMERGENCY, durable when it returns; their event ids. Raises RefusedError for none."""
         ...
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from typing_extensions import override
 
-from farmctl.config.schema import FarmConfig
-from farmctl.control.identity import RoleTable
+from farmctl.config.load import Loaded
+from farmctl.config.schema.kinds import split_endpoint
+from farmctl.config.view import settings
+from farmctl.control.identity import Role, RoleTable
+from farmctl.control.remote import Remote, remote
 from farmctl.control.server import ControlParts, ControlServer
 from farmctl.control.strip import Site
+from farmctl.control.tokens import FILE, TokenBook
 from farmctl.engine.cycle import Cycle
 from farmctl.engine.desk import Desk
 from farmctl.engine.records import input_hash
-from farmctl.ports.control import AlarmOrders, Glass, SitePicture
+from farmctl.ports.control import AlarmOrders, Glass, Hands, SitePicture
 from farmctl.ports.site import Clock
-from farmctl.ports.store import InventoryRow
+from farmctl.ports.store import InventoryRow, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,11 @@ class FarmGlass(Glass):
 
 
 def control_server(
-    config: FarmConfig, glass: FarmGlass, desk: Desk, alarms: AlarmOrders, clock: Clock
+    loaded: Loaded, glass: FarmGlass, desk: Desk, alarms: AlarmOrders, hands: Hands, store: Store, clock: Clock
 ) -> ControlServer:
-    """The daemon's front door on its Unix socket."""
+    """The daemon's front door: its Unix socket, and TCP where the configuration says so. Raises RemoteError."""
+    config = loaded.config
+    rows = [{"key": each.key, "value": each.value, "origin": str(each.origin)} for each in settings(loaded)]
     return ControlServer(
         ControlParts(
             socket_path=config.api.socket,
@@ -50,7 +57,9 @@ def control_server(
             glass=glass,
             orders=desk,
             alarms=alarms,
-            identify=RoleTable.of(config.api.operators, config.api.engineers),
+            hands=hands,
+            store=store,
+            identify=roles(loaded),
             clock=clock,
             site=Site(
                 name=config.site.name,
@@ -58,5 +67,22 @@ def control_server(
                 policy=config.control.policy,
                 confirm_fraction=config.site.confirm_fraction,
             ),
+            settings=lambda: rows,
+            remote=_remote(loaded),
         )
     )
+
+
+def roles(loaded: Loaded) -> RoleTable:
+    """Who may do what; whoever is in the socket's group was let in by this machine's administrator, and looks."""
+    api = loaded.config.api
+    strangers = Role.VIEWER if api.strangers == "viewer" else Role.NOBODY
+    return RoleTable.of(api.operators, api.engineers, (*api.viewers, f"@{api.group}"), strangers)
+
+
+def _remote(loaded: Loaded) -> Remote | None:
+    api = loaded.config.api
+    if api.listen is None or api.tls_cert is None or api.tls_key is None:
+        return None
+    host, port = split_endpoint(api.listen)
+    return remote(host, port, api.tls_cert, api.tls_key, TokenBook(Path(loaded.config.store.dir) / FILE))

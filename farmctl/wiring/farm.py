@@ -25,6 +25,7 @@ from farmctl.engine.actuator import Actuator, ActuatorRules
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.cycle import HEARD_STATE, MEMORY_STATE, Cycle, CycleParts, Picture
 from farmctl.engine.desk import Desk
+from farmctl.engine.hands import SiteHands
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import SiteMeter
 from farmctl.engine.poller import Poller, PollRules
@@ -82,6 +83,7 @@ class Farm:
     sources: tuple[SignalSource, ...]
     metrics: MetricsWatch
     control: ControlServer
+    hands: SiteHands
     recording: Recording
     series: SettlementSeries
     stop: asyncio.Event
@@ -96,6 +98,7 @@ class Farm:
                 "meter": self.meter.run,
                 "metrics": self.metrics.run,
                 "control": self.control.run,
+                "hands": self.hands.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
@@ -123,7 +126,7 @@ async def built(
         tree = circuit_tree(config)
         fleet = gather(config, rows, tree, load_drivers(sorted({row.driver for row in rows})))
         stack.push_async_callback(_close_devices, fleet)
-        farm = await _assembled(config, store, fleet, tree, listeners or Listeners(), stop)
+        farm = await _assembled(loaded, store, fleet, tree, listeners or Listeners(), stop)
         await _journal(store, clock.now_ms(), RecordKind.START, miners=len(rows), version=__version__, pid=os.getpid())
         try:
             yield farm
@@ -140,14 +143,14 @@ async def run_farm(loaded: Loaded, stop: asyncio.Event) -> None:
 
 
 async def _assembled(
-    config: FarmConfig,
+    loaded: Loaded,
     store: Store,
     fleet: Fleet,
     tree: CircuitTree,
     listeners: Listeners,
     stop: asyncio.Event,
 ) -> Farm:
-    clock, wake = SystemClock(), asyncio.Event()
+    config, clock, wake = loaded.config, SystemClock(), asyncio.Event()
     metrics = MetricsWatch(config, clock)
     metrics.seat(fleet)
     tally = Tally(metrics, *listeners.watches)
@@ -156,6 +159,7 @@ async def _assembled(
     actuator = Actuator(fleet.keeper, poller, clock, _actuator_rules(config), tally)
     actuator.take(fleet.links)
     inbox = GridInbox(store, clock, wake)
+    hands = SiteHands(fleet.links, inbox, actuator.nudge)
     desk = Desk(store, clock, wake, armed=not config.control.observe)
     await desk.restore()
     alarms = AlarmDesk(store, clock, CATALOGUE, wake.set)
@@ -206,7 +210,8 @@ async def _assembled(
         tally=tally,
         sources=sources,
         metrics=metrics,
-        control=control_server(config, FarmGlass(cycle, rows), desk, alarms, clock),
+        hands=hands,
+        control=control_server(loaded, FarmGlass(cycle, rows), desk, alarms, hands, store, clock),
         recording=recording,
         series=series,
         stop=stop,

@@ -18,7 +18,10 @@ from farmctl.core.policies import POLICIES
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXAMPLE = CONFIGS / "farm.example.toml"
-SECRETS = ("secrets/broker.password", "secrets/site-07.key", "secrets/signing.pem", "secrets/whatsminer.password")
+SECRETS = (
+    "secrets/broker.password", "secrets/site-07.key", "secrets/signing.pem", "secrets/whatsminer.password",
+    "secrets/vtn.secret", "secrets/oncall.hmac", "secrets/mail.password", "secrets/apprise.urls",
+)  # fmt: skip
 PUBLIC = ("tls/ca.pem", "tls/site-07.pem")
 
 

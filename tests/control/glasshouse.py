@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
 from farmctl.control.client import ControlClient
 from farmctl.control.identity import Caller, Identify, Role
+from farmctl.control.remote import Remote
 from farmctl.control.server import ControlParts, ControlServer
 from farmctl.control.strip import Site
 from farmctl.core.alarms import Yard
@@ -21,8 +22,10 @@ from farmctl.core.fleet import FleetView
 from farmctl.core.model import MinerId
 from farmctl.engine.cycle import Picture, scene_of
 from farmctl.engine.desk import Desk
+from farmctl.engine.hands import SiteHands
+from farmctl.engine.inbox import GridInbox
 from farmctl.engine.records import input_hash
-from farmctl.ports.control import SitePicture
+from farmctl.ports.control import By, Hands, SitePicture
 from farmctl.ports.store import InventoryRow
 from farmctl.store.memory import MemoryStore
 from tests.scenarios.day import Day, Farm
@@ -69,6 +72,35 @@ class Badge:
         return Caller(uid=uid, name=self.name, role=self.role)
 
 
+class Hand(Hands):
+    """Miners that say yes, except those whose names are noted; and the latch."""
+
+    def __init__(self, house: Glasshouse) -> None:
+        self._house = house
+        self.done: list[tuple[str, str]] = []
+        self.unable: set[str] = set()
+
+    @override
+    def reboot(self, miners: Sequence[str], told: Callable[[str], None]) -> None:
+        self._do("reboot", miners, told)
+
+    @override
+    def locate(self, miners: Sequence[str], told: Callable[[str], None], *, on: bool) -> None:
+        self._do("light on" if on else "light off", miners, told)
+
+    @override
+    async def release_emergency(self, picture: SitePicture, by: By) -> tuple[str, ...]:
+        inbox = GridInbox(self._house.store, self._house.clock, asyncio.Event())
+        ids = await SiteHands({}, inbox, lambda: None).release_emergency(picture, by)
+        self._house.day.inbox += [arrival.message for arrival in inbox.drain()]
+        return ids
+
+    def _do(self, what: str, miners: Sequence[str], told: Callable[[str], None]) -> None:
+        for miner in miners:
+            self.done.append((what, miner))
+            told("no such capability" if miner in self.unable else "")
+
+
 class Glasshouse:
     """Glass and desk of one day."""
 
@@ -87,6 +119,7 @@ class Glasshouse:
         self.desk = Desk(self.store, self.clock, asyncio.Event(), armed=True)
         self.alarms = AlarmDesk(self.store, self.clock, CATALOGUE, lambda: None)
         self.badge = Badge()
+        self.hands = Hand(self)
         self.identify = identify or self.badge
         self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
         self.blind = False
@@ -128,10 +161,11 @@ class Glasshouse:
     def input_hash(self, picture: SitePicture) -> str:
         return input_hash(picture.view, picture.decision.at_ms)
 
-    def server(self, path: Path) -> ControlServer:
+    def server(self, path: Path, remote: Remote | None = None) -> ControlServer:
         parts = ControlParts(
             socket_path=path, group=None, glass=self, orders=self.desk, alarms=self.alarms,
-            identify=self.identify, clock=self.clock, site=self.site,
+            identify=self.identify, clock=self.clock, site=self.site, hands=self.hands, store=self.store,
+            settings=lambda: [{"key": "site.name", "value": "demo", "origin": "farm.toml:2"}], remote=remote,
         )  # fmt: skip
         return ControlServer(parts)
 

@@ -81,13 +81,15 @@ def test_roles_come_from_users_and_groups() -> None:
     group = grp.getgrgid(other.pw_gid).gr_name
     assert RoleTable.of((), ())(me.pw_uid).role is Role.ENGINEER
     assert RoleTable.of((), ())(0).role is Role.ENGINEER
-    assert RoleTable.of((), ())(other.pw_uid).role is Role.VIEWER
+    assert RoleTable.of((), ())(other.pw_uid).role is Role.NOBODY
+    assert RoleTable.of((), (), (f"@{group}",))(other.pw_uid).role is Role.VIEWER
+    assert RoleTable.of((), (), (), Role.VIEWER)(other.pw_uid).role is Role.VIEWER
     assert RoleTable.of((other.pw_name,), ())(other.pw_uid).role is Role.OPERATOR
     assert RoleTable.of((f"@{group}",), ())(other.pw_uid).role is Role.OPERATOR
     assert RoleTable.of((), (f"@{group}",))(other.pw_uid).role is Role.ENGINEER
-    assert RoleTable.of((group,), ())(other.pw_uid).role is (Role.OPERATOR if group == other.pw_name else Role.VIEWER)
+    assert RoleTable.of((group,), ())(other.pw_uid).role is (Role.OPERATOR if group == other.pw_name else Role.NOBODY)
     stranger = RoleTable.of((), ())(4_000_000)
-    assert (stranger.role, stranger.name) == (Role.VIEWER, "uid 4000000")
+    assert (stranger.role, stranger.name) == (Role.NOBODY, "uid 4000000")
 
 
 def test_the_kernel_names_the_caller_under_uvloop_too(door: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from farmctl.config.checks.circuits import circuit_faults
 from farmctl.config.checks.meters import meter_faults
+from farmctl.config.checks.services import service_faults
 from farmctl.config.checks.signals import signal_faults
 from farmctl.config.checks.site import site_faults
 from farmctl.config.fault import Fault
@@ -18,3 +19,4 @@ def cross_faults(parts: Parts, known: Known) -> Iterator[Fault]:
     yield from circuit_faults(parts)
     yield from meter_faults(parts)
     yield from signal_faults(parts)
+    yield from service_faults(parts)

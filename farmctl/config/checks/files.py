@@ -11,8 +11,11 @@ from farmctl.config.fault import Fault, KeyPath
 from farmctl.config.parts import Parts, Places
 from farmctl.config.schema.kinds import CREDENTIALS_DIR, Table
 
-PLAIN_FILES = ("ca_file", "cert_file")
-SECRET_FILES = ("password_file", "key_file", "signing_key_file", "client_secret_file", "token_file")
+PLAIN_FILES = ("ca_file", "cert_file", "tls_cert")
+SECRET_FILES = (
+    "password_file", "key_file", "signing_key_file", "client_secret_file", "token_file", "secret_file", "urls_file",
+    "tls_key",
+)  # fmt: skip
 SECRET_MODE = 0o600
 
 
@@ -20,6 +23,8 @@ def file_faults(parts: Parts, places: Places) -> Iterator[Fault]:
     """A fault for every file that is missing, unreadable, empty, or a secret that others may read."""
     tables: list[tuple[KeyPath, Table]] = [(("signal", n), table) for n, table in parts.signals.items()]
     tables += [(("credentials", n), table) for n, table in parts.credentials.items()]
+    tables += [(("notify", n), table) for n, table in parts.notify.items()]
+    tables += [(("api",), parts.api)] if parts.api is not None else []
     for here, table in tables:
         for key in (*PLAIN_FILES, *SECRET_FILES):
             path = getattr(table, key, None)

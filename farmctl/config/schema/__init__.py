@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from farmctl.config.schema.circuits import CircuitTable, MeterTable, RegisterTable
 from farmctl.config.schema.farm import FarmConfig
+from farmctl.config.schema.notify import NotifyTable
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
 from farmctl.config.schema.signals import SIGNAL_KINDS, CompatTable, IssuerTable, KeyTable, MqttTable
 from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
@@ -21,6 +22,7 @@ __all__ = [
     "MeterTable",
     "MetricsTable",
     "MqttTable",
+    "NotifyTable",
     "PollTable",
     "RegisterTable",
     "SiteTable",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from farmctl.config.schema.circuits import CircuitTable, MeterTable
 from farmctl.config.schema.kinds import Table
+from farmctl.config.schema.notify import NotifyTable
 from farmctl.config.schema.records import HistoryTable, SettlementTable
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
 from farmctl.config.schema.signals import SignalTable
@@ -41,6 +42,8 @@ class FarmConfig(Table):
     """Where Prometheus scrapes."""
     api: ApiTable = Field(default_factory=ApiTable)
     """The control API."""
+    notify: tuple[NotifyTable, ...] = ()
+    """Who is told."""
     credentials: tuple[CredentialsTable, ...] = ()
     """Logins of the miners."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -35,10 +35,20 @@ class ApiTable(Table):
     """Path of the socket."""
     group: Account = "farmctl"
     """Unix group that may open the socket (mode 0660)."""
+    viewers: tuple[Account, ...] = ()
+    """Users, or @groups, that may look; the members of group may anyway."""
     operators: tuple[Account, ...] = ()
-    """Users, or @groups, that may acknowledge, curtail, override and hold the lease; everybody else only looks."""
+    """Users, or @groups, that may also acknowledge, curtail, override and hold the lease."""
     engineers: tuple[Account, ...] = ()
     """Users, or @groups, that may also change config and inventory, reboot, and release an EMERGENCY."""
+    strangers: Literal["nothing", "viewer"] = "nothing"
+    """What a user sees that stands in none of these lists and not in group: nothing, or as much as a viewer."""
+    listen: Endpoint | None = None
+    """Address and port of the API over TCP with TLS and tokens (farmctl token make); left out: the socket alone."""
+    tls_cert: SitePath | None = None
+    """Certificate chain that the TCP listener shows, PEM."""
+    tls_key: SitePath | None = None
+    """Private key of tls_cert, mode 0600, or credential:NAME."""
 
 
 class CredentialsTable(Table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import orjson
 from aiohttp import web
@@ -20,8 +21,10 @@ MOST_WATCHERS = 256
 _GONE = "take a snapshot: GET /v1/snapshot"
 
 
-async def watch(request: web.Request, streamer: Streamer, clock: Clock) -> web.StreamResponse:
-    """Stream until either side leaves.
+async def watch(
+    request: web.Request, streamer: Streamer, clock: Clock, still: Callable[[], bool]
+) -> web.StreamResponse:
+    """Stream until either side leaves, or the caller is no longer `still` permitted.
 
     Raises ApiError: 400 unreadable query, 410 the revision is not in the ring, 503 too many clients or no cycle yet.
     """
@@ -34,7 +37,7 @@ async def watch(request: web.Request, streamer: Streamer, clock: Clock) -> web.S
     streamer.watchers += 1
     try:
         await response.prepare(request)
-        await _stream(response, streamer, clock, position, topics)
+        await _stream(response, streamer, clock, position, topics, still)
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
@@ -46,7 +49,12 @@ async def watch(request: web.Request, streamer: Streamer, clock: Clock) -> web.S
 
 
 async def _stream(
-    response: web.StreamResponse, streamer: Streamer, clock: Clock, position: int, topics: frozenset[str]
+    response: web.StreamResponse,
+    streamer: Streamer,
+    clock: Clock,
+    position: int,
+    topics: frozenset[str],
+    still: Callable[[], bool],
 ) -> None:
     loop = asyncio.get_running_loop()
     beat_s = loop.time()
@@ -61,6 +69,8 @@ async def _stream(
                 await _write(response, frame)
         if loop.time() >= beat_s:
             beat_s = loop.time() + HEARTBEAT_S
+            if not still():
+                return
             await _write(response, _heartbeat(streamer, clock))
         if streamer.ring.last == position:
             await streamer.news(max(beat_s - loop.time(), 0.0))
