@@ -15,7 +15,9 @@ from farmctl.errors import FarmError
 VERBS: dict[str, tuple[str, str]] = {
     "alarms": ("farmctl.cli.alarms:alarms", "List, acknowledge and shelve alarms."),
     "check": ("farmctl.cli.status:check", "Nagios-style health: 0 ok, 1 warning, 2 critical, 3 unknown."),
+    "completion": ("farmctl.cli.completion:completion", "Completion for bash, zsh or fish."),
     "config": ("farmctl.cli.config:config", "View and validate the configuration."),
+    "context": ("farmctl.cli.contexts:context", "Name controllers and choose one."),
     "demo": ("farmctl.cli.demo:demo", "Run a simulated farm that follows the grid."),
     "init": ("farmctl.cli.init:init", "Write a first farm.toml."),
     "inventory": ("farmctl.cli.inventory:inventory", "Import and export the miners."),
@@ -31,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "scan": ("farmctl.cli.scan:scan", "Find miners in address ranges."),
     "status": ("farmctl.cli.status:status", "One screen: are we where the grid wants us?"),
     "stop-all": ("farmctl.cli.stop:stop_all", "Put every miner of the site to sleep."),
+    "token": ("farmctl.cli.token:token", "Make, list and revoke tokens of the API over TCP."),
     "tui": ("farmctl.cli.tui:tui", "Watch the site at a terminal, and act on it."),
     "why": ("farmctl.cli.why:why", "Why a miner is where it is."),
 }

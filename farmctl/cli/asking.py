@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import config_option, say
-from farmctl.control.client import DEFAULT_SOCKET, ControlClient, ControllerRefusedError
+from farmctl.control.client import DEFAULT_SOCKET, TIMEOUT_S, ControlClient, ControllerRefusedError
 from farmctl.control.sizes import SizeError, span_s
 from farmctl.errors import ConfigError
 
@@ -52,11 +52,20 @@ class Door:
 
     socket_path: str | None
     config_path: str | None
+    context: str | None = None
 
-    def client(self) -> ControlClient:
-        """The controller to ask: --socket, $FARMCTL_SOCKET, the configuration's, the usual place."""
-        named = self.socket_path or os.environ.get("FARMCTL_SOCKET")
-        return ControlClient(named or _configured(self.config_path))
+    def client(self, timeout_s: float = TIMEOUT_S) -> ControlClient:
+        """The controller to ask: --socket, $FARMCTL_SOCKET, a context, the configuration's, the usual place.
+
+        Raises ContextError for a context that is not there or cannot be read.
+        """
+        named = self.socket_path or (None if self.context else os.environ.get("FARMCTL_SOCKET"))
+        if named:
+            return ControlClient(named, timeout_s)
+        from farmctl.cli.contexts import where_of  # noqa: PLC0415 - only who names no socket pays
+
+        where = where_of(self.context, explicit=self.config_path is not None)
+        return ControlClient(where or _configured(self.config_path), timeout_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +91,10 @@ def asking(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the options that name the controller; it gets them as `door`."""
 
     @functools.wraps(verb)
-    def opened(*, socket_path: str | None, config_path: str | None, **rest: Any) -> Any:
-        return verb(door=Door(socket_path=socket_path, config_path=config_path), **rest)
+    def opened(*, socket_path: str | None, config_path: str | None, context: str | None, **rest: Any) -> Any:
+        return verb(door=Door(socket_path=socket_path, config_path=config_path, context=context), **rest)
 
+    opened = click.option("--context", help="A controller named in contexts.toml; else the one in use.")(opened)
     option = click.option("--socket", "socket_path", help="The controller's socket; else $FARMCTL_SOCKET, the config.")
     named: Callable[..., Any] = option(config_option(opened))
     return named

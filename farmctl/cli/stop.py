@@ -76,11 +76,10 @@ def resume(
 def _client(door: Door) -> ControlClient | None:
     """The controller; None where not even its socket can be named, for then the miners are told directly."""
     try:
-        named = door.client()
+        return door.client(STOP_TIMEOUT_S)
     except ConfigError as error:
         say(f"farmctl: {error}")
         return None
-    return ControlClient(named.socket_path, STOP_TIMEOUT_S)
 
 
 def _through(client: ControlClient, reason: str) -> dict[str, Any] | str:

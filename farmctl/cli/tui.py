@@ -22,6 +22,6 @@ def tui(*, door: Door, read_only: bool) -> int:
     from farmctl.control.feed import SocketFeed  # noqa: PLC0415 - see above
     from farmctl.tui.app import run_tui  # noqa: PLC0415 - see above
 
-    feed = SocketFeed(door.client().socket_path, os.environ.get("SSH_CLIENT", ""))
+    feed = SocketFeed(door.client().where, os.environ.get("SSH_CLIENT", ""))
     asyncio.run(run_tui(feed, read_only=read_only))
     return 0

@@ -1,4 +1,4 @@
-"""Asking the controller over its Unix socket, with nothing but stdlib: a client verb starts in some 50 ms."""
+"""Asking the controller, with nothing but stdlib: a client verb starts in some 50 ms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -35,13 +36,35 @@ class ControllerRefusedError(RefusedError):
         self.hint = hint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where a controller answers: a Unix socket, or TLS with a token."""
+
+    socket: str = ""
+    url: str = ""
+    """`https://HOST:PORT`; empty for the socket."""
+    ca_file: str = ""
+    """Who vouches for the controller's certificate; empty: those whom the system trusts."""
+    token: str = ""
+
+    @property
+    def named(self) -> str:
+        """For messages."""
+        return self.url or self.socket
+
+
 class ControlClient:
     """One controller; a connection per question."""
 
-    def __init__(self, socket_path: str, timeout_s: float = TIMEOUT_S) -> None:
-        """`timeout_s` holds for each step of a question: connect, send, each read."""
-        self.socket_path = socket_path
+    def __init__(self, where: str | Where, timeout_s: float = TIMEOUT_S) -> None:
+        """A text is a socket's path; `timeout_s` holds for each step of a question: connect, send, each read."""
+        self.where = where if isinstance(where, Where) else Where(socket=where)
         self._timeout_s = timeout_s
+
+    @property
+    def socket_path(self) -> str:
+        """The Unix socket; empty over TLS."""
+        return self.where.socket
 
     def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
         """One answer. Raises ControllerSilentError, ControllerRefusedError, MalformedReplyError."""
@@ -52,19 +75,26 @@ class ControlClient:
         """The answer to an order; raises as `get` does."""
         return self._ask("POST", path, json.dumps(body, allow_nan=False).encode())
 
+    def delete(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """The answer to a taking back; raises as `get` does."""
+        return self._ask("DELETE", path, json.dumps(body, allow_nan=False).encode())
+
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        link = _UnixConnection(self.socket_path, self._timeout_s)
+        where = self.where
         headers = {"Content-Type": "application/json", "X-Farmctl-Origin": _origin()}
+        if where.token:
+            headers["Authorization"] = f"Bearer {where.token}"
+        link = _opened(where, self._timeout_s)
         try:
             link.request(method, path, body, headers)
             response = link.getresponse()
             status, raw = response.status, response.read(LONGEST_ANSWER)
         except PermissionError:
-            message = f"{self.socket_path}: this user may not open the socket"
+            message = f"{where.named}: this user may not open the socket"
             raise ControllerRefusedError(403, "not_permitted", message, hint="join the socket's group") from None
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            message = f"{self.socket_path}: the controller does not answer: {why}"
+            message = f"{where.named}: the controller does not answer: {why}"
             raise ControllerSilentError(message) from None
         finally:
             link.close()
@@ -74,6 +104,24 @@ class ControlClient:
 def part(text: str) -> str:
     """One part of a path, such as a miner's id."""
     return quote(text, safe="")
+
+
+def _opened(where: Where, timeout_s: float) -> http.client.HTTPConnection:
+    """A connection that is not made yet. Raises ControllerSilentError for a URL or an authority that is none."""
+    if not where.url:
+        return _UnixConnection(where.socket, timeout_s)
+    import ssl  # noqa: PLC0415 - 10 ms that only a remote context pays
+
+    host, _, port = where.url.removeprefix("https://").rstrip("/").rpartition(":")
+    if not where.url.startswith("https://") or not host or not port.isdigit():
+        message = f"{where.url}: expected https://HOST:PORT; a token never travels in the clear"
+        raise ControllerSilentError(message)
+    try:
+        context = ssl.create_default_context(cafile=where.ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        message = f"{where.ca_file}: expected a certificate authority, PEM: {error}"
+        raise ControllerSilentError(message) from None
+    return http.client.HTTPSConnection(host.strip("[]"), int(port), timeout=timeout_s, context=context)
 
 
 class _UnixConnection(http.client.HTTPConnection):

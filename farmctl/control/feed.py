@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import aiohttp
 import orjson
 from typing_extensions import override
 
-from farmctl.control.client import ControllerRefusedError, ControllerSilentError
+from farmctl.control.client import ControllerRefusedError, ControllerSilentError, Where
 from farmctl.control.mirror import first_image, next_image
 from farmctl.control.sieve import fitting
 from farmctl.core.units import MaskColumn
@@ -31,12 +32,16 @@ HOST = "http://farmctl"
 
 
 class SocketFeed(Feed):
-    """One controller on its Unix socket."""
+    """One controller on its Unix socket, or over TLS with a token."""
 
-    def __init__(self, socket_path: str, origin: str = "") -> None:
-        """`origin` is where this terminal says that it comes from."""
-        self._path = socket_path
+    def __init__(self, where: str | Where, origin: str = "") -> None:
+        """A text is a socket's path; `origin` is where this terminal says that it comes from."""
+        self._where = where if isinstance(where, Where) else Where(socket=where)
+        self._path = self._where.named
+        self._host = self._where.url.rstrip("/") or HOST
         self._headers = {"X-Farmctl-Origin": origin}
+        if self._where.token:
+            self._headers["Authorization"] = f"Bearer {self._where.token}"
         self._heard_s = 0.0
         self._attempt = 0
 
@@ -57,7 +62,7 @@ class SocketFeed(Feed):
             async with (
                 asyncio.timeout(ASK_S),
                 self._session() as session,
-                session.request(method, HOST + path, data=data, headers=headers) as response,
+                session.request(method, self._host + path, data=data, headers=headers) as response,
             ):
                 return _answer(response.status, await response.read(), f"{method} {path}")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -84,7 +89,7 @@ class SocketFeed(Feed):
             return _why(error)
 
     async def _snapshot(self, session: aiohttp.ClientSession) -> FleetImage:
-        async with asyncio.timeout(ASK_S), session.get(f"{HOST}/v1/snapshot") as response:
+        async with asyncio.timeout(ASK_S), session.get(f"{self._host}/v1/snapshot") as response:
             data = await response.read()
             if response.status >= ERROR_FROM:
                 _answer(response.status, data, "GET /v1/snapshot")
@@ -95,7 +100,7 @@ class SocketFeed(Feed):
         self, session: aiohttp.ClientSession, image: FleetImage, on_image: Callable[[FleetImage], None]
     ) -> None:
         """Follow one snapshot; returns when the controller wants another one taken."""
-        path = f"{HOST}/v1/watch?since={image.rev}&epoch={quote(image.epoch)}"
+        path = f"{self._host}/v1/watch?since={image.rev}&epoch={quote(image.epoch)}"
         async with asyncio.timeout(SILENT_S):
             response = await session.get(path)
         async with response:
@@ -150,8 +155,14 @@ class SocketFeed(Feed):
         self._heard_s = asyncio.get_running_loop().time()
 
     def _session(self) -> aiohttp.ClientSession:
+        where = self._where
+        if where.url:
+            trust = ssl.create_default_context(cafile=where.ca_file or None)
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(ssl=trust)
+        else:
+            connector = aiohttp.UnixConnector(path=where.socket)
         return aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(path=self._path),
+            connector=connector,
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=None),
             read_bufsize=LONGEST_LINE,

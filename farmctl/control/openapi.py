@@ -20,8 +20,8 @@ _REF = "#/components/schemas/{model}"
 @cache
 def document() -> Schema:
     """The whole document; the same object every time."""
-    schemas: Schema = {"Refusal": _schema_of(shapes.Refusal, "serialization", {})}
     found: Schema = {}
+    schemas: Schema = {"Refusal": _schema_of(shapes.Refusal, "serialization", found)}
     paths: Schema = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, found)

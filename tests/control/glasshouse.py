@@ -135,6 +135,7 @@ class Glasshouse:
         for _ in range(int(seconds)):
             self.day.overrides = list(self.desk.overrides)
             self.day.changes.update(stop_all=self.desk.stop_all, maintenance=self.desk.maintenance)
+            self.day.table.maintained[:] = [row.container in self.desk.maintained for row in self._inventory]
             self.day.run(1)
             self._look()
         return self
