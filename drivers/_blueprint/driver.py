@@ -37,6 +37,7 @@ class BlueprintDriver(Driver):
     """Makes devices of the blueprint family; keeps no state of any of them."""
 
     name = "blueprint"  # REPLACE: the key in BUILTIN and in the inventory
+    doors = frozenset({"api:cgminer"})  # REPLACE: port and protocol, of which one must be open to be identified
 
     @override
     async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:

@@ -18,6 +18,7 @@ class AntminerDriver:
     """
 
     name = "antminer"
+    doors = frozenset({"api:cgminer", "http:http"})
 
     def __init__(self) -> None:
         self._web = SharedWeb()

@@ -36,6 +36,7 @@ class AuradineDriver(Driver):
     """Makes devices of Auradine miners; they share one web session."""
 
     name = "auradine"
+    doors = frozenset({"api:cgminer", "http:http"})
 
     def __init__(self) -> None:
         self._web = SharedWeb()

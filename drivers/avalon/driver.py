@@ -27,6 +27,7 @@ class AvalonDriver(Driver):
     """
 
     name = NAME
+    doors = frozenset({"api:cgminer"})
 
     def __init__(self) -> None:
         self._turns: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()

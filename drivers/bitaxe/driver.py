@@ -24,6 +24,7 @@ class BitaxeDriver(Driver):
     """Makes devices of AxeOS miners; they share one web session and know no password."""
 
     name = "bitaxe"
+    doors = frozenset({"http:http"})
 
     def __init__(self) -> None:
         self._web = SharedWeb()

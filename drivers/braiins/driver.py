@@ -23,6 +23,7 @@ class BraiinsDriver(Driver):
     """Makes devices of miners that run Braiins OS with REST or gRPC; they share one web session."""
 
     name = NAME
+    doors = frozenset({"api:cgminer", "http:http"})
 
     def __init__(self) -> None:
         self._web = SharedWeb()

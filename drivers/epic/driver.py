@@ -28,6 +28,7 @@ class EpicDriver(Driver):
     """Makes devices of miners that run PowerPlay; they share one web session."""
 
     name = "epic"
+    doors = frozenset({"api:http"})
 
     def __init__(self) -> None:
         self._web = SharedWeb()

@@ -30,6 +30,7 @@ class LuxosDriver(Driver):
     """Makes devices of Antminers that run LuxOS."""
 
     name = "luxos"
+    doors = frozenset({"api:cgminer"})
 
     @override
     async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:

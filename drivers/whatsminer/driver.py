@@ -28,6 +28,7 @@ class WhatsminerDriver(Driver):
     """Makes devices of Whatsminers that speak API version 2."""
 
     name = "whatsminer"
+    doors = frozenset({"api:cgminer"})
 
     @override
     async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:

@@ -31,6 +31,7 @@ class WhatsminerV3Driver(Driver):
     """Makes devices of Whatsminers that speak API version 3, whether they still serve 4028 or not."""
 
     name = "whatsminer_v3"
+    doors = frozenset({"api3:framed"})
 
     @override
     async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:

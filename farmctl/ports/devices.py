@@ -173,3 +173,11 @@ class Driver(Protocol):
     def device(self, endpoint: Endpoint, credentials: Credentials) -> Device:
         """Make the device object of one miner; opens nothing yet."""
         ...
+
+
+@runtime_checkable
+class NamesDoors(Protocol):
+    """A driver that says where its family listens: a scan does not ask it where that is shut or was mute before."""
+
+    doors: frozenset[str]
+    """`port:protocol`, such as `api:cgminer`, `http:http`, `api3:framed`; one of them open is enough."""

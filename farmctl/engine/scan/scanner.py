@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from farmctl.engine.scan.doors import open_doors
 from farmctl.engine.scan.nouns import Found, Progress, ScanReport, ScanRules, ScanStoppedError, Stage, Unknown
-from farmctl.errors import BackOffError, CredentialError, FarmError, TryAgainError
-from farmctl.ports.devices import Credentials, Driver, Endpoint
+from farmctl.errors import BackOffError, CredentialError, FarmError, SilentPeerError, TryAgainError
+from farmctl.ports.devices import Credentials, Driver, Endpoint, NamesDoors
 
 log = structlog.get_logger(__name__)
 
@@ -153,7 +153,8 @@ class _Scan:
             self._settled(1)
 
     async def _identified(self, spot: _Spot, drivers: Sequence[Driver]) -> Found | None:
-        for driver in drivers:
+        mute: set[str] = set()
+        for driver in _in_turn(spot.listening, drivers, mute):
             try:
                 identity = await driver.identify(spot.place, self._login(driver.name, spot.place.host))
             except CredentialError as error:
@@ -164,6 +165,8 @@ class _Scan:
                 if not isinstance(error.__cause__, ConnectionRefusedError):
                     spot.unwell |= isinstance(error, BackOffError | TryAgainError)
                     spot.why = f"{driver.name}: {error}"
+                if isinstance(error, SilentPeerError) and not isinstance(error.__cause__, ConnectionError):
+                    mute |= _blamed(driver)
                 continue
             if identity is not None:
                 return Found(identity=identity, endpoint=spot.place)
@@ -176,6 +179,31 @@ class _Scan:
         self._on_progress(
             Progress(done=self._done, started=self._started, total=self._total, found=len(self._found), eta_s=eta_s)
         )
+
+
+def _in_turn(listening: Collection[str], drivers: Sequence[Driver], mute: Collection[str]) -> Iterator[Driver]:
+    """Whom to ask next; looks at `mute` each time.
+
+    A silence costs seconds, so nobody is asked where nothing listens, or only what stayed silent before in the same
+    protocol (ePIC speaks HTTP on the port of the others); who has yet another door waits until the rest were asked.
+    """
+    waiting = list(drivers)
+    while waiting:
+        driver = min(waiting, key=lambda each: _silences(each, listening, mute))
+        waiting.remove(driver)
+        if not isinstance(driver, NamesDoors) or _silences(driver, listening, mute) < len(driver.doors):
+            yield driver
+
+
+def _silences(driver: Driver, listening: Collection[str], mute: Collection[str]) -> int:
+    """How many doors of a driver are shut or mute; 0 for one that names none."""
+    doors = driver.doors if isinstance(driver, NamesDoors) else ()
+    return sum(door in mute or door.partition(":")[0] not in listening for door in doors)
+
+
+def _blamed(driver: Driver) -> frozenset[str]:
+    """The door that was silent, where there is only one that it can have been."""
+    return driver.doors if isinstance(driver, NamesDoors) and len(driver.doors) == 1 else frozenset()
 
 
 def _order(place: Endpoint) -> tuple[int, int, str, int]:
