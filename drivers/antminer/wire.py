@@ -89,7 +89,14 @@ def read_stats(reply: Mapping[str, Any]) -> Live | None:
 def read_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
     """Pools of `pools`; the reply has no passwords."""
     return tuple(
-        Pool(url=text(pool.get("URL")), user=text(pool.get("User")), alive=_alive(pool.get("Status")))
+        Pool(
+            url=text(pool.get("URL")),
+            user=text(pool.get("User")),
+            alive=_alive(pool.get("Status")),
+            accepted=number(pool.get("Accepted")),
+            rejected=number(pool.get("Rejected")),
+            stale=number(pool.get("Stale")),
+        )
         for pool in rows(reply, "POOLS")
         if text(pool.get("URL"))
     )

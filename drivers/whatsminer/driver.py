@@ -70,6 +70,7 @@ class WhatsminerDevice(Device):
             fans_rpm=summary.fans_rpm,
             board_temperatures_c=(summary.board_temperature_c,),
             errors=summary.errors,
+            ambient_c=summary.ambient_c,
         )
 
     @override

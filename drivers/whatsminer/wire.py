@@ -63,6 +63,7 @@ class Summary:
     """Whether the frequencies have finished rising."""
     fans_rpm: tuple[float, ...]
     errors: tuple[str, ...]
+    ambient_c: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ def parse_summary(reply: Mapping[str, Any]) -> Summary | None:
         flag(fields.get("Hash Stable")),
         (rpm(fields.get("Fan Speed In")), rpm(fields.get("Fan Speed Out"))),
         _errors(fields, int(count)) if isinstance(count, int) and count > 0 else (),
+        number(fields.get("Env Temp")),
     )
 
 
@@ -152,6 +154,9 @@ def parse_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
             url=text(fields.get("URL")),
             user=text(fields.get("User")),
             alive=None if "Status" not in fields else fields["Status"] == "Alive",
+            accepted=number(fields.get("Accepted")),
+            rejected=number(fields.get("Rejected")),
+            stale=number(fields.get("Stale")),
         )
         for fields in rows(reply, "POOLS")
         if fields.get("URL")
@@ -170,5 +175,5 @@ def _errors(fields: Mapping[str, Any], count: int) -> tuple[str, ...]:
     return tuple(code for code in codes if code)
 
 
-NO_SUMMARY = Summary(nan, nan, nan, nan, nan, nan, None, None, (), ())
+NO_SUMMARY = Summary(nan, nan, nan, nan, nan, nan, None, None, (), (), nan)
 """What is known of a miner whose mining process is down."""

@@ -14,7 +14,7 @@ from farmctl.core.units import MS_PER_S
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import LOST_AFTER, Link
 from farmctl.errors import FarmError
-from farmctl.ports.devices import Facts, Prepares, ReadsLadder
+from farmctl.ports.devices import Facts, Prepares, Reading, ReadsLadder
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,9 @@ class Poller:
         self.in_flight = 0
         self.facts: dict[int, Facts] = {}
         self.on_impostor: Callable[[Link, Facts], None] = lambda _link, _facts: None
+        self.on_reading: Callable[[int, Reading], None] = lambda _row, _reading: None
+        """Told of every good poll, for what is not in the columns; must not wait."""
+        self.on_facts: Callable[[int, Facts], None] = lambda _row, _facts: None
 
     def take(self, links: Iterable[Link]) -> None:
         """Schedule these links, each first polled within one interval."""
@@ -125,6 +128,7 @@ class Poller:
                 link.facts_due_ms = 0
             link.uptime_s = reading.uptime_s
             self._keeper.seen(link.row, reading, self._clock.now_ms())
+            self.on_reading(link.row, reading)
             ok = True
             await self._prepare(link)
         except (FarmError, TimeoutError) as error:
@@ -152,6 +156,7 @@ class Poller:
             message = f"{link.miner_id}: its address is answered by {facts.identity.miner_id}; not commanded"
             raise FarmError(message)
         self.facts[link.row] = facts
+        self.on_facts(link.row, facts)
         if not link.proved and isinstance(link.device, ReadsLadder):
             ladder = await link.device.ladder()
             if ladder is not None:

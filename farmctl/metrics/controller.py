@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_open_metrics
 
-from farmctl.core.reasons import Reason
 from farmctl.metrics.families import controller as row
 from farmctl.metrics.families.row import Instrument
 from farmctl.metrics.text import Dialect
@@ -29,6 +28,9 @@ class ControllerMetrics:
         self._journal = self._counter(row.JOURNAL_RECORDS).labels(site)
         self._command_s = self._histogram(row.COMMAND_DURATION)
         self._response_s = self._histogram(row.DISPATCH_RESPONSE)
+        self._event_s = self._histogram(row.EVENT_RESPONSE)
+        polls = self._counter(row.POLLS_TOTAL)
+        self._polled = {True: polls.labels(site, "ok"), False: polls.labels(site, "failed")}
         self._lag_s = self._histogram(row.LOOP_LAG)
         self._cycle_s = self._histogram(row.CYCLE_DURATION)
         self._poll_s = self._histogram(row.POLL_DURATION)
@@ -38,9 +40,9 @@ class ControllerMetrics:
         build = Info(row.BUILD_INFO.name.removesuffix("_info"), row.BUILD_INFO.help, ("site",), registry=self.registry)
         build.labels(site).info({"version": version})
 
-    def count_command(self, verb: str, firmware: str, result: str) -> None:
-        """One command ended; `verb` is the kind of operating point, `result` its fate."""
-        self._commands.labels(self._site, verb, firmware, result).inc()
+    def count_command(self, verb: str, firmware: str, result: str, commands: int = 1) -> None:
+        """Commands ended; `verb` is the kind of operating point, `result` how."""
+        self._commands.labels(self._site, verb, firmware, result).inc(commands)
 
     def observe_command(self, seconds: float) -> None:
         """A device answered a command."""
@@ -50,13 +52,18 @@ class ControllerMetrics:
         """The first command of a signal went out this long after it came in."""
         self._response_s.observe(seconds)
 
-    def count_refused(self, source: str, reason: Reason) -> None:
-        """A signal was refused."""
-        self._refused.labels(self._site, source, reason.value).inc()
+    def observe_event(self, seconds: float) -> None:
+        """A grid event reached its target so long after its start."""
+        self._event_s.observe(seconds)
 
-    def observe_poll(self, seconds: float) -> None:
-        """A poll ended in any way."""
+    def count_refused(self, source: str, reason: str, signals: int = 1) -> None:
+        """Signals were refused; `reason` is a word of the stable vocabulary."""
+        self._refused.labels(self._site, source, reason).inc(signals)
+
+    def observe_poll(self, seconds: float, *, ok: bool = True) -> None:
+        """A poll ended."""
         self._poll_s.observe(seconds)
+        self._polled[ok].inc()
 
     def count_overrun(self, polls: int = 1) -> None:
         """Polls were due before the ones before had ended."""

@@ -16,14 +16,14 @@ from farmctl.metrics.text import Dialect, Kind, header, label_block, samples
 MAX_SHARDS = 1_000
 """570,000 miners in shards of 2,000 are 285."""
 MINER_COLUMNS = (
-    ("farmctl_miner_up", "", "1 while the miner answers its polls."),
-    ("farmctl_miner_hashrate_hashes_per_second", "hashes_per_second", "Hash rate of the miner."),
-    ("farmctl_miner_power_watts", "watts", "Power of the miner."),
-    ("farmctl_miner_chip_temperature_max_celsius", "celsius", "Hottest chip of the miner."),
+    ("farmctl_miner_up", "", "1 while the miner answers its polls, else 0."),
+    ("farmctl_miner_hashrate_hashes_per_second", "hashes_per_second", "Hash rate of the miner, hashes per second."),
+    ("farmctl_miner_power_watts", "watts", "Power of the miner, watts at its plug."),
+    ("farmctl_miner_chip_temperature_max_celsius", "celsius", "Hottest chip of the miner, degrees Celsius."),
     (
         "farmctl_miner_state",
         "",
-        "0 unknown, 1 hashing, 2 throttled, 3 curtailed, 4 booting, 5 fault, 6 offline.",
+        "State of the miner: 0 unknown, 1 hashing, 2 throttled, 3 curtailed, 4 booting, 5 fault, 6 offline.",
     ),
 )
 MINER_INFO = "farmctl_miner_info"
@@ -70,6 +70,7 @@ class MinerExporter:
 
     def __init__(self) -> None:
         self._labels: dict[Shard, _Labels] = {}
+        self._info: dict[Shard, tuple[_Labels, Identity, str]] = {}
 
     def render(self, snapshot: MetricsSnapshot, shard: Shard, dialect: Dialect) -> str:
         """Five metrics and the info of every miner in the shard; unknown values are absent."""
@@ -81,8 +82,17 @@ class MinerExporter:
             parts.extend(samples(prefixes, values))
         if snapshot.identity is not None:
             parts.append(header(MINER_INFO, Kind.INFO, "", "What the miner is and where it is reached.", dialect))
-            parts.extend(_info_lines(snapshot, snapshot.identity, labels.rows))
+            parts.append(self._info_text(snapshot, snapshot.identity, shard, labels))
         return "".join(parts)
+
+    def _info_text(self, snapshot: MetricsSnapshot, identity: Identity, shard: Shard, labels: _Labels) -> str:
+        """Written anew when an address moved, which makes a new identity, or with a new fleet index."""
+        known = self._info.get(shard)
+        if known is not None and known[0] is labels and known[1] is identity:
+            return known[2]
+        text = "".join(_info_lines(snapshot, identity, labels.rows))
+        self._info[shard] = (labels, identity, text)
+        return text
 
     def _labels_of(self, snapshot: MetricsSnapshot, shard: Shard) -> _Labels:
         known, miner_id = self._labels.get(shard), snapshot.view.table.miner_id
@@ -91,6 +101,7 @@ class MinerExporter:
         # One fleet index and one count of shards at a time: whoever asks for others must not fill the memory.
         if any(old.topology is not snapshot.topology or s.count != shard.count for s, old in self._labels.items()):
             self._labels.clear()
+            self._info.clear()
         labels = _make_labels(snapshot, shard)
         self._labels[shard] = labels
         return labels
@@ -129,7 +140,6 @@ def _columns(snapshot: MetricsSnapshot, rows: IntColumn) -> tuple[FloatColumn, .
 
 
 def _info_lines(snapshot: MetricsSnapshot, identity: Identity, rows: IntColumn) -> list[str]:
-    """Written anew each time: an address moves without a new fleet index."""
     topology, table = snapshot.topology, snapshot.view.table
     lines = []
     for row in rows.tolist():

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import AskHumanError
 from farmctl.metrics.controller import OPEN_METRICS_END, ControllerMetrics
+from farmctl.metrics.door import Login, Tls
 from farmctl.metrics.exporter import Exporter
 from farmctl.metrics.miners import MinerExporter, Shard, ShardError
 from farmctl.metrics.negotiate import dialect_of, takes_gzip
@@ -43,17 +44,27 @@ class MetricsConfig:
     """Serve /metrics/miners."""
     miners_ttl_ms: int = 10_000
     """A shard is written anew when the snapshot is this much newer: about one sweep."""
+    tls: Tls | None = None
+    login: Login | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cycle:
+    """One published cycle; its snapshot is made when somebody first asks, in the thread that writes it."""
+
+    at_ms: int
+    snapshot: Callable[[], MetricsSnapshot]
 
 
 class MetricsServer:
-    """Serves the last published snapshot; before the first one only the controller's own metrics."""
+    """Serves the last published cycle; before the first one only the controller's own metrics."""
 
     def __init__(self, config: MetricsConfig, controller: ControllerMetrics, clock: Clock) -> None:
         self.port = config.port
         self._config = config
         self._controller = controller
         self._clock = clock
-        self._snapshot: MetricsSnapshot | None = None
+        self._cycle: _Cycle | None = None
         self._exporter = Exporter()
         self._miners = MinerExporter()
         self._rendering = asyncio.Lock()
@@ -61,13 +72,14 @@ class MetricsServer:
         self._shard_text: dict[tuple[Shard, Dialect], tuple[MetricsSnapshot, str]] = {}
         self._runner: web.AppRunner | None = None
 
-    def publish(self, snapshot: MetricsSnapshot) -> None:
-        """Take the newest cycle's picture; costs nothing until somebody scrapes."""
-        self._snapshot = snapshot
+    def publish(self, at_ms: int, snapshot: Callable[[], MetricsSnapshot]) -> None:
+        """Take the newest cycle; costs nothing until somebody scrapes: `snapshot` is called then, off the loop."""
+        self._cycle = _Cycle(at_ms, cache(snapshot))
 
     async def start(self) -> None:
-        """Listen; raises MetricsAddressError."""
-        app = web.Application()
+        """Listen; raises MetricsAddressError and MetricsCertificateError."""
+        tls = self._config.tls.context() if self._config.tls is not None else None
+        app = web.Application(middlewares=[self._guarded])
         app.add_routes(
             [
                 web.get("/metrics", self._serve_metrics),
@@ -77,7 +89,7 @@ class MetricsServer:
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, self._config.host, self._config.port)
+        site = web.TCPSite(runner, self._config.host, self._config.port, ssl_context=tls)
         try:
             await site.start()
         except OSError as error:
@@ -93,8 +105,19 @@ class MetricsServer:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
+    @web.middleware
+    async def _guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Let in who may scrape; /healthz says nothing about the site and is open to every probe."""
+        login = self._config.login
+        if login is None or request.path == "/healthz" or login.admits(request.headers.get(hdrs.AUTHORIZATION, "")):
+            return await handler(request)
+        asks = {hdrs.WWW_AUTHENTICATE: 'Basic realm="farmctl metrics", charset="UTF-8"'}
+        return web.Response(status=401, headers=asks, text="metrics: user and password expected\n")
+
     async def _serve_metrics(self, request: web.Request) -> web.Response:
-        return await self._answer(request, partial(self._metrics_text, self._snapshot))
+        return await self._answer(request, partial(self._metrics_text, self._cycle))
 
     async def _serve_miners(self, request: web.Request) -> web.Response:
         if not self._config.miners:
@@ -103,13 +126,13 @@ class MetricsServer:
             shard = Shard.parse(request.query.get("shard", "1/1"))
         except ShardError as error:
             return web.Response(status=400, text=f"{error}\n")
-        return await self._answer(request, partial(self._shard_text_of, self._snapshot, shard))
+        return await self._answer(request, partial(self._shard_text_of, self._cycle, shard))
 
     async def _serve_health(self, request: web.Request) -> web.Response:
         del request
-        if self._snapshot is None:
+        if self._cycle is None:
             return web.json_response({"status": "starting", "cycle_age_s": None}, status=503)
-        age_ms = self._clock.now_ms() - self._snapshot.at_ms
+        age_ms = self._clock.now_ms() - self._cycle.at_ms
         healthy = age_ms <= STALLED_MS
         report = {"status": "ok" if healthy else "stalled", "cycle_age_s": age_ms / MS_PER_S}
         return web.json_response(report, status=200 if healthy else 503)
@@ -128,18 +151,20 @@ class MetricsServer:
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
 
-    def _metrics_text(self, snapshot: MetricsSnapshot | None, dialect: Dialect) -> str:
+    def _metrics_text(self, cycle: _Cycle | None, dialect: Dialect) -> str:
         """Fleet blocks once per cycle; the controller's own numbers anew, for they move while a cycle hangs."""
         text = ""
-        if snapshot is not None:
+        if cycle is not None:
+            snapshot = cycle.snapshot()
             cached = self._fleet_text.get(dialect)
             text = cached[1] if cached and cached[0] is snapshot else self._exporter.render(snapshot, dialect)
             self._fleet_text[dialect] = (snapshot, text)
         return text + self._controller.render(dialect)
 
-    def _shard_text_of(self, snapshot: MetricsSnapshot | None, shard: Shard, dialect: Dialect) -> str:
-        if snapshot is None:
+    def _shard_text_of(self, cycle: _Cycle | None, shard: Shard, dialect: Dialect) -> str:
+        if cycle is None:
             return ""
+        snapshot = cycle.snapshot()
         cached = self._shard_text.get((shard, dialect))
         if cached is not None and self._still_good(cached[0], snapshot):
             return cached[1]

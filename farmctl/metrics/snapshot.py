@@ -164,14 +164,21 @@ class MetricsSnapshot:
     frequency_hz: float = NAN
     sources: tuple[SourceStatus, ...] = ()
     events: tuple[EventCount, ...] = ()
+    next_event_ms: int = NEVER_MS
+    """Start of the next event that is accepted and not begun."""
+    overrides: int = 0
     meters: tuple[NamedMeter, ...] = ()
     available: tuple[Available, ...] = ()
     climate: Climate | None = None
+    ambient_c: FloatColumn | None = None
+    """Shape (rows,): air that each miner breathes in, NaN where it does not tell."""
     currents: tuple[PhaseCurrent, ...] = ()
     pools: tuple[PoolStatus, ...] = ()
     faults: tuple[FaultCount, ...] = ()
     alarms: tuple[AlarmCount, ...] = ()
     active_alarms: tuple[ActiveAlarm, ...] = ()
+    stale_alarms: int = 0
+    flooded: bool = False
     identity: Identity | None = None
 
 

@@ -50,6 +50,17 @@ class FleetSums:
         return np.where(self.fresh, self.snapshot.view.table.temperature_c, np.nan)
 
     @cached_property
+    def inlet_c(self) -> FloatColumn:
+        """Air that enters each container: its sensor, else the median over its miners; shape (containers,)."""
+        snapshot = self.snapshot
+        topology, places = snapshot.topology, len(snapshot.topology.containers)
+        sensed = np.full(places, np.nan) if snapshot.climate is None else snapshot.climate.inlet_c
+        if snapshot.ambient_c is None:
+            return sensed
+        ambient_c = np.where(self.fresh, snapshot.ambient_c, np.nan)
+        return np.where(np.isnan(sensed), _median_by(topology.container_of, ambient_c, places), sensed)
+
+    @cached_property
     def miners_power_w(self) -> float:
         """Sum of the known draws; NaN when none is known."""
         known = self.power_w[~np.isnan(self.power_w)]
@@ -159,6 +170,18 @@ def _stats_by(place_of: IntColumn, values: FloatColumn, places: int) -> FloatCol
     stats[present, 1] = np.add.reduceat(ordered, starts) / counts
     stats[present, 2] = np.maximum.reduceat(ordered, starts)
     return stats
+
+
+def _median_by(place_of: IntColumn, values: FloatColumn, places: int) -> FloatColumn:
+    """Median of the known values per place (the lower one of two), NaN where none is known; O(rows log rows)."""
+    medians = np.full(places, np.nan)
+    known = np.flatnonzero((place_of >= 0) & ~np.isnan(values))
+    if not len(known):
+        return medians
+    order = known[np.lexsort((values[known], place_of[known]))]
+    present, starts, counts = np.unique(place_of[order], return_index=True, return_counts=True)
+    medians[present] = values[order[starts + (counts - 1) // 2]]
+    return medians
 
 
 def _counts(place_of: IntColumn, state: IntColumn, places: int, states: int) -> FloatColumn:

@@ -60,6 +60,8 @@ class Reading:
     board_temperatures_c: tuple[float, ...] = ()
     errors: tuple[str, ...] = ()
     """Vendor error codes as text."""
+    ambient_c: float = float("nan")
+    """Air that the machine breathes in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,10 @@ class Pool:
     url: str
     user: str
     alive: bool | None
+    accepted: float = float("nan")
+    """Shares since the mining process started; NaN where the device does not count them by pool."""
+    rejected: float = float("nan")
+    stale: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

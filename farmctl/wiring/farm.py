@@ -42,7 +42,7 @@ from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather, yard_of
 from farmctl.wiring.meters import site_meter
-from farmctl.wiring.metrics import MetricsWatch
+from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.settlement import settlement_facts
 from farmctl.wiring.signals import signal_sources
 
@@ -196,6 +196,10 @@ async def _assembled(
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
+    control = control_server(loaded, FarmGlass(cycle, rows), desk, alarms, hands, store, clock)
+    metrics.probe(
+        Probed(poller=poller, inbox=inbox, store=store, control=control, meter=metered[0] if metered else None)
+    )
     return Farm(
         config=config,
         fleet=fleet,
@@ -211,7 +215,7 @@ async def _assembled(
         sources=sources,
         metrics=metrics,
         hands=hands,
-        control=control_server(loaded, FarmGlass(cycle, rows), desk, alarms, hands, store, clock),
+        control=control,
         recording=recording,
         series=series,
         stop=stop,

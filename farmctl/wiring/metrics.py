@@ -6,70 +6,87 @@ import asyncio
 import shutil
 import time
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from farmctl import __version__
+from farmctl.config.credentials import read_secret
 from farmctl.config.schema import FarmConfig
-from farmctl.core.events import LIVE
+from farmctl.config.schema.kinds import split_endpoint
+from farmctl.control.server import ControlServer
 from farmctl.core.fleet import NO_LADDER
-from farmctl.core.grid import SiteMode
-from farmctl.core.model import Command, Fate
-from farmctl.core.units import MS_PER_S, FloatColumn, IntColumn
+from farmctl.core.grid import EventState
+from farmctl.core.model import Command, Fate, PointKind, Quality
+from farmctl.core.units import MS_PER_S, IntColumn
 from farmctl.engine.cycle import Picture
+from farmctl.engine.inbox import GridInbox
+from farmctl.engine.poller import Poller
+from farmctl.errors import StoreError
+from farmctl.meters.modbus import ModbusMeter
 from farmctl.metrics.controller import ControllerMetrics
+from farmctl.metrics.door import Login, Tls
+from farmctl.metrics.energy import EnergyCount
 from farmctl.metrics.server import MetricsConfig, MetricsServer
-from farmctl.metrics.snapshot import (
-    ActiveAlarm,
-    AlarmCount,
-    EventCount,
-    Identity,
-    MetricsSnapshot,
-    NamedMeter,
-    PowerOrigin,
-    SourceStatus,
-    Topology,
-)
+from farmctl.metrics.sidelines import Sidelines
+from farmctl.metrics.snapshot import Identity, Topology
 from farmctl.ports.site import Clock
+from farmctl.ports.store import Store
 from farmctl.wiring.fleet import Fleet
+from farmctl.wiring.sight import Sight, snapshot_of
 
 LAG_PROBE_S = 0.25
-_CURTAILED = frozenset({SiteMode.FOLLOWING, SiteMode.LIMITED, SiteMode.EMERGENCY, SiteMode.FAILSAFE})
+SLOW_PROBE_S = 1.0
+ENDED = frozenset({Fate.FAILED, Fate.EXPIRED, Fate.SUPERSEDED})
+"""Ends on the wire; the good end is told by telemetry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """Parts that are asked now and then."""
+
+    poller: Poller
+    inbox: GridInbox
+    store: Store
+    control: ControlServer
+    meter: ModbusMeter | None
 
 
 class MetricsWatch:
     """Hears the engine and publishes to the endpoint."""
 
     def __init__(self, config: FarmConfig, clock: Clock) -> None:
-        """Make the endpoint; `start` listens."""
-        host, _, port = config.metrics.listen.rpartition(":")
+        """Make the endpoint; `run` listens. Raises SecretFileError."""
         self._config = config
         self.controller = ControllerMetrics(config.site.name, __version__)
-        wanted = MetricsConfig(host=host.strip("[]"), port=int(port), miners=config.metrics.per_miner)
-        self.server = MetricsServer(wanted, self.controller, clock)
+        self.server = MetricsServer(_server_config(config), self.controller, clock)
         self._topology: Topology | None = None
         self._identity: Identity | None = None
         self._firmware: dict[str, str] = {}
-        self._known_alarms: set[str] = set()
-        self._unsigned = any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal)
+        self._sidelines = Sidelines(())
+        self._raised: set[tuple[str, int]] = set()
+        self._reached: set[str] = set()
+        self._probed: Probed | None = None
+        self._refused: Counter[tuple[str, str]] = Counter()
+        self._records = 0
+        self._energy = EnergyCount()
 
     def seat(self, fleet: Fleet) -> None:
         """Learn where every row stands; called once per indexing of the fleet."""
         rows = [fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table))]
         containers = tuple(sorted({row.container for row in rows if row.container}))
         racks = tuple(sorted({row.rack for row in rows if row.rack}))
-        models, firmwares = (
-            zip(*(group.split("\t") for group in fleet.groups), strict=True) if fleet.groups else ((), ())
-        )
+        groups = [group.split("\t") for group in fleet.groups]
         self._topology = Topology(
             site=self._config.site.name,
             containers=containers,
             container_of=_places([row.container for row in rows], containers),
             racks=racks,
             rack_of=_places([row.rack for row in rows], racks),
-            models=tuple(models),
-            firmwares=tuple(firmwares),
+            models=tuple(model for model, _ in groups),
+            firmwares=tuple(firmware for _, firmware in groups),
         )
         self._identity = Identity(
             mac=tuple(str(row.miner_id) for row in rows),
@@ -77,35 +94,55 @@ class MetricsWatch:
             serial=tuple(row.serial for row in rows),
         )
         self._firmware = {str(row.miner_id): row.firmware or row.driver for row in rows}
+        self._sidelines = Sidelines([row.model or "unknown" for row in rows])
+
+    def probe(self, probed: Probed) -> None:
+        """Know the parts that are asked now and then, and hear what the poller hears."""
+        self._probed = probed
+        probed.poller.on_reading = self._sidelines.heard
+        probed.poller.on_facts = self._sidelines.told
 
     async def run(self) -> None:
-        """Serve until cancelled, and measure how late the loop wakes."""
+        """Serve until cancelled; measure how late the loop wakes, and ask the parts."""
         await self.server.start()
         try:
             loop = asyncio.get_running_loop()
+            asked_s = 0.0
             while True:
                 due = loop.time() + LAG_PROBE_S
                 await asyncio.sleep(LAG_PROBE_S)
                 self.controller.observe_lag(max(loop.time() - due, 0.0))
+                if self._probed is not None and loop.time() - asked_s >= SLOW_PROBE_S:
+                    asked_s = loop.time()
+                    await self._ask(self._probed)
         finally:
             await self.server.stop()
 
     def see(self, picture: Picture) -> None:
         """Publish one cycle."""
-        self.controller.observe_cycle(max(time.time() - picture.decision.at_ms / MS_PER_S, 0.0))
-        self.controller.set_store_free(_free_bytes(self._config.store.dir))
-        names = {alarm.alarm for alarm in picture.alarms}
-        for alarm in picture.alarms:
-            if alarm.alarm not in self._known_alarms:
-                self.controller.count_alarm(str(alarm.priority))
-        self._known_alarms = names
+        decision = picture.decision
+        self.controller.observe_cycle(max(time.time() - decision.at_ms / MS_PER_S, 0.0))
+        self._count_alarms(picture)
+        self._count_ends(picture)
+        self._observe_events(picture)
+        self._count_energy(picture)
         if self._topology is not None:
-            self.server.publish(self._snapshot(picture, self._topology))
+            sight = Sight(
+                picture=picture,
+                topology=self._topology,
+                identity=self._identity,
+                sidelines=self._sidelines,
+                pools=self._sidelines.pools(),
+                meter_name=self._probed.meter.name if self._probed and self._probed.meter else "",
+                frequency_hz=self._frequency_hz(picture),
+                energy_j=self._energy.joules if self._probed and self._probed.meter else float("nan"),
+                unsigned=any(getattr(table, "auth", "").startswith("unsigned") for table in self._config.signal),
+            )
+            self.server.publish(decision.at_ms, partial(snapshot_of, sight))
 
     def polled(self, seconds: float, *, ok: bool) -> None:
         """One poll ended; a failed one is told by its deadline's length."""
-        del ok
-        self.controller.observe_poll(seconds)
+        self.controller.observe_poll(seconds, ok=ok)
 
     def overrun(self) -> None:
         """A due poll had to wait."""
@@ -113,8 +150,9 @@ class MetricsWatch:
 
     def fated(self, command: Command, fate: Fate, seconds: float) -> None:
         """A command reached a new fate."""
-        firmware = self._firmware.get(str(command.miner), "unknown")
-        self.controller.count_command(command.point.kind.name.lower(), firmware, fate.value)
+        if fate in ENDED:
+            firmware = self._firmware.get(str(command.miner), "unknown")
+            self.controller.count_command(command.point.kind.name.lower(), firmware, fate.value)
         if fate is Fate.ACKNOWLEDGED:
             self.controller.observe_command(seconds)
 
@@ -122,48 +160,77 @@ class MetricsWatch:
         """A signal led to its first command."""
         self.controller.observe_response(seconds)
 
-    def _snapshot(self, picture: Picture, topology: Topology) -> MetricsSnapshot:
-        view, decision = picture.view, picture.decision
-        budget, site = decision.budget, decision.site
-        states = Counter(track.state for track in picture.memory.tracks)
-        meter = next((table.name for table in self._config.meter if table.site), None)
-        priorities = Counter(str(alarm.priority) for alarm in picture.alarms)
-        return MetricsSnapshot(
-            at_ms=decision.at_ms,
-            view=view,
-            topology=topology,
-            wanted_hash_rate_hs=_wanted_hash_rate(picture),
-            power_w=site.power_w,
-            power_origin=PowerOrigin.METER if site.metered else PowerOrigin.ESTIMATED,
-            mode=decision.mode,
-            curtailment_active=decision.mode in _CURTAILED and any(t.state in LIVE for t in picture.memory.tracks),
-            leader=True,
-            auth_unsigned=self._unsigned,
-            target_w=budget.target_w,
-            limit_w=budget.ceiling_w,
-            unconfirmed_w=decision.unconfirmed_w,
-            sources=tuple(
-                SourceStatus(name=link.source, armed=True, last_valid_ms=link.last_valid_ms) for link in view.links
-            ),
-            events=tuple(EventCount(state=state, count=count) for state, count in states.items()),
-            meters=(NamedMeter(name=meter, sample=view.meter),) if meter else (),
-            alarms=tuple(AlarmCount(priority=p, state="unack", count=n) for p, n in sorted(priorities.items())),
-            active_alarms=tuple(
-                ActiveAlarm(alarm=alarm.alarm, container=alarm.where, priority=str(alarm.priority))
-                for alarm in picture.alarms
-            ),
-            identity=self._identity,
-        )
+    async def _ask(self, probed: Probed) -> None:
+        """What nobody tells by himself: polls in flight, clients, refusals, records, space."""
+        self.controller.set_in_flight(probed.poller.in_flight)
+        self.controller.set_api_clients(probed.control.streamer.watchers)
+        for (source, reason), count in (probed.inbox.refused - self._refused).items():
+            self.controller.count_refused(source, reason, count)
+        self._refused = probed.inbox.refused.copy()
+        free_bytes = await asyncio.to_thread(_free_bytes, self._config.store.dir)
+        if free_bytes is not None:
+            self.controller.set_store_free(free_bytes)
+        try:
+            head = await probed.store.head()
+        except StoreError:
+            return  # the cycle says it, with an alarm
+        if head is not None and head.seq > self._records:
+            self.controller.count_journal(head.seq - self._records)
+            self._records = head.seq
+
+    def _count_alarms(self, picture: Picture) -> None:
+        raised = {(alarm.key, alarm.at_ms) for alarm in picture.board.raised}
+        for alarm in picture.board.raised:
+            if (alarm.key, alarm.at_ms) not in self._raised:
+                self.controller.count_alarm(str(alarm.priority))
+        self._raised = raised
+
+    def _count_ends(self, picture: Picture) -> None:
+        """Commands that telemetry proved, and those that were given up, by kind and firmware."""
+        seen, topology = picture.decision.seen, self._topology
+        if topology is None:
+            return
+        for result, mask in (("confirmed", seen.confirmed), ("unfollowed", seen.gave_up)):
+            rows = np.flatnonzero(mask)
+            if not len(rows):
+                continue
+            table, book = picture.view.table, picture.view.ladders
+            wanted, ladder = seen.rows.wanted[rows], table.ladder[rows]
+            top = np.where(ladder != NO_LADDER, book.steps[ladder] - 1, -1)
+            kind = np.where(wanted == 0, PointKind.SLEEP, np.where(wanted == top, PointKind.FULL, PointKind.THROTTLE))
+            pairs, counts = np.unique(np.stack([kind, table.group[rows]]), axis=1, return_counts=True)
+            for code, group, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+                verb = PointKind(code).name.lower()
+                self.controller.count_command(verb, topology.firmwares[group], result, count)
+
+    def _observe_events(self, picture: Picture) -> None:
+        """How long each event took from its start to its target, once per event."""
+        for move in picture.decision.transitions:
+            event_id = move.track.event.event_id
+            if move.track.state is EventState.REACHED and event_id not in self._reached:
+                self._reached.add(event_id)
+                self.controller.observe_event(max(picture.decision.at_ms - move.track.active_ms, 0) / MS_PER_S)
+        self._reached &= {track.event.event_id for track in picture.memory.tracks}
+
+    def _count_energy(self, picture: Picture) -> None:
+        meter, sample = self._probed.meter if self._probed else None, picture.view.meter
+        if meter is not None and sample.quality is Quality.OK:
+            self._energy.sample(sample.at_ms, sample.power_w, meter.reading.energy_j)
+
+    def _frequency_hz(self, picture: Picture) -> float:
+        meter = self._probed.meter if self._probed else None
+        good = meter is not None and picture.view.meter.quality is Quality.OK
+        return meter.reading.frequency_hz if meter is not None and good else float("nan")
 
 
-def _wanted_hash_rate(picture: Picture) -> FloatColumn:
-    """Hash rate of every row at its wanted step, NaN where none is known."""
-    table, book = picture.view.table, picture.view.ladders
-    wanted = picture.memory.rows.wanted
-    known = (table.ladder != NO_LADDER) & (wanted >= 0)
-    hash_rate_hs = np.full(len(table), np.nan)
-    hash_rate_hs[known] = book.hash_rate_hs[table.ladder[known], wanted[known]] * table.power_scale[known]
-    return hash_rate_hs
+def _server_config(config: FarmConfig) -> MetricsConfig:
+    table = config.metrics
+    host, port = split_endpoint(table.listen)
+    tls = Tls(cert=table.cert_file, key=table.key_file) if table.cert_file and table.key_file else None
+    login = None
+    if table.user and table.password_file:
+        login = Login(user=table.user, password=read_secret(table.password_file))
+    return MetricsConfig(host=host, port=port, miners=table.per_miner, tls=tls, login=login)
 
 
 def _places(names: list[str], known: tuple[str, ...]) -> IntColumn:
@@ -171,5 +238,8 @@ def _places(names: list[str], known: tuple[str, ...]) -> IntColumn:
     return np.array([number.get(name, -1) for name in names], dtype=np.int64)
 
 
-def _free_bytes(folder: Path) -> float:
-    return float(shutil.disk_usage(folder).free)
+def _free_bytes(folder: Path) -> float | None:
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError:
+        return None

@@ -247,7 +247,7 @@ def _devs(miner: SimMiner) -> bytes:
 def _pools(miner: SimMiner) -> bytes:
     rows = [
         {
-            "Accepted": 724 if n == 0 else 0,
+            "Accepted": round(miner.read().uptime_s * 0.23) if n == 0 else 0,
             "AsicBoost": True,
             "Diff": "32K",
             "GROUP": 0,

@@ -97,6 +97,11 @@ def summary(miner: SimMiner) -> bytes:
     return orjson.dumps({"STATUS": [status(11, "Summary", CGMINER)], "SUMMARY": [row], "id": 1})
 
 
+def shares(miner: SimMiner) -> int:
+    """Shares since the mining process started: about 14 a minute, whatever the difficulty."""
+    return round(miner.read().uptime_s * 0.23)
+
+
 def fan_rpm(reading: Reading) -> int:
     """Speed of the case fans: none asleep, faster when hot."""
     return 0 if reading.asleep else round(3000 + 55 * max(0.0, reading.chip_c - 15))
@@ -159,7 +164,7 @@ def _pools(miner: SimMiner) -> bytes:
         first = number == 0
         rows.append(
             {
-                "Accepted": 2338 if first else 0,
+                "Accepted": shares(miner) if first else 0,
                 "Bad Work": 0,
                 "Best Share": 0,
                 "Diff1 Shares": 0,

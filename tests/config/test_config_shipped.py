@@ -21,8 +21,9 @@ EXAMPLE = CONFIGS / "farm.example.toml"
 SECRETS = (
     "secrets/broker.password", "secrets/site-07.key", "secrets/signing.pem", "secrets/whatsminer.password",
     "secrets/vtn.secret", "secrets/oncall.hmac", "secrets/mail.password", "secrets/apprise.urls",
+    "secrets/metrics.key", "secrets/metrics.password",
 )  # fmt: skip
-PUBLIC = ("tls/ca.pem", "tls/site-07.pem")
+PUBLIC = ("tls/ca.pem", "tls/metrics.pem", "tls/site-07.pem")
 
 
 def leaves(table: Table, path: str) -> Iterator[tuple[str, object]]:

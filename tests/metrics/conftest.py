@@ -100,6 +100,8 @@ def small_farm() -> MetricsSnapshot:
             SourceStatus(name="price", armed=False),
         ),
         events=(EventCount(state=EventState.REACHED, count=1),),
+        next_event_ms=NOW_MS + 900_000,
+        overrides=1,
         meters=(
             NamedMeter(name="poc", sample=meter),
             NamedMeter(name="b", sample=dataclasses.replace(meter, quality=Quality.BAD)),
@@ -110,10 +112,13 @@ def small_farm() -> MetricsSnapshot:
             coolant_supply_c=np.array([math.nan, 35.0]),
             coolant_return_c=np.array([math.nan, 44.0]),
         ),
+        ambient_c=np.array([22.0, 23.0, 26.0, 27.0, 28.5, math.nan]),
         currents=(PhaseCurrent(pdu="p1", phase="l1", amperes=16.2), PhaseCurrent(pdu="p1", phase="l2", amperes=15.9)),
         pools=(PoolStatus(name="main", up=True, accepted=1_000.0, rejected=3.0, stale=1.0),),
         faults=(FaultCount(code="fan", model="Whatsminer M60S", count=1),),
         alarms=(AlarmCount(priority="2", state="active", count=1),),
         active_alarms=(ActiveAlarm(alarm="container_offline", container="c2", priority="2"),),
+        stale_alarms=1,
+        flooded=True,
         identity=Identity(mac=("",) * 6, ip=("10.1.0.1",) * 6, serial=('SN"1\\', *("SN",) * 5)),
     )

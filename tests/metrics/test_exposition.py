@@ -21,7 +21,15 @@ from farmctl.metrics.exporter import Exporter
 from farmctl.metrics.families import CONTROLLER, FAMILIES
 from farmctl.metrics.families.row import Family, Instrument
 from farmctl.metrics.miners import MinerExporter, Shard, ShardError
-from farmctl.metrics.snapshot import MetricsSnapshot
+from farmctl.metrics.sidelines import MOST_FAULTS, MOST_POOLS
+from farmctl.metrics.snapshot import (
+    ActiveAlarm,
+    AlarmCount,
+    Available,
+    FaultCount,
+    MetricsSnapshot,
+    PoolStatus,
+)
 from farmctl.metrics.text import Dialect, label_block
 
 MAX_SERIES = 25_000
@@ -53,7 +61,8 @@ def used_controller() -> ControllerMetrics:
     metrics.count_command("sleep", "luxos", "confirmed")
     metrics.observe_command(0.2)
     metrics.observe_response(0.04)
-    metrics.count_refused("mqtt", Reason.EXPIRED)
+    metrics.observe_event(12.0)
+    metrics.count_refused("mqtt", Reason.EXPIRED.value)
     metrics.observe_poll(0.03)
     metrics.count_overrun()
     metrics.set_in_flight(12)
@@ -145,7 +154,8 @@ def test_the_unknown_and_the_unlimited_are_absent(small_farm: MetricsSnapshot) -
     assert value_of(text, "farmctl_site_power_baseline_watts") is None
     assert value_of(text, "farmctl_site_meter_power_watts", meter="b") is None
     assert value_of(text, "farmctl_circuit_rating_watts", circuit="feeder-b") is None
-    assert value_of(text, "farmctl_container_inlet_temperature_celsius", container="c2") is None
+    silent = rendered(dataclasses.replace(small_farm, ambient_c=None))
+    assert value_of(silent, "farmctl_container_inlet_temperature_celsius", container="c2") is None
     assert value_of(text, "farmctl_signal_last_update_timestamp_seconds", source="price") is None
     dark = dataclasses.replace(
         small_farm.view, table=dataclasses.replace(small_farm.view.table, seen_ms=np.full(6, -1, dtype=np.int64))
@@ -160,6 +170,14 @@ def test_a_rack_tells_its_lowest_mean_and_highest(small_farm: MetricsSnapshot) -
     text = rendered(small_farm)
     stats = [value_of(text, "farmctl_rack_power_watts", rack="c1-r1", stat=stat) for stat in ("min", "avg", "max")]
     assert stats == [18.0, pytest.approx(2_306.0), 3_500.0]
+
+
+def test_a_container_without_a_sensor_breathes_what_its_miners_breathe(small_farm: MetricsSnapshot) -> None:
+    name = "farmctl_container_inlet_temperature_celsius"
+    bare = dataclasses.replace(small_farm, climate=None)
+    assert value_of(rendered(small_farm), name, container="c1") == 24.5  # its sensor
+    assert value_of(rendered(bare), name, container="c1") == 23.0  # the median of 22, 23 and 26
+    assert value_of(rendered(bare), name, container="c2") == 28.5  # the only one that is heard: 27 is a minute old
 
 
 def test_a_removed_miner_leaves_no_ghost(small_farm: MetricsSnapshot) -> None:
@@ -180,6 +198,7 @@ def test_a_removed_miner_leaves_no_ghost(small_farm: MetricsSnapshot) -> None:
         view=dataclasses.replace(small_farm.view, table=dataclasses.replace(table, **columns)),
         topology=topology,
         wanted_hash_rate_hs=small_farm.wanted_hash_rate_hs[kept],
+        ambient_c=None,
         identity=None,
     )
     text = exporter.render(after, Dialect.TEXT)
@@ -189,8 +208,27 @@ def test_a_removed_miner_leaves_no_ghost(small_farm: MetricsSnapshot) -> None:
     assert {s.labels["miner"] for s in series(shard)} == set(table.miner_id[kept].tolist())
 
 
+def _crowded(big: MetricsSnapshot) -> MetricsSnapshot:
+    """As many pools, faults and alarms as can ever have a series of their own."""
+    states = ("unack", "ack", "rtn_unack", "shelved", "suppressed", "out_of_service")
+    return dataclasses.replace(
+        big,
+        available=tuple(
+            Available(direction=direction, within=within, power_w=1.0)
+            for direction in ("down", "up")
+            for within in ("5s", "30s", "5m", "30m")
+        ),
+        pools=tuple(
+            PoolStatus(name=f"p{n}.example", up=True, accepted=1.0, rejected=0.0, stale=0.0) for n in range(MOST_POOLS)
+        ),
+        faults=tuple(FaultCount(code=str(n), model="M50", count=1) for n in range(MOST_FAULTS)),
+        alarms=tuple(AlarmCount(priority=str(p), state=state, count=1) for p in range(1, 5) for state in states),
+        active_alarms=tuple(ActiveAlarm(alarm="a", container=f"c{n:03d}", priority="2") for n in range(250)),
+    )
+
+
 def test_fifty_thousand_miners_are_at_most_twenty_five_thousand_series() -> None:
-    big = farm(50_000)
+    big = _crowded(farm(50_000))
     text = rendered(big) + used_controller().render(Dialect.TEXT)
     assert 10_000 < sum(not line.startswith("#") for line in text.splitlines()) <= MAX_SERIES
 

@@ -46,6 +46,9 @@ class Served:
     clock: FarmClock
     http: ClientSession
 
+    def publish(self, snapshot: MetricsSnapshot) -> None:
+        self.server.publish(snapshot.at_ms, lambda: snapshot)
+
     async def get(self, path: str, **headers: str) -> tuple[int, str, str]:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.http.get(f"http://127.0.0.1:{self.server.port}{path}", headers=sent) as answer:
@@ -78,7 +81,7 @@ async def test_a_scrape_before_the_first_cycle_has_the_controller_alone() -> Non
 
 async def test_prometheus_is_given_open_metrics(small_farm: MetricsSnapshot) -> None:
     async with served(miners=True) as farm:
-        farm.server.publish(small_farm)
+        farm.publish(small_farm)
         for path in ("/metrics", "/metrics/miners?shard=1/1"):
             status, kind, text = await farm.get(path, Accept=PROMETHEUS_ACCEPT)
             assert (status, kind) == (200, Dialect.OPEN_METRICS.value)
@@ -105,7 +108,7 @@ async def test_the_accept_header_decides(accept: str, dialect: Dialect) -> None:
 
 async def test_compressed_and_plain_are_the_same(small_farm: MetricsSnapshot) -> None:
     async with served() as farm:
-        farm.server.publish(small_farm)
+        farm.publish(small_farm)
         plain = await farm.get("/metrics", Accept_Encoding="identity")
         packed = await farm.get("/metrics", Accept_Encoding="gzip, deflate")
         assert plain == packed
@@ -115,29 +118,29 @@ async def test_a_new_cycle_is_seen_and_the_controllers_numbers_move_while_it_han
     small_farm: MetricsSnapshot,
 ) -> None:
     async with served() as farm:
-        farm.server.publish(small_farm)
+        farm.publish(small_farm)
         assert 'farmctl_site_power_watts{site="north"} 7250.0\n' in (await farm.get("/metrics"))[2]
         farm.controller.count_journal(5)
         assert 'farmctl_journal_records_total{site="north"} 5.0\n' in (await farm.get("/metrics"))[2]
-        farm.server.publish(dataclasses.replace(small_farm, power_w=6_000.0))
+        farm.publish(dataclasses.replace(small_farm, power_w=6_000.0))
         assert 'farmctl_site_power_watts{site="north"} 6000.0\n' in (await farm.get("/metrics"))[2]
 
 
 async def test_miners_are_off_unless_switched_on(small_farm: MetricsSnapshot) -> None:
     async with served() as farm:
-        farm.server.publish(small_farm)
+        farm.publish(small_farm)
         assert (await farm.get("/metrics/miners?shard=1/2"))[0] == 404
 
 
 async def test_shards_are_written_again_when_a_sweep_has_passed(small_farm: MetricsSnapshot) -> None:
     async with served(miners=True) as farm:
-        farm.server.publish(small_farm)
+        farm.publish(small_farm)
         first = await farm.get("/metrics/miners?shard=1/2")
         assert "farmctl_miner_up" in names(first[2])
         assert (await farm.get("/metrics/miners?shard=2/2"))[2] != first[2]
-        farm.server.publish(dataclasses.replace(small_farm, at_ms=small_farm.at_ms + 1_000))
+        farm.publish(dataclasses.replace(small_farm, at_ms=small_farm.at_ms + 1_000))
         assert await farm.get("/metrics/miners?shard=1/2") == first
-        farm.server.publish(dataclasses.replace(small_farm, at_ms=small_farm.at_ms + 60_000))
+        farm.publish(dataclasses.replace(small_farm, at_ms=small_farm.at_ms + 60_000))
         later = await farm.get("/metrics/miners?shard=1/2")
         assert "farmctl_miner_power_watts" in names(first[2]) - names(later[2])  # a minute old is unknown
 
@@ -152,7 +155,7 @@ async def test_a_bad_shard_is_refused_with_what_was_expected() -> None:
 async def test_health_follows_the_cycle(small_farm: MetricsSnapshot) -> None:
     async with served() as farm:
         assert (await farm.get("/healthz"))[0] == 503
-        farm.server.publish(small_farm)
+        farm.publish(small_farm)
         farm.clock.at_ms = small_farm.at_ms + 10_000
         assert (await farm.get("/healthz"))[0] == 200
         farm.clock.at_ms += 1

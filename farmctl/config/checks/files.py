@@ -22,6 +22,7 @@ SECRET_MODE = 0o600
 def file_faults(parts: Parts, places: Places) -> Iterator[Fault]:
     """A fault for every file that is missing, unreadable, empty, or a secret that others may read."""
     tables: list[tuple[KeyPath, Table]] = [(("signal", n), table) for n, table in parts.signals.items()]
+    tables += [(("metrics",), parts.metrics)] if parts.metrics is not None else []
     tables += [(("credentials", n), table) for n, table in parts.credentials.items()]
     tables += [(("notify", n), table) for n, table in parts.notify.items()]
     tables += [(("api",), parts.api)] if parts.api is not None else []

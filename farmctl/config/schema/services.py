@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from farmctl.config.schema.kinds import Endpoint, Label, SitePath, Switch, Table, Text
 
@@ -26,6 +26,22 @@ class MetricsTable(Table):
     """Address and port of /metrics."""
     per_miner: Switch = False
     """True: also serve one series per miner, in shards; costly in Prometheus."""
+    cert_file: SitePath | None = None
+    """Certificate chain, PEM; with it and its key the endpoint speaks TLS alone."""
+    key_file: SitePath | None = None
+    """Private key of the certificate, PEM, mode 0600, or credential:NAME."""
+    user: Text | None = None
+    """User that a scraper must name, by HTTP basic authentication."""
+    password_file: SitePath | None = None
+    """File that holds that user's password and nothing else, mode 0600, or credential:NAME."""
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> MetricsTable:
+        pairs = (("cert_file", "key_file"), ("user", "password_file"))
+        torn = [pair for pair in pairs if len({getattr(self, key) is None for key in pair}) > 1]
+        if torn:
+            raise ValueError("; ".join(f"{one} and {other}: expected both or neither" for one, other in torn))
+        return self
 
 
 class ApiTable(Table):

@@ -85,7 +85,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_power_watts",
         "watts",
-        "Sum over the container's miners whose power is known.",
+        "Sum over the container's miners whose power is known, watts.",
         lambda sums: sums.container_sum(sums.power_w),
         labels=("container",),
         axes=_containers,
@@ -93,7 +93,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_miners",
         "",
-        "Miners of the container in each state.",
+        "Number of miners of the container in each state.",
         lambda sums: sums.states_in(sums.snapshot.topology.container_of, len(sums.snapshot.topology.containers)),
         labels=("container", "state"),
         axes=_container_states,
@@ -101,7 +101,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_miners_inventory",
         "",
-        "Miners that belong into the container.",
+        "Number of miners that belong into the container by the inventory, whether they answer or not.",
         lambda sums: sums.container_rows(),
         labels=("container",),
         axes=_containers,
@@ -109,7 +109,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_hashrate_hashes_per_second",
         "hashes_per_second",
-        "Sum over the container's miners whose hash rate is known.",
+        "Sum over the container's miners whose hash rate is known, hashes per second.",
         lambda sums: sums.container_sum(sums.hash_rate_hs),
         labels=("container",),
         axes=_containers,
@@ -117,7 +117,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_hashrate_expected_hashes_per_second",
         "hashes_per_second",
-        "Hash rate of the container at the wanted operating points.",
+        "Hash rate that the container promises at the wanted operating points, hashes per second; asleep that is 0.",
         lambda sums: sums.container_sum(sums.snapshot.wanted_hash_rate_hs),
         labels=("container",),
         axes=_containers,
@@ -125,15 +125,15 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_inlet_temperature_celsius",
         "celsius",
-        "Air that enters the container.",
-        _climate(lambda climate: climate.inlet_c),
+        "Air that enters the container, degrees Celsius: its sensor, else the median of what its miners breathe in.",
+        lambda sums: sums.inlet_c,
         labels=("container",),
         axes=_containers,
     ),
     gauge(
         "farmctl_container_coolant_supply_temperature_celsius",
         "celsius",
-        "Coolant that enters the container.",
+        "Coolant that enters the container, degrees Celsius.",
         _climate(lambda climate: climate.coolant_supply_c),
         labels=("container",),
         axes=_containers,
@@ -141,7 +141,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_coolant_return_temperature_celsius",
         "celsius",
-        "Coolant that leaves the container.",
+        "Coolant that leaves the container, degrees Celsius.",
         _climate(lambda climate: climate.coolant_return_c),
         labels=("container",),
         axes=_containers,
@@ -149,7 +149,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_container_chip_temperature_max_celsius",
         "celsius",
-        "Hottest chip of the container.",
+        "Hottest chip of the container, degrees Celsius.",
         lambda sums: sums.container_max(sums.chip_c),
         labels=("container",),
         axes=_containers,
@@ -157,7 +157,7 @@ CONTAINERS: tuple[Family, ...] = (
     gauge(
         "farmctl_poll_last_success_timestamp_seconds",
         "seconds",
-        "Latest good poll of any miner of the container.",
+        "Latest good poll of any miner of the container, seconds since the Unix epoch.",
         lambda sums: sums.container_seen_s(),
         labels=("container",),
         axes=_containers,
@@ -168,7 +168,7 @@ CIRCUITS: tuple[Family, ...] = (
     gauge(
         "farmctl_circuit_load_watts",
         "watts",
-        "Load of a circuit: its meter, else the sum of the known miners under it.",
+        "Load of a circuit, watts: its meter, else the sum of the known miners under it.",
         lambda sums: sums.circuit_load_w,
         labels=("circuit",),
         axes=_circuits,
@@ -176,7 +176,7 @@ CIRCUITS: tuple[Family, ...] = (
     gauge(
         "farmctl_circuit_rating_watts",
         "watts",
-        "Rating of a circuit; absent where none is stated.",
+        "Rating of a circuit, watts; absent where none is stated.",
         lambda sums: sums.snapshot.view.circuits.rating_w,
         labels=("circuit",),
         axes=_circuits,
@@ -184,7 +184,7 @@ CIRCUITS: tuple[Family, ...] = (
     gauge(
         "farmctl_pdu_current_amperes",
         "amperes",
-        "Current of one phase of a PDU.",
+        "Current of one phase of a PDU, amperes.",
         lambda sums: column([current.amperes for current in sums.snapshot.currents]),
         labels=("pdu", "phase"),
         axes=lambda snapshot: (tuple((current.pdu, current.phase) for current in snapshot.currents),),
@@ -195,7 +195,7 @@ RACKS: tuple[Family, ...] = (
     gauge(
         "farmctl_rack_power_watts",
         "watts",
-        "Power of a miner of the rack: lowest, mean, highest.",
+        "Power of one miner of the rack, watts: lowest, mean and highest.",
         lambda sums: sums.racks_power_w,
         labels=("rack", "stat"),
         axes=_racks,
@@ -203,7 +203,7 @@ RACKS: tuple[Family, ...] = (
     gauge(
         "farmctl_rack_hashrate_hashes_per_second",
         "hashes_per_second",
-        "Hash rate of a miner of the rack: lowest, mean, highest.",
+        "Hash rate of one miner of the rack, hashes per second: lowest, mean and highest.",
         lambda sums: sums.racks_hash_rate_hs,
         labels=("rack", "stat"),
         axes=_racks,
@@ -211,7 +211,7 @@ RACKS: tuple[Family, ...] = (
     gauge(
         "farmctl_rack_chip_temperature_celsius",
         "celsius",
-        "Hottest chip of a miner of the rack: lowest, mean, highest.",
+        "Hottest chip of one miner of the rack, degrees Celsius: lowest, mean and highest.",
         lambda sums: sums.racks_chip_c,
         labels=("rack", "stat"),
         axes=_racks,
@@ -219,7 +219,7 @@ RACKS: tuple[Family, ...] = (
     gauge(
         "farmctl_rack_miners",
         "",
-        "Miners of the rack in each state.",
+        "Number of miners of the rack in each state.",
         lambda sums: sums.states_in(sums.snapshot.topology.rack_of, len(sums.snapshot.topology.racks)),
         labels=("rack", "state"),
         axes=_rack_states,
@@ -230,7 +230,7 @@ FLEET: tuple[Family, ...] = (
     gauge(
         "farmctl_miners",
         "",
-        "Miners of each model and firmware in each state.",
+        "Number of miners of each model and firmware in each state.",
         _kind_states,
         labels=("model", "firmware", "state"),
         axes=lambda snapshot: (_kinds(snapshot), STATE_AXIS),
@@ -238,7 +238,7 @@ FLEET: tuple[Family, ...] = (
     counter(
         "farmctl_shares_total",
         "",
-        "Shares by pool and result.",
+        "Shares since the controller started, by pool and result, as of the last reading of each miner's slow facts.",
         lambda sums: column([v for pool in sums.snapshot.pools for v in (pool.accepted, pool.rejected, pool.stale)]),
         labels=("pool", "result"),
         axes=lambda snapshot: (_pools(snapshot), RESULT_AXIS),
@@ -246,7 +246,7 @@ FLEET: tuple[Family, ...] = (
     gauge(
         "farmctl_pool_up",
         "",
-        "1 while a pool answers.",
+        "1 while at least one miner says that the pool answers, else 0.",
         lambda sums: column([pool.up for pool in sums.snapshot.pools]),
         labels=("pool",),
         axes=lambda snapshot: (_pools(snapshot),),
@@ -254,7 +254,7 @@ FLEET: tuple[Family, ...] = (
     gauge(
         "farmctl_faults",
         "",
-        "Miners of a model that show a fault code.",
+        "Number of miners of a model that show a fault code of their vendor now.",
         lambda sums: column([fault.count for fault in sums.snapshot.faults]),
         labels=("code", "model"),
         axes=lambda snapshot: (tuple((fault.code, fault.model) for fault in snapshot.faults),),
@@ -263,7 +263,7 @@ FLEET: tuple[Family, ...] = (
         name="farmctl_chip_temperature_celsius",
         kind=Kind.HISTOGRAM,
         unit="celsius",
-        help="Hottest chip of each miner, as it is now, by model.",
+        help="Hottest chip of each miner as it is now, degrees Celsius, by model: counts fall when miners cool.",
         labels=("model", "le"),
         axes=lambda snapshot: (each(_models(snapshot)), BOUND_AXIS),
         values=_chip_histograms,

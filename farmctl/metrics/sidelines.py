@@ -1,0 +1,139 @@
+"""What miners say beside the columns that control uses: the air they breathe in, fault codes, pools and shares."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from farmctl.core.units import FloatColumn, MaskColumn
+from farmctl.metrics.snapshot import FaultCount, PoolStatus
+from farmctl.ports.devices import Facts, Pool, Reading
+
+OTHER = "other"
+MOST_FAULTS = 200
+"""Pairs of code and model that get a series of their own; the rarest beyond them share one."""
+MOST_POOLS = 20
+RESULTS = ("accepted", "rejected", "stale")
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
+_HOST = re.compile(r"^(?:[a-z0-9+]+://)?(?:[^@/]*@)?(\[[0-9a-fA-F:]+\]|[^/:\s]+)")
+
+
+class _Told(NamedTuple):
+    """One pool as one miner told it last."""
+
+    name: str
+    alive: bool | None
+    counts: tuple[float, ...]
+    """Accepted, rejected, stale since the miner started; NaN where it does not tell."""
+
+
+class Sidelines:
+    """One writer, the loop; what it gives out are copies."""
+
+    def __init__(self, models: Sequence[str]) -> None:
+        """`models` of every row, in the order of the rows."""
+        self._models = tuple(models)
+        self._ambient_c = np.full(len(self._models), np.nan)
+        self._errors: dict[int, tuple[str, ...]] = {}
+        self._told: dict[int, tuple[_Told, ...]] = {}
+        self._judges: Counter[str] = Counter()
+        """Miners that say whether a pool answers."""
+        self._yeas: Counter[str] = Counter()
+        self._shares: Counter[tuple[str, str]] = Counter()
+
+    def heard(self, row: int, reading: Reading) -> None:
+        """Take one good poll in; called at every poll."""
+        self._ambient_c[row] = reading.ambient_c
+        if reading.errors:
+            self._errors[row] = reading.errors
+        elif self._errors:
+            self._errors.pop(row, None)
+
+    def told(self, row: int, facts: Facts) -> None:
+        """Take the slow facts of one miner in."""
+        before = {pool.name: pool for pool in self._told.get(row, ())}
+        now = _by_name([self._named(pool) for pool in facts.pools])
+        for pool in before.values():
+            self._judge(pool, -1)
+        for pool in now:
+            self._judge(pool, 1)
+            self._count(pool, before.get(pool.name))
+        self._told[row] = now
+
+    def ambient_c(self) -> FloatColumn:
+        """Air that each miner breathes in, degrees Celsius, shape (rows,), NaN unknown."""
+        return self._ambient_c.copy()
+
+    def pools(self) -> tuple[PoolStatus, ...]:
+        """Every pool that a miner judged, by host; up where at least one miner says so."""
+        return tuple(
+            PoolStatus(
+                name=name,
+                up=self._yeas[name] > 0,
+                accepted=float(self._shares[name, "accepted"]),
+                rejected=float(self._shares[name, "rejected"]),
+                stale=float(self._shares[name, "stale"]),
+            )
+            for name in sorted(name for name, judges in self._judges.items() if judges > 0)
+        )
+
+    def faults(self, fresh: MaskColumn) -> tuple[FaultCount, ...]:
+        """Codes that miners show now; what a silent one last showed is not known any more."""
+        counts = Counter(
+            (_worded(code), self._models[row])
+            for row, errors in self._errors.items()
+            if fresh[row]
+            for code in set(errors)
+        )
+        shown = dict(counts.most_common(MOST_FAULTS))
+        rest = Counter[tuple[str, str]]()
+        for (code, model), count in counts.items():
+            if (code, model) not in shown:
+                rest[OTHER, model] += count
+        merged = Counter(shown) + rest
+        return tuple(FaultCount(code=code, model=model, count=n) for (code, model), n in sorted(merged.items()))
+
+    def _judge(self, pool: _Told, weight: int) -> None:
+        if pool.alive is not None:
+            self._judges[pool.name] += weight
+            self._yeas[pool.name] += weight * pool.alive
+
+    def _count(self, pool: _Told, before: _Told | None) -> None:
+        """Add what came since the last reading; a counter that fell was started again from 0."""
+        if before is None:
+            return
+        for result, value, old in zip(RESULTS, pool.counts, before.counts, strict=True):
+            if not math.isnan(value - old):
+                self._shares[pool.name, result] += round(value - old if value >= old else value)
+
+    def _named(self, pool: Pool) -> _Told:
+        """By its host, never by an address with user or path; a crowd of pools shares one name."""
+        found = _HOST.match(pool.url.strip().lower())
+        name = found[1] if found else OTHER
+        if name not in self._judges and len(self._judges) >= MOST_POOLS:
+            name = OTHER
+        return _Told(name, pool.alive, (pool.accepted, pool.rejected, pool.stale))
+
+
+def _by_name(pools: Sequence[_Told]) -> tuple[_Told, ...]:
+    """Slots that share a name become one: alive where any is, counts added up."""
+    merged: dict[str, _Told] = {}
+    for pool in pools:
+        old = merged.get(pool.name)
+        if old is not None:
+            alive = pool.alive if old.alive is None else old.alive or bool(pool.alive)
+            counts = tuple(a + b for a, b in zip(old.counts, pool.counts, strict=True))
+            merged[pool.name] = _Told(pool.name, alive, counts)
+        else:
+            merged[pool.name] = pool
+    return tuple(merged.values())
+
+
+def _worded(code: str) -> str:
+    """A vendor's code as a label; free text would make a series per wording."""
+    return code if _CODE.fullmatch(code) else "text"
