@@ -129,7 +129,10 @@ class _Gate(Inbox):
                 refused=NOT_PARTICIPATING,
             )
         )
-        for ack in opted_out(receipt.message, receipt.source, self._clock.now_ms()):
+        message = receipt.message
+        if isinstance(message, EventDelete) and message.event_id in {event_id for event_id, _ in self._told}:
+            return  # the source has answered: what was opted out stays so
+        for ack in opted_out(message, receipt.source, self._clock.now_ms()):
             if (ack.event_id, ack.msg_id) not in self._told:  # a snapshot repeats what was answered before
                 self._told.add((ack.event_id, ack.msg_id))
                 self._answers.put_nowait(ack)

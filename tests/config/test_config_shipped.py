@@ -21,7 +21,7 @@ EXAMPLE = CONFIGS / "farm.example.toml"
 SECRETS = (
     "secrets/broker.password", "secrets/site-07.key", "secrets/signing.pem", "secrets/whatsminer.password",
     "secrets/vtn.secret", "secrets/oncall.hmac", "secrets/mail.password", "secrets/apprise.urls",
-    "secrets/metrics.key", "secrets/metrics.password",
+    "secrets/metrics.key", "secrets/metrics.password", "secrets/market.token",
 )  # fmt: skip
 PUBLIC = ("tls/ca.pem", "tls/metrics.pem", "tls/site-07.pem")
 

@@ -23,9 +23,9 @@ class Mosquitto:
         self.port = free_port()
         self.folder = folder
         self._program = program
+        self._process: asyncio.subprocess.Process | None = None
         self._config = folder / "mosquitto.conf"
         self._config.write_text(f"listener {self.port} {self.host}\nallow_anonymous true\n")
-        self._process: asyncio.subprocess.Process | None = None
 
     def configured(self, text: str) -> None:
         """Run with another configuration, from the next start on."""

@@ -54,6 +54,8 @@ class Site:
         self.listener = self.source if outsiders else Onlooker(self.source, self.clock)
         self.rated_kw = self.day.rated_w / 1_000
         self.acks: list[Ack] = []
+        self.reader: Overheard | None = None
+        """Who must have read each change of mode before time goes on: only the latest `state` is ever sent."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,6 +89,9 @@ class Site:
             state = site_state(view, day.decision, day.memory, signed=True, audit_head="")
             await self.listener.site_state(state)
             await self.listener.capability(capability(view, day.decision))
+        reader, mode = self.reader, day.decision.mode
+        if reader is not None and mode is not before:
+            await self.until(lambda: reader.modes()[-1:] == [mode.value])
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait for the network; no time passes for the site."""

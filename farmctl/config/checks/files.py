@@ -10,6 +10,7 @@ from pathlib import Path
 from farmctl.config.fault import Fault, KeyPath
 from farmctl.config.parts import Parts, Places
 from farmctl.config.schema.kinds import CREDENTIALS_DIR, Table
+from farmctl.config.schema.sources import PriceTable
 
 PLAIN_FILES = ("ca_file", "cert_file", "tls_cert")
 SECRET_FILES = (
@@ -26,6 +27,12 @@ def file_faults(parts: Parts, places: Places) -> Iterator[Fault]:
     tables += [(("credentials", n), table) for n, table in parts.credentials.items()]
     tables += [(("notify", n), table) for n, table in parts.notify.items()]
     tables += [(("api",), parts.api)] if parts.api is not None else []
+    tables += [
+        (("signal", n, "feeds", place), feed)
+        for n, table in parts.signals.items()
+        if isinstance(table, PriceTable)
+        for place, feed in enumerate(table.feeds)
+    ]
     for here, table in tables:
         for key in (*PLAIN_FILES, *SECRET_FILES):
             path = getattr(table, key, None)

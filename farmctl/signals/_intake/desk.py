@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from farmctl.core.grid import Ack, EventClass, EventState, SignalMessage
 from farmctl.core.reasons import Reason
@@ -19,6 +21,7 @@ from farmctl.signals._intake.verdict import Accepted, NotAcceptedError
 RECEIVED_CODE = 1
 CANCELLED_CODE = 6
 """IEEE 2030.5 response codes (SIGNALS section 5)."""
+MOST_ENDED = 1_000
 
 
 class Route(StrEnum):
@@ -66,6 +69,13 @@ class Hearing:
     offset_ms: int = 0
     applied: frozenset[str] = frozenset()
     """Hashes of the snapshot applied in this run."""
+    ended: Mapping[str, Ack] = field(default_factory=lambda: MappingProxyType({}))
+    """The last word about events that are over: a late DELETE is answered with it."""
+
+    def with_end(self, ack: Ack) -> Hearing:
+        """With one more event that is over; the oldest is forgotten first."""
+        rest = [(k, v) for k, v in self.ended.items() if k != ack.event_id][-MOST_ENDED:]
+        return replace(self, ended={**dict(rest), ack.event_id: ack})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import assert_never
 
+from farmctl.core.events import TERMINAL
 from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.ports.grid import Refusal
@@ -95,6 +96,8 @@ class Intake:
         """A later ack about a message: a repeat of the message is answered with this one."""
         if ack.msg_id in self.seen:
             self.seen.remember(ack.msg_id, ack)
+        if ack.state in TERMINAL:
+            self.hearing = self.hearing.with_end(ack)
 
     def _highest(self, pair: Pair) -> Pair:
         return pair if self.hearing.pair is None else max(pair, self.hearing.pair)

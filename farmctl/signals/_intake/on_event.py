@@ -128,13 +128,17 @@ def _withdrawn(found: Withdrawal, claim: Claim, desk: Desk) -> Accepted:
     message = EventDelete(
         source=desk.rules.source, event_id=found.id, msg_id=x.msg_id, epoch=x.epoch, seq=x.seq, release=x.release
     )
-    ack: Ack | None = None
-    if known is None:
-        ack = desk.ack(claim, EventState.CANCELLED, CANCELLED_CODE, Reason.CANCELLED)
-    elif x.ack is None or EventState.RECEIVED in x.ack:
-        ack = desk.ack(claim, EventState.RECEIVED, RECEIVED_CODE)
     after = replace(desk.standing, pair=pair).without_event(found.id)
+    ack = _last_word(found.id, known, claim, desk)
     return desk.accepted(message, after=after, pair=pair, order=order, issued_ms=x.issued_at, ack=ack)
+
+
+def _last_word(event_id: str, known: KnownEvent | None, claim: Claim, desk: Desk) -> Ack | None:
+    """The answer to a DELETE: the core's CANCELLED follows for a live event; one that is over stays what it became."""
+    over = desk.hearing.ended.get(event_id)
+    if known is None:
+        return desk.ack(claim, EventState.CANCELLED, CANCELLED_CODE, Reason.CANCELLED)
+    return None if over is None else desk.ack(claim, over.state, over.code, over.reason)
 
 
 def _common(found: Withdrawal, desk: Desk) -> Order:

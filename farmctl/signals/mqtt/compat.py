@@ -16,6 +16,7 @@ from farmctl.ports.grid import Inbox, Receipt, Refusal, SiteState, Telemetry
 from farmctl.ports.site import Clock
 from farmctl.signals._intake import compat
 from farmctl.signals._intake.verdict import NotAcceptedError
+from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import TlsFiles, is_loopback
 from farmctl.signals.mqtt.connection import ErrorCount, connection, quiet_client
 from farmctl.signals.mqtt.pace import Pace
@@ -81,7 +82,7 @@ class CompatSource:
         while True:
             try:
                 async with connection(self._client(number)) as client:
-                    await client.subscribe(self._config.topic, qos=1)
+                    await calls.subscribe(client, self._config.topic)
                     failures, told = 0, self._say_back(number, told=told)
                     async for message in client.messages:
                         if str(message.topic) == self._config.topic:

@@ -15,17 +15,15 @@ from paho.mqtt.properties import Properties
 from typing_extensions import override
 
 from farmctl.ports.site import Clock
+from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import MqttSourceConfig, TlsFiles
 from farmctl.signals.mqtt.topics import Topics
 from farmctl.signals.uplink import Sender, encoded, status_json
 
-ANSWER_WITHIN_S = 5.0
 FAREWELL_WITHIN_S = 1.0
 WILL_DELAY_S = 10
 MOST_QUEUED = 10_000
 """Messages read but not yet judged; what a flood drops beyond it shows up as a gap and is resynced."""
-REFUSED_FROM = 128
-"""A SUBACK code from here on is a refusal, in 3.1.1 and in 5."""
 Status = Literal["ONLINE", "OFFLINE"]
 ONLINE: Status = "ONLINE"
 OFFLINE: Status = "OFFLINE"
@@ -73,16 +71,16 @@ class Connector:
 
     async def say(self, client: aiomqtt.Client, status: Status) -> None:
         """Publish the status, retained."""
-        await client.publish(self.topics.status, self._status(status), qos=1, retain=True)
+        await calls.publish(client, self.topics.status, self._status(status), retain=True)
 
     async def resubscribe(self, client: aiomqtt.Client, topic: str) -> None:
         """Ask for the retained message of a topic again."""
-        await client.unsubscribe(topic)
-        _check_granted(topic, await client.subscribe(topic, qos=1))
+        await calls.unsubscribe(client, topic)
+        await calls.subscribe(client, topic)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         for downlink in self.topics.downlink.values():
-            _check_granted(downlink.topic, await client.subscribe(downlink.topic, qos=downlink.qos))
+            await calls.subscribe(client, downlink.topic, qos=downlink.qos)
 
     def _client(self, broker: tuple[str, int]) -> aiomqtt.Client:
         config = self.config
@@ -160,19 +158,11 @@ def quiet_client(  # noqa: PLR0913 - all by name, each a setting of the connecti
         protocol=version,
         clean_session=None if version is aiomqtt.ProtocolVersion.V5 else True,
         will=will,
-        timeout=ANSWER_WITHIN_S,
+        timeout=calls.ANSWER_WITHIN_S,
         keepalive=keepalive_s,
         max_queued_incoming_messages=MOST_QUEUED,
         tls_context=None if tls is None else tls.context(),
     )
-
-
-def _check_granted(topic: str, granted: object) -> None:
-    codes = granted if isinstance(granted, list | tuple) else (granted,)
-    for code in codes:
-        number = code if isinstance(code, int) else getattr(code, "value", REFUSED_FROM)
-        if number >= REFUSED_FROM:
-            raise aiomqtt.MqttError(f"the broker refuses the subscription to {topic} (code {number})")
 
 
 def _delayed() -> Properties:

@@ -12,6 +12,7 @@ from paho.mqtt.properties import Properties
 
 from farmctl.core.grid import Ack
 from farmctl.ports.grid import Capability, SiteState, Telemetry
+from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.outbox import Outbox, Parcel
 from farmctl.signals.mqtt.topics import Topics
 from farmctl.signals.uplink import (
@@ -106,7 +107,7 @@ class Post:
         parcel = self.outbox.oldest()
         if parcel is None:
             return False
-        await client.publish(parcel.topic, parcel.payload, qos=1)
+        await calls.publish(client, parcel.topic, parcel.payload)
         self.outbox.done(parcel)
         return True
 
@@ -114,7 +115,9 @@ class Post:
         due, self._due = self._due, {}
         for latest in due.values():
             parcel, expiry = latest.parcel, self._expiry(latest.expires_s)
-            await client.publish(parcel.topic, parcel.payload, qos=latest.qos, retain=latest.retain, properties=expiry)
+            await calls.publish(
+                client, parcel.topic, parcel.payload, qos=latest.qos, retain=latest.retain, properties=expiry
+            )
         return bool(due)
 
     def _retain(self, topic: str, body: Mapping[str, object]) -> None:

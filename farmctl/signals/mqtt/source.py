@@ -20,6 +20,7 @@ from farmctl.signals._intake.desk import Delivery, Route, keys_state, sequence_s
 from farmctl.signals._intake.intake import Intake
 from farmctl.signals._intake.liveness import Liveness
 from farmctl.signals._intake.verdict import Accepted, Deferred, Duplicate, Heartbeat, KeysChanged, Refused
+from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, check
 from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount
 from farmctl.signals.mqtt.outbox import Outbox
@@ -150,20 +151,18 @@ class MqttSource:
 
     async def _session(self, broker: tuple[str, int], inbox: Inbox) -> str:
         """One connection from open to break; what broke it."""
-        fault = "closed"
         try:
-            async with self._connector.open(broker) as client, asyncio.TaskGroup() as tasks:
+            async with self._connector.open(broker) as client:
                 self._say_back(broker)
                 self._tell(inbox)
-                tasks.create_task(self._listen(client, inbox))
-                tasks.create_task(self._post.deliver(client))
-                tasks.create_task(self._resyncs(client))
-                tasks.create_task(self._status(client))
-        except* (aiomqtt.MqttError, ConfigError) as broken:  # a certificate may be missing while it is renewed
-            fault = "; ".join(str(e) for e in broken.exceptions)
+                await calls.until_one_fails(
+                    self._listen(client, inbox), self._post.deliver(client), self._resyncs(client), self._status(client)
+                )
+        except (aiomqtt.MqttError, ConfigError) as broken:  # a certificate may be missing while it is renewed
+            return str(broken)
         finally:
             self._connected = False
-        return fault
+        return "closed"
 
     async def _status(self, client: aiomqtt.Client) -> None:
         """Say ONLINE again, in case a will of an older session came late."""
