@@ -3,7 +3,8 @@
     python -m benchmarks.tui --json
 
 The last line is one JSON object. Its first keys are those of the largest fleet; `sizes` holds every fleet.
-`first_paint_ms` runs from the snapshot's last byte leaving the server to the table's first row reaching the terminal.
+`first_paint_ms` runs from the key that opens the miners' screen to its table on the terminal, median of several;
+`snapshot_to_paint_ms` from the server's answer with 50,000 rows of JSON to the first picture.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from benchmarks._tui_site import ServedSite
 
 MINERS = (10_000, 50_000)
 CHANGING_PER_S = 2_500
+OPENINGS = 7
+OPEN_EVERY_S = 0.6
 KEYS = 120
 KEY_EVERY_S = 0.07
 IDLE_S = 6.0
@@ -68,10 +71,13 @@ async def _watched(miners: int, changing_per_s: int, socket: Path, *, keys: int)
 
 async def _keyed(terminal: Terminal, miners: int, keys: int) -> dict[str, Any]:
     """The miners' screen, all of them listed; then the cursor goes down, key by key, while rows change."""
-    await asyncio.sleep(1.0)
-    pressed_s = terminal.write(b"3")
-    first_ms = _ms(await terminal.seen(b"Tmax C", KEY_S) - pressed_s)
-    await asyncio.sleep(1.0)
+    opened_ms = []
+    for _ in range(OPENINGS):
+        terminal.write(b"1")
+        await asyncio.sleep(OPEN_EVERY_S)
+        pressed_s = terminal.write(b"3")
+        opened_ms.append(1_000 * (await terminal.seen(b"Tmax C", KEY_S) - pressed_s))
+        await asyncio.sleep(OPEN_EVERY_S)
     pressed_s = terminal.write(b"f")
     all_ms = _ms(await terminal.seen(f"/{miners:,}".encode(), KEY_S) - pressed_s)
     terminal.write(HOME)
@@ -86,7 +92,8 @@ async def _keyed(terminal: Terminal, miners: int, keys: int) -> dict[str, Any]:
     keyed_pct = 100 * (terminal.cpu_s() - cpu_s) / (time.monotonic() - from_s)
     p50, p99 = np.percentile(took_ms, (50, 99))
     return {
-        "first_paint_ms": first_ms,
+        "first_paint_ms": _round(np.median(opened_ms)),
+        "first_paint_max_ms": _round(max(opened_ms)),
         "all_rows_paint_ms": all_ms,
         "key_p50_ms": _round(p50),
         "key_p99_ms": _round(p99),
