@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),
     "replay": ("farmctl.cli.replay:replay", "Prove that recorded inputs lead to the recorded decisions."),
+    "report": ("farmctl.cli.report:report", "What an event, a day or a month came to, from the journal."),
     "resume": ("farmctl.cli.stop:resume", "Release stop-all."),
     "run": ("farmctl.cli.run:run", "Run the controller of a site."),
     "scan": ("farmctl.cli.scan:scan", "Find miners in address ranges."),

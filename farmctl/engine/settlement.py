@@ -118,12 +118,14 @@ class SettlementSeries:
         self._site, self._parts = [], []
         try:
             if not self._facts_seq:
-                self._facts_seq = await self._write_facts(site[0][0])
+                self._facts_seq = await self._write_facts()
             blob = await asyncio.to_thread(_packed, site, parts, self._facts.parts)
             body: dict[str, JsonValue] = {
                 "facts": self._facts_seq, "from_ms": site[0][0], "to_ms": site[-1][0], "samples": len(site)
             }  # fmt: skip
-            await self._store.append([JournalRecord(kind=RecordKind.SERIES, at_ms=site[-1][0], body=body, blob=blob)])
+            # Stamped when it is written: the journal is searched by time, and a page may wait for a disk.
+            at_ms = self._clock.now_ms()
+            await self._store.append([JournalRecord(kind=RecordKind.SERIES, at_ms=at_ms, body=body, blob=blob)])
         except StoreError as error:
             if not self._failing:
                 log.warning("series_failed", error=str(error), effect="kept for an hour, then a gap in the reports")
@@ -132,7 +134,8 @@ class SettlementSeries:
         else:
             self._failing = False
 
-    async def _write_facts(self, at_ms: int) -> int:
+    async def _write_facts(self) -> int:
+        at_ms = self._clock.now_ms()
         body = {"what": SETTLEMENT_FACTS, **self._facts.body}
         record = JournalRecord(kind=RecordKind.CONFIG, at_ms=at_ms, body=body, blob=self._facts.blob)
         stored = await self._store.append([record])

@@ -28,9 +28,14 @@ def kw(power_w: float | None) -> float | None:
     return rounded(None if power_w is None else power_w / W_PER_KW, 3)
 
 
+def fine_kw(power_w: float | None) -> float | None:
+    """Watts as kW to the milliwatt, for differences that may be small; None where unknown."""
+    return rounded(None if power_w is None else power_w / W_PER_KW, 6)
+
+
 def mwh(energy_wh: float | None) -> float | None:
-    """Watt-hours as MWh to the watt-hour."""
-    return rounded(None if energy_wh is None else energy_wh / WH_PER_MWH, 6)
+    """Watt-hours as MWh to the milliwatt-hour: a demo's event is a few hundred Wh."""
+    return rounded(None if energy_wh is None else energy_wh / WH_PER_MWH, 9)
 
 
 def rounded(value: float | None, digits: int) -> float | None:
@@ -38,6 +43,11 @@ def rounded(value: float | None, digits: int) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), digits) + 0.0
+
+
+def whole(value: float | None) -> int | None:
+    """A number without digits; None for what is no number."""
+    return None if value is None or not math.isfinite(value) else round(value)
 
 
 def iso(at_ms: float) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,7 +13,9 @@ from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.store import RecordKind, StoredRecord
 
 SLACK_MS = 120_000
-"""Records of parts that write on their own are out of order by no more than this: a page of series waits a minute."""
+"""Records of parts that write on their own are out of order by no more than this."""
+LATE_MS = 3_600_000 + SLACK_MS
+"""A page of series waits so long for a disk that is full."""
 _EVENT: TypeAdapter[GridEvent] = TypeAdapter(GridEvent)
 
 
@@ -47,36 +49,82 @@ class Version:
     """The signal as it came."""
 
 
-async def versions(journal: Journal, event_id: str) -> tuple[Version, ...]:
-    """Every statement of an event, oldest first. Raises NoSuchEventError, naming the last events that are known."""
-    found: list[Version] = []
-    others: dict[str, None] = {}
-    async for stored in journal.records(kinds=frozenset({RecordKind.SIGNAL})):
-        for event in _events(stored):
-            if event.event_id != event_id:
-                others[event.event_id] = None
-            elif not found or (found[-1].event.epoch, found[-1].event.seq) != (event.epoch, event.seq):
-                raw = stored.record.body.get("raw", "")
-                heard_ms = stored.record.at_ms
-                found.append(Version(heard_ms=heard_ms, seq=stored.seq, event=event, raw=str(raw)))
-    if not found:
-        known = ", ".join(list(others)[-5:]) or "none"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """All that a journal says of one event."""
+
+    versions: list[Version]
+    """Every statement, oldest first."""
+    moves: list[StoredRecord]
+    """EVENT records, oldest first."""
+
+
+async def lives(journal: Journal, only: str | None = None) -> dict[str, Life]:
+    """Every event that was stated, or one of them with the names of the others; one pass over the journal."""
+    found: dict[str, Life] = {}
+    async for stored in journal.records(kinds=frozenset({RecordKind.SIGNAL, RecordKind.EVENT})):
+        if stored.record.kind is RecordKind.EVENT:
+            name = str(stored.record.body.get("event"))
+            if only in (None, name):
+                found.setdefault(name, Life(versions=[], moves=[])).moves.append(stored)
+            continue
+        for told in _told(stored):
+            name = str(told.get("event_id"))
+            life = found.setdefault(name, Life(versions=[], moves=[]))
+            if only in (None, name) and not _known(life, told):
+                life.versions.append(_version(stored, told))
+    return found
+
+
+def of_event(found: Mapping[str, Life], event_id: str) -> Life:
+    """One of them. Raises NoSuchEventError, naming the last events that are known."""
+    life = found.get(event_id)
+    if life is None or not life.versions:
+        known = ", ".join([name for name in found if name != event_id][-5:]) or "none"
         raise NoSuchEventError(f"event {event_id}: not in this journal; the last ones are: {known}")
-    return tuple(found)
+    return life
 
 
-async def window(
-    journal: Journal, from_ms: int, to_ms: int, kinds: frozenset[RecordKind] | None = None
-) -> list[StoredRecord]:
-    """Records whose time lies in [from, to], with series pages that begin in it, in order of their numbers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Records of a stretch of time."""
+
+    records: list[StoredRecord]
+    """In order of their numbers; series pages where they overlap the stretch."""
+    closed: bool
+    """A later page of series is there: no other page of this stretch can come."""
+
+
+async def window(journal: Journal, from_ms: int, to_ms: int, kinds: frozenset[RecordKind] | None = None) -> Window:
+    """Records whose time lies in [from, to], and the series pages of that time, which may be written later."""
     found: list[StoredRecord] = []
-    async for stored in journal.records(after_seq=await seq_before(journal, from_ms - SLACK_MS), kinds=kinds):
-        begins_ms = stored.record.body.get("from_ms", stored.record.at_ms)
+    last = await seq_before(journal, from_ms - SLACK_MS)
+    async for stored in journal.records(after_seq=last, kinds=kinds):
         if stored.record.at_ms > to_ms + SLACK_MS:
             break
-        if stored.record.at_ms >= from_ms and isinstance(begins_ms, int) and begins_ms <= to_ms:
+        last = stored.seq
+        if _overlaps(stored, from_ms, to_ms):
             found.append(stored)
-    return found
+    async for stored in journal.records(after_seq=last, kinds=frozenset({RecordKind.SERIES})):
+        if _begins_ms(stored) > to_ms:
+            return Window(records=found, closed=True)
+        if stored.record.at_ms > to_ms + LATE_MS:
+            break
+        if _overlaps(stored, from_ms, to_ms):
+            found.append(stored)
+    return Window(records=found, closed=any(_begins_ms(each) > to_ms for each in found))
+
+
+def _begins_ms(stored: StoredRecord) -> int:
+    begins_ms = stored.record.body.get("from_ms", stored.record.at_ms)
+    return begins_ms if isinstance(begins_ms, int) else stored.record.at_ms
+
+
+def _overlaps(stored: StoredRecord, from_ms: int, to_ms: int) -> bool:
+    if stored.record.kind is not RecordKind.SERIES:
+        return from_ms <= stored.record.at_ms <= to_ms
+    ends_ms = stored.record.body.get("to_ms", stored.record.at_ms)
+    return isinstance(ends_ms, int) and ends_ms >= from_ms and _begins_ms(stored) <= to_ms
 
 
 async def seq_before(journal: Journal, at_ms: int) -> int:
@@ -101,12 +149,27 @@ async def record_at(journal: Journal, seq: int) -> StoredRecord:
     raise StoreError(f"journal record {seq} is missing")
 
 
-def _events(stored: StoredRecord) -> Sequence[GridEvent]:
-    message = stored.record.body.get("message")
+def _told(stored: StoredRecord) -> Sequence[Mapping[str, Any]]:
+    """The events that a signal states, as JSON."""
+    message: Any = stored.record.body.get("message")
     if not isinstance(message, dict):
         return ()
-    given = message.get("events", [message["event"]] if "event" in message else [])
+    told = message.get("events", [message["event"]] if "event" in message else [])
+    return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else ()
+
+
+def _known(life: Life, told: Mapping[str, Any]) -> bool:
+    """A snapshot states again what was stated before; reading it again would cost most of the pass."""
+    if not life.versions:
+        return False
+    last = life.versions[-1].event
+    return (last.epoch, last.seq) == (told.get("epoch"), told.get("seq"))
+
+
+def _version(stored: StoredRecord, told: Mapping[str, Any]) -> Version:
     try:
-        return [_EVENT.validate_python(event) for event in given] if isinstance(given, list) else ()
+        event = _EVENT.validate_python(told)
     except ValidationError as error:
         raise StoreError(f"journal record {stored.seq} is unreadable: {error.errors()[0]['msg']}") from error
+    raw = str(stored.record.body.get("raw", ""))
+    return Version(heard_ms=stored.record.at_ms, seq=stored.seq, event=event, raw=raw)
