@@ -84,18 +84,22 @@ async def test_money_follows_the_journalled_prices_and_others_are_named() -> Non
 
 
 async def test_a_surplus_that_is_taken_on_counts_as_absorbed() -> None:
-    day, store = Day(farm(60, feeders=2, aux_w=9_000.0), standing_w=None, failsafe_limit_w=12_000.0), MemoryStore()
-    day.farm.asleep()
+    site, store = farm(60, feeders=2, aux_w=9_000.0), MemoryStore()
+    site.asleep()
+    day = Day(site, standing_w=None, failsafe_limit_w=12_000.0)
     diary = await Diary(day, store).run(60)
     grant = Interval(
-        start_ms=day.now_ms, end_ms=day.now_ms + 180 * S, setpoint_w=0.5 * day.rated_w, subscription_w=day.rated_w
+        start_ms=day.now_ms, end_ms=day.now_ms + 1800 * S, setpoint_w=0.5 * day.rated_w, subscription_w=day.rated_w
     )
-    day.event("more", for_s=180, intervals=(grant,))
-    await diary.run(200)
+    day.event("more", for_s=1800, intervals=(grant,))
+    await diary.run(180)
+    day.withdraw("more")
+    await diary.run(20)
     told = await event_report(store, "more")
     line = told["baselines"][0]
     assert told["response"]["direction"] == "absorb"
     assert line["absorbed_mwh"] > 20 * line["delivered_mwh"]
+    assert told["identity"]["state"] == "CANCELLED"
     assert told["hashes"]["gained_th"] > 0
     assert told["response"]["shortfall_mwh"] == told["response"]["under_mwh"]
 
