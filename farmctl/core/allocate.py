@@ -41,6 +41,8 @@ class Allocation:
     """What it could show while commands are unconfirmed."""
     refined: int
     """Rows moved to a better operating point at the same total power."""
+    looked: bool
+    """A better point for some rows was looked for in this cycle."""
     room_left_w: float
     """How far the plan stays below its goal for want of rows that may be raised; 0 inside the dead band."""
     marginal_hs_per_w: float
@@ -73,7 +75,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     marginal = float("nan")
     if excess_w > dead_w:
         marginal = shedder.shed(draft, excess_w / site.gain)
-    raised, refined = Raised.none(view), 0
+    raised, refined, looked = Raised.none(view), 0, False
     # A shed that is not confirmed yet makes no room: what could still be drawn counts against the ceiling.
     worst_w = site_w(site, np.maximum(seen.counted_w, draft.plan_w))
     room_w = min(min(goal_w, ask.ramp_w) - site_w(site, draft.plan_w), budget.ceiling_w - worst_w)
@@ -91,7 +93,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
             fixed_w=draft.plan_w.copy(),
         )
         spare_w = (budget.ceiling_w - worst_w) / site.gain
-        refined = refine(draft, seen, bounds, policy, allowance=ask.refine, spare_w=spare_w)
+        refined, looked = refine(draft, seen, bounds, policy, allowance=ask.refine, spare_w=spare_w), True
     step, plan_w = draft.step, draft.plan_w
     return Allocation(
         step=np.where(movable | (rows.wanted >= 0), step, -1).astype(np.int16),
@@ -100,6 +102,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         planned_w=site_w(site, plan_w),
         worst_w=site_w(site, np.maximum(seen.counted_w, plan_w)),
         refined=refined,
+        looked=looked,
         room_left_w=_beyond(goal_w - site_w(site, plan_w), dead_w),
         marginal_hs_per_w=marginal,
         woken_w=raised.woken_w,

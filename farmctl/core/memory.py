@@ -124,7 +124,7 @@ class Pace:
     release_ms: int = NEVER_MS
     """After a release nothing rises before this."""
     refined_ms: int = NEVER_MS
-    """When rows were last moved for economy."""
+    """When economy last looked for better operating points."""
     disturbed_ms: int = NEVER_MS
     """When the load was last moved for any other reason."""
 

@@ -133,7 +133,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
             wake_credit_w=credit_w - (allocation.woken_w if view.armed else 0.0),
             governed=is_governed(budget),
             release_ms=release_ms(memory, view, budget, now_ms),
-            refined_ms=now_ms if allocation.refined else memory.pace.refined_ms,
+            refined_ms=now_ms if allocation.looked else memory.pace.refined_ms,
             disturbed_ms=now_ms if _disturbed(sent.commands, allocation, view) else memory.pace.disturbed_ms,
         ),
     )

@@ -12,6 +12,7 @@ from farmctl.core.events import EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.holding import HeldLimit
 from farmctl.core.memory import Memory, MeterLoop, Pace, RowMemory
+from farmctl.core.units import NEVER_MS
 from farmctl.errors import StoreError
 
 _COLUMNS = tuple(column.name for column in fields(RowMemory))
@@ -28,6 +29,10 @@ class _Small:
     loop: MeterLoop
     ramp_w: float | None
     held: tuple[HeldLimit, ...] = ()
+    governed: bool = False
+    release_ms: int = NEVER_MS
+    refined_ms: int = NEVER_MS
+    disturbed_ms: int = NEVER_MS
 
 
 _SMALL = TypeAdapter(_Small)
@@ -45,6 +50,10 @@ def dump(memory: Memory) -> bytes:
         loop=memory.loop,
         ramp_w=memory.pace.ramp_w,
         held=memory.held,
+        governed=memory.pace.governed,
+        release_ms=memory.pace.release_ms,
+        refined_ms=memory.pace.refined_ms,
+        disturbed_ms=memory.pace.disturbed_ms,
     )
     text = np.frombuffer(_SMALL.dump_json(small), dtype=np.uint8)
     file = io.BytesIO()
@@ -74,6 +83,13 @@ def load(data: bytes) -> Memory:
         rows=rows,
         tracks=small.tracks,
         loop=small.loop,
-        pace=Pace(ramp_w=small.ramp_w, wake_credit_w=credit_w),
+        pace=Pace(
+            ramp_w=small.ramp_w,
+            wake_credit_w=credit_w,
+            governed=small.governed,
+            release_ms=small.release_ms,
+            refined_ms=small.refined_ms,
+            disturbed_ms=small.disturbed_ms,
+        ),
         held=small.held,
     )

@@ -110,3 +110,21 @@ def test_old_days_are_unlinked(tape: Tape, tmp_path: Path) -> None:
     for days in range(4):
         files._write([replace(tape.frames[0], at_ms=tape.frames[0].at_ms + days * day_ms)])
     assert len(list(tmp_path.glob("recording-*.db"))) == 2
+
+
+def test_a_replay_from_any_key_frame_on_is_identical_also_while_a_release_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = Tape()
+    monkeypatch.setattr(day_module, "step", recorded.step)
+    monkeypatch.setattr("farmctl.engine.recording.KEY_EVERY", 10)
+    ladders = (day_module.ladder("good", j_per_th=17.0), day_module.ladder("old", j_per_th=29.0))
+    day = Day(day_module.farm(60, ladders=ladders, feeders=2), release_jitter_s=120.0)
+    day.event("order", setpoint_w=0.7 * day.rated_w, for_s=60)
+    day.run(150)
+    begins = [number for number, frame in enumerate(recorded.frames) if frame.memory]
+    assert len(begins) > 10
+    for begin in begins:
+        results = list(replay(recorded.frames[begin:]))
+        assert len(results) == len(recorded.frames) - begin
+        assert all(isinstance(result, Same) for result in results)
