@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "resume": ("farmctl.cli.stop:resume", "Release stop-all."),
     "run": ("farmctl.cli.run:run", "Run the controller of a site."),
     "scan": ("farmctl.cli.scan:scan", "Find miners in address ranges."),
+    "simulate": ("farmctl.cli.simulate:simulate", "A day of signals through the real core, in virtual time."),
     "status": ("farmctl.cli.status:status", "One screen: are we where the grid wants us?"),
     "stop-all": ("farmctl.cli.stop:stop_all", "Put every miner of the site to sleep."),
     "token": ("farmctl.cli.token:token", "Make, list and revoke tokens of the API over TCP."),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from farmctl.core.confirm import Seen
-from farmctl.core.draft import Ask, Draft, planned_w, site_w
+from farmctl.core.draft import Ask, Draft, planned_w, present_w, site_w
 from farmctl.core.fleet import FleetView
 from farmctl.core.ideal import Bounds
 from farmctl.core.memory import Standing
@@ -60,7 +60,9 @@ class Allocation:
 def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Policy, now_ms: int) -> Allocation:
     """Plan a step for every movable row; rows that cannot be commanded count at what they draw."""
     rows, budget, movable = seen.rows, ask.budget, seen.movable
-    draft = Draft(view=view, step=rows.wanted.astype(np.int64), plan_w=planned_w(view, seen))
+    draft = Draft(view=view, step=rows.wanted.astype(np.int64), plan_w=planned_w(seen))
+    if budget.emergency:  # a row that should run and draws nothing yet will draw all of it soon
+        draft.plan_w[:] = np.maximum(draft.plan_w, seen.wanted_w)
     goal_w = min(budget.target_w, budget.ceiling_w * (1.0 - LIMIT_MARGIN))
     dead_w = max(DEAD_BAND * goal_w, DEAD_BAND_W)
     locks = _locks(view, seen, now_ms, emergency=budget.emergency)
@@ -74,11 +76,11 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     excess_w = expected_w - goal_w
     marginal = float("nan")
     if excess_w > dead_w:
-        marginal = shedder.shed(draft, excess_w / site.gain)
+        marginal = shedder.shed(draft, excess_w / (min(site.gain, 1.0) if budget.emergency else site.gain))
     raised, refined, looked = Raised.none(view), 0, False
     # A shed that is not confirmed yet makes no room: what could still be drawn counts against the ceiling.
     worst_w = site_w(site, np.maximum(seen.counted_w, draft.plan_w))
-    room_w = min(min(goal_w, ask.ramp_w) - site_w(site, draft.plan_w), budget.ceiling_w - worst_w)
+    room_w = min(min(goal_w, ask.ramp_w) - site_w(site, present_w(draft, seen)), budget.ceiling_w - worst_w)
     if room_w > dead_w and ask.may_raise and view.may_raise:
         wakable = ~view.table.maintained & ask.may_wake
         may = MayRise(lift=movable & ~held_by, wake=movable & ~locks.min_off & ~held_by & wakable)

@@ -14,16 +14,20 @@ FEEDER_DEPTH = 1
 def depths(tree: CircuitTree) -> IntColumn:
     """Distance of every node from the root, shape (nodes,)."""
     depth = np.zeros(len(tree.names), dtype=np.int64)
-    for node in range(1, len(tree.names)):
-        depth[node] = depth[tree.parent[node]] + 1
+    above = tree.parent
+    while (below := above >= 0).any():
+        depth += below
+        above = np.where(below, tree.parent[above], -1)
     return depth
 
 
 def node_load_w(tree: CircuitTree, node_of_row: IntColumn, power_w: FloatColumn) -> FloatColumn:
     """Sum of `power_w` under every node, shape (nodes,), W.  O(rows + nodes)."""
     load: FloatColumn = np.bincount(node_of_row, weights=power_w, minlength=len(tree.names)).astype(np.float64)
-    for node in range(len(tree.names) - 1, 0, -1):
-        load[tree.parent[node]] += load[node]
+    depth_of = depths(tree)
+    for depth in range(int(depth_of.max(initial=0)), 0, -1):
+        level = np.flatnonzero(depth_of == depth)
+        load += np.bincount(tree.parent[level], weights=load[level], minlength=len(load))
     return load
 
 
@@ -31,9 +35,8 @@ def ancestors_at(tree: CircuitTree, depth: int) -> IntColumn:
     """For every node its ancestor at `depth` (itself where it is not deeper), shape (nodes,)."""
     depth_of = depths(tree)
     above = np.arange(len(tree.names), dtype=np.int64)
-    for node in range(1, len(tree.names)):
-        if depth_of[node] > depth:
-            above[node] = above[tree.parent[node]]
+    while (deeper := depth_of[above] > depth).any():
+        above = np.where(deeper, tree.parent[above], above)
     return above
 
 

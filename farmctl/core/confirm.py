@@ -31,6 +31,12 @@ class Seen:
 
     rows: RowMemory
     """Row memory with newly confirmed, failed and drifted rows marked."""
+    top: IntColumn
+    """Highest step of each row; -1 where no operating points are known."""
+    full_w: FloatColumn
+    """Draw of each row at its highest step, W; 0 where none is known."""
+    wanted_w: FloatColumn
+    """Draw of each row where it is wanted, W; 0 where nothing is."""
     power_now_w: FloatColumn
     """Best knowledge of each row's present draw, W; never NaN."""
     counted_w: FloatColumn
@@ -63,6 +69,13 @@ def nominal_w(view: FleetView, step: CodeColumn | IntColumn) -> FloatColumn:
     return power_w
 
 
+def nominal_at(view: FleetView, row: IntColumn, step: IntColumn | CodeColumn) -> FloatColumn:
+    """Draw of some rows at a step of theirs, W; every one must have a ladder, shapes (n,) and (n,)."""
+    table = view.table
+    watts_of = view.ladders.power_w[table.ladder[row], step]
+    return np.where(step > 0, watts_of * table.power_scale[row], watts_of)
+
+
 def top_step(view: FleetView) -> IntColumn:
     """Highest step of every row's ladder; -1 where no operating points are known."""
     table, book = view.table, view.ladders
@@ -79,8 +92,8 @@ def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     top = top_step(view)
     laddered = top >= 0
     rows = _adopted(found_again(rows, view), view, fresh & laddered, now_ms)
-    full_w = nominal_w(view, top)
-    at_wanted = _matches(rows.wanted, view, full_w) & fresh & (table.seen_ms > rows.commanded_ms)
+    full_w, wanted_w = nominal_w(view, top), nominal_w(view, rows.wanted)
+    at_wanted = _matches(rows.wanted, view, full_w, wanted_w) & fresh & (table.seen_ms > rows.commanded_ms)
     pending = rows.standing == Standing.PENDING
     gave_up_before = rows.standing == Standing.GAVE_UP
     confirmed = (pending | gave_up_before) & at_wanted
@@ -98,12 +111,17 @@ def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     drifting = (mismatch_ms != NEVER_MS) & (now_ms - mismatch_ms >= DRIFT_S * MS_PER_S)
     rows = replace(rows, standing=standing, retry_ms=retry_ms, mismatch_ms=mismatch_ms)
     rows, drifted = _drift(rows, view, drifting, now_ms)
-    power_now_w = _present_w(rows, view, full_w)
+    if drifting.any():
+        wanted_w = nominal_w(view, rows.wanted)
+    power_now_w = _present_w(rows, view, full_w, wanted_w)
     movable = fresh & laddered & table.commandable & (rows.standing != Standing.GAVE_UP)
     return Seen(
         rows=rows,
+        top=top,
+        full_w=full_w,
+        wanted_w=wanted_w,
         power_now_w=power_now_w,
-        counted_w=_counted_w(rows, view, power_now_w),
+        counted_w=_counted_w(rows, view, power_now_w, wanted_w),
         movable=movable,
         fresh=fresh,
         confirmed=confirmed,
@@ -152,13 +170,13 @@ def nearest_step(view: FleetView) -> CodeColumn:
     return step
 
 
-def _matches(step: CodeColumn, view: FleetView, full_w: FloatColumn) -> MaskColumn:
+def _matches(step: CodeColumn, view: FleetView, full_w: FloatColumn, step_w: FloatColumn) -> MaskColumn:
     """Telemetry shows the row at `step`."""
     table = view.table
     watts = table.power_w
     asleep = (table.state == MinerState.CURTAILED) & ~(watts > ASLEEP_FRACTION * full_w)
     hashing = (table.state == MinerState.HASHING) | (table.state == MinerState.THROTTLED)
-    error_w = np.abs(watts - nominal_w(view, step))
+    error_w = np.abs(watts - step_w)
     named = (table.step == step) & ~(error_w > POWER_BAND * full_w)
     guessed = (table.step < 0) & (error_w <= STEP_BAND * full_w)
     awake = hashing & (table.hash_rate_hs > 0) & (named | guessed)
@@ -205,24 +223,26 @@ def _drift(rows: RowMemory, view: FleetView, drifting: MaskColumn, now_ms: int) 
     return changed, higher
 
 
-def _present_w(rows: RowMemory, view: FleetView, full_w: FloatColumn) -> FloatColumn:
+def _present_w(rows: RowMemory, view: FleetView, full_w: FloatColumn, wanted_w: FloatColumn) -> FloatColumn:
     """Measured where known; else where it was last wanted; a row of which nothing is known counts at its full draw.
 
     After a restart the remembered point is the best knowledge until the first poll: to take every row for full
     would shed miners of a site that is on its target.
     """
     table = view.table
+    unheard = np.isnan(table.power_w)
+    if not unheard.any():
+        return table.power_w
     at_point_w = np.where(rows.wanted > 0, rows.wanted_w * table.power_scale, rows.wanted_w)
-    remembered_w = np.where(np.isnan(at_point_w), nominal_w(view, rows.wanted), at_point_w)
-    assumed = np.where(rows.wanted >= 0, np.maximum(remembered_w, 0.0), full_w)
-    return np.where(np.isnan(table.power_w), assumed, table.power_w)
+    remembered_w = np.where(np.isnan(at_point_w), wanted_w, at_point_w)
+    return np.where(unheard, np.where(rows.wanted >= 0, np.maximum(remembered_w, 0.0), full_w), table.power_w)
 
 
-def _counted_w(rows: RowMemory, view: FleetView, power_now_w: FloatColumn) -> FloatColumn:
+def _counted_w(rows: RowMemory, view: FleetView, power_now_w: FloatColumn, wanted_w: FloatColumn) -> FloatColumn:
     """The worst of old and new until a command is confirmed."""
-    wanted_w = nominal_w(view, rows.wanted)
-    before_w = nominal_w(view, rows.before)
     unsure = rows.standing == Standing.PENDING
-    worst = np.maximum(power_now_w, wanted_w)
-    old = np.where(np.isnan(view.table.power_w), before_w, 0.0)
-    return np.where(unsure, np.maximum(worst, old), power_now_w)
+    counted_w = np.where(unsure, np.maximum(power_now_w, wanted_w), power_now_w)
+    blind = unsure & np.isnan(view.table.power_w)
+    if blind.any():
+        counted_w = np.where(blind, np.maximum(counted_w, nominal_w(view, rows.before)), counted_w)
+    return counted_w

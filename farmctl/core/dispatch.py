@@ -8,7 +8,7 @@ import numpy as np
 
 from farmctl.core.allocate import Allocation
 from farmctl.core.circuits import feeder_of
-from farmctl.core.confirm import Seen, nominal_w
+from farmctl.core.confirm import Seen, nominal_at
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.memory import RowMemory, Standing
 from farmctl.core.model import Command, Lane, MinerId
@@ -106,7 +106,7 @@ def _order(view: FleetView, seen: Seen, after: RowMemory, index: IntColumn) -> I
     """Most watts per second of travel first, lowering before raising, feeders interleaved."""
     table, book = view.table, view.ladders
     ladder = table.ladder[index]
-    change_w: FloatColumn = nominal_w(view, after.wanted)[index] - seen.power_now_w[index]
+    change_w: FloatColumn = nominal_at(view, index, after.wanted[index]) - seen.power_now_w[index]
     lowering = change_w <= 0
     seconds = np.where(after.wanted[index] == 0, book.down_s[ladder], book.trim_s[ladder])
     speed = np.abs(change_w) / np.maximum(seconds, 1.0)

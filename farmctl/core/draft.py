@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farmctl.core.confirm import Seen, nominal_w
+from farmctl.core.confirm import Seen
 from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Standing
 from farmctl.core.meter_loop import SitePower
@@ -14,6 +14,9 @@ from farmctl.core.model import Budget
 from farmctl.core.moves import Moves
 from farmctl.core.outlook import CLEAR, Outlook
 from farmctl.core.units import FloatColumn, IntColumn
+
+SLOW_S = 8.0
+"""A move that takes longer than its partner's is an error for as long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -65,8 +68,25 @@ def site_w(site: SitePower, rows_w: FloatColumn) -> float:
     return site.gain * float(rows_w.sum()) + site.unexplained_w
 
 
-def planned_w(view: FleetView, seen: Seen) -> FloatColumn:
+def present_w(draft: Draft, seen: Seen) -> FloatColumn:
+    """The plan, with every row that falls slowly at what it still draws: nothing is raised into room that is to come.
+
+    A miner that takes a minute to sleep and the fast one that takes over would else both run for that minute.
+    """
+    rows, book, table = seen.rows, draft.view.ladders, draft.view.table
+    falling = np.flatnonzero((rows.standing == Standing.PENDING) & (seen.power_now_w > draft.plan_w) & (seen.top >= 0))
+    if not len(falling):
+        return draft.plan_w
+    ladder = table.ladder[falling]
+    seconds = np.where(draft.step[falling] == 0, book.down_s[ladder], book.trim_s[ladder])
+    slow = falling[seconds > SLOW_S]
+    watts = draft.plan_w.copy()
+    watts[slow] = seen.power_now_w[slow]
+    return watts
+
+
+def planned_w(seen: Seen) -> FloatColumn:
     """What each row will draw: measured where it is settled and seen, nominal where it is on its way."""
     rows = seen.rows
     on_its_way = (rows.standing == Standing.PENDING) & seen.movable
-    return np.where(on_its_way, nominal_w(view, rows.wanted), seen.power_now_w)
+    return np.where(on_its_way, seen.wanted_w, seen.power_now_w)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from farmctl.core.confirm import Seen, nominal_w
+from farmctl.core.confirm import Seen, nominal_at
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.memory import RowMemory, Standing
 from farmctl.core.units import MS_PER_S
@@ -25,7 +25,7 @@ def eta_s(view: FleetView, seen: Seen, rows: RowMemory, waiting_w: float, now_ms
     waking = (rows.before[index] == 0) & ~asleep
     seconds = np.where(asleep, book.down_s[ladder], np.where(waking, book.up_s[ladder], book.trim_s[ladder]))
     left_s = np.maximum(rows.commanded_ms[index] + seconds * MS_PER_S - now_ms, 0.0) / MS_PER_S
-    moving_w = np.abs(nominal_w(view, rows.wanted)[index] - seen.power_now_w[index])
+    moving_w = np.abs(nominal_at(view, index, rows.wanted[index]) - seen.power_now_w[index])
     order = np.argsort(left_s, kind="stable")
     arrived_w = np.cumsum(moving_w[order])
     most = int(np.searchsorted(arrived_w, MOST * arrived_w[-1]))

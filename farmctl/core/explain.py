@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from farmctl.core.allocate import Allocation
-from farmctl.core.confirm import Seen, top_step
+from farmctl.core.confirm import Seen
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.memory import Standing
 from farmctl.core.reasons import CODE, Reason
@@ -15,7 +15,7 @@ from farmctl.core.units import CodeColumn, MaskColumn
 def row_reasons(view: FleetView, seen: Seen, allocation: Allocation, *, ramping: bool, stopped: bool) -> CodeColumn:
     """Codes of `Reason`, shape (rows,); the later, more particular reason wins."""
     table, rows = view.table, seen.rows
-    step, top = allocation.step, top_step(view)
+    step, top = allocation.step, seen.top
     below = (step >= 0) & (step < top)
     codes = np.full(len(table), CODE[Reason.FULL], dtype=np.int16)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from farmctl.core.confirm import Seen, nominal_w, top_step
+from farmctl.core.confirm import Seen
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.memory import MeterLoop, Standing
 from farmctl.core.model import Quality
@@ -155,11 +155,11 @@ def _unseen_w(view: FleetView, seen: Seen, now_ms: int) -> float:
     asleep = rows.wanted[index] == 0
     waking = (rows.before[index] == 0) & ~asleep
     seconds = np.where(asleep, book.down_s[ladder], np.where(waking, book.up_s[ladder], book.trim_s[ladder]))
-    full_w = nominal_w(view, top_step(view))[index]
+    full_w = seen.full_w[index]
     # A miner that boots stands at idle for minutes, then climbs in seconds.
     climbing = waking & (seen.power_now_w[index] > IDLE_FRACTION * full_w)
     seconds = np.where(climbing, book.trim_s[ladder], seconds)
     since_s = np.minimum(now_ms - table.seen_ms[index], now_ms - rows.commanded_ms[index]) / MS_PER_S + METER_LAG_S
     travel_w = full_w / np.maximum(seconds, 1.0) * np.maximum(since_s, 0.0)
-    left_w = np.abs(nominal_w(view, rows.wanted)[index] - seen.power_now_w[index])
+    left_w = np.abs(seen.wanted_w[index] - seen.power_now_w[index])
     return float(np.minimum(travel_w, left_w).sum())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farmctl.core.confirm import nominal_w, top_step
+from farmctl.core.confirm import nominal_at, nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.policies import Policy
 from farmctl.core.units import CodeColumn, FloatColumn, IntColumn, MaskColumn
@@ -108,7 +108,8 @@ def upward(
 
 def _small(view: FleetView, moves: Moves) -> MaskColumn:
     """Moves that change little for a command: they come after the large ones, refinement makes up for it."""
-    full_w = nominal_w(view, top_step(view))[moves.row]
+    top = view.ladders.steps[view.table.ladder[moves.row]] - 1
+    full_w = nominal_at(view, moves.row, top)
     return moves.power_w < SMALL_FRACTION * full_w
 
 
@@ -136,9 +137,9 @@ def _segment(
     row = np.flatnonzero(mask)
     ladder = view.table.ladder[row]
     worth = policy.worth(view)
-    end_w = nominal_w(view, end)[row]
+    end_w = nominal_at(view, row, end[row])
     sign = np.where(end[row] > start[row], 1.0, -1.0)
-    nominal = sign * (end_w - nominal_w(view, start)[row])
+    nominal = sign * (end_w - nominal_at(view, row, start[row]))
     gain = sign * (worth[ladder, end[row]] - worth[ladder, start[row]]) * policy.weight(view)[row]
     return Moves(
         row=row,

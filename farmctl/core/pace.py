@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from farmctl.core.circuits import feeder_of
-from farmctl.core.confirm import Seen, nominal_w, top_step
+from farmctl.core.confirm import Seen
 from farmctl.core.draft import planned_w, site_w
 from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Memory
@@ -50,22 +50,20 @@ def ramp_w(memory: Memory, view: FleetView, budget: Budget, site: SitePower, see
         if track.live and track.event.event_id == budget.event_id and track.event.ramp_up_w_per_s is not None:
             rate = min(rate, track.event.ramp_up_w_per_s)
     dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
-    full_w = nominal_w(view, top_step(view))
-    ahead_w = rate * WAKE_PACKET_S + float(full_w.max(initial=0.0))
-    plan_w = max(site_w(site, planned_w(view, seen)), site.power_w)
+    ahead_w = rate * WAKE_PACKET_S + float(seen.full_w.max(initial=0.0))
+    plan_w = max(site_w(site, planned_w(seen)), site.power_w)
     return min(budget.target_w, min(memory.pace.ramp_w, plan_w + ahead_w) + rate * min(dt_s, WAKE_PACKET_S))
 
 
-def wake_credit_w(memory: Memory, view: FleetView, now_ms: int) -> FloatColumn:
+def wake_credit_w(memory: Memory, view: FleetView, seen: Seen, now_ms: int) -> FloatColumn:
     """What each feeder may still wake: refilled with time, never more than one packet, never less than one miner."""
     tree, rules, table = view.circuits, view.rules, view.table
     dt_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
     rating_w = np.minimum(tree.rating_w, rules.rated_w)
     rate = rules.wake_fraction_per_s * rating_w
-    full_w = nominal_w(view, top_step(view))
     largest_w = np.zeros(len(tree.names))
     if len(table):
-        np.maximum.at(largest_w, feeder_of(tree)[table.node], full_w)
+        np.maximum.at(largest_w, feeder_of(tree)[table.node], seen.full_w)
     packet_w = np.maximum(rate * WAKE_PACKET_S, largest_w)
     credit = memory.pace.wake_credit_w
     if len(credit) != len(packet_w):

@@ -10,20 +10,18 @@ import numpy as np
 
 from farmctl.core.circuits import fitting, node_load_w
 from farmctl.core.confirm import Seen
-from farmctl.core.draft import Draft
+from farmctl.core.draft import SLOW_S, Draft
 from farmctl.core.ideal import Bounds, ideal
 from farmctl.core.memory import Standing
 from farmctl.core.moves import best_step_within
 from farmctl.core.policies import Policy
-from farmctl.core.units import FloatColumn, IntColumn
+from farmctl.core.units import FloatColumn, IntColumn, MaskColumn
 
 HYSTERESIS = 0.03
 """A watt must be worth this share more where it goes than where it comes from."""
 WAKING_SHARE = 0.003
 """So much of the site's load may be booting, or winding down, for the sake of economy: until they are done the
 site is that far off its number."""
-SLOW_S = 8.0
-"""A move that takes longer than its partner's is an error for as long."""
 
 
 def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowance: int, spare_w: float) -> int:
@@ -56,10 +54,15 @@ def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowanc
     if not len(good):
         return 0
     last = int(paired[good[-1]])
-    rows = np.concatenate([ups.row[: last + 1], downs.row[: int(partner[last]) + 1]])
+    ups, downs = ups.first(last + 1), downs.first(int(partner[last]) + 1)
+    # Who takes over from a miner that falls for a minute is raised as it falls, by the fast phase.
+    fast_w = float(downs.watts[~_slow(draft, downs, best.step)].sum())
+    now = int(np.searchsorted(up_w, fast_w, side="right"))
+    rows = np.concatenate([ups.row[:now], downs.row])
     draft.step[rows] = best.step[rows]
     draft.refresh(rows)
-    _give_back(draft, int(downs.row[partner[last]]), float(down_w[partner[last]] - up_w[last]), start)
+    if now == last + 1:
+        _give_back(draft, int(downs.row[-1]), float(down_w[partner[last]] - up_w[last]), start)
     return len(rows)
 
 
@@ -101,11 +104,18 @@ def _changes(draft: Draft, policy: Policy, step: IntColumn, row: IntColumn) -> _
     return _Changes(row, watts, value / np.maximum(watts, 1.0))
 
 
+def _slow(draft: Draft, downs: _Changes, step: IntColumn) -> MaskColumn:
+    """Lowering moves that take long."""
+    book, row = draft.view.ladders, downs.row
+    ladder = draft.view.table.ladder[row]
+    seconds: FloatColumn = np.where(step[row] == 0, book.down_s[ladder], book.trim_s[ladder])
+    slow: MaskColumn = seconds > SLOW_S
+    return slow
+
+
 def _room_for_slow(draft: Draft, seen: Seen, downs: _Changes, step: IntColumn, total_w: float) -> int:
     """How many of the lowering moves may be made while slow ones are still on their way."""
-    view, rows, row = draft.view, seen.rows, downs.row
-    book, ladder = view.ladders, view.table.ladder[row]
-    slow = np.where(step[row] == 0, book.down_s[ladder], book.trim_s[ladder]) > SLOW_S
+    rows, slow = seen.rows, _slow(draft, downs, step)
     falling = (rows.standing == Standing.PENDING) & (rows.wanted < rows.before)
     falling_w = float(np.maximum(seen.power_now_w - draft.plan_w, 0.0)[falling].sum())
     within = falling_w + np.cumsum(np.where(slow, downs.watts, 0.0)) <= max(WAKING_SHARE * total_w, 0.0)

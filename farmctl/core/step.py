@@ -9,7 +9,7 @@ import numpy as np
 
 from farmctl.core.allocate import Allocation, allocate
 from farmctl.core.budget import arbitrate
-from farmctl.core.confirm import Seen, confirm, nominal_w
+from farmctl.core.confirm import Seen, confirm
 from farmctl.core.dispatch import dispatch
 from farmctl.core.draft import Ask
 from farmctl.core.eta import eta_s
@@ -80,7 +80,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     shadowed = shadow(tracks, budget, now_ms)
     judged = judge(shadowed.tracks, budget, site, now_ms)
     ramp_now_w = ramp_w(memory, view, budget, site, seen, now_ms)
-    credit_w = wake_credit_w(memory, view, now_ms)
+    credit_w = wake_credit_w(memory, view, seen, now_ms)
     ask = Ask(
         budget=budget,
         ramp_w=ramp_now_w,
@@ -116,7 +116,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         commands=sent.commands,
         acks=_acks(transitions, budget, allocation, site, arrives_s, now_ms),
         transitions=transitions,
-        unconfirmed_w=float(np.maximum(seen.counted_w - nominal_w(view, seen.rows.wanted), 0.0)[seen.movable].sum()),
+        unconfirmed_w=float(np.maximum(seen.counted_w - seen.wanted_w, 0.0)[seen.movable].sum()),
         seen=seen,
         link=facts,
     )

@@ -52,17 +52,7 @@ class GridInbox(Inbox):
     @override
     async def accept(self, receipt: Receipt) -> None:
         arrived_s = self._clock.monotonic_s()
-        record = JournalRecord(
-            kind=RecordKind.SIGNAL,
-            at_ms=self._clock.now_ms(),
-            body={
-                "source": receipt.source,
-                "topic": receipt.topic,
-                "message": _MESSAGE.dump_python(receipt.message, mode="json"),
-                "kind": type(receipt.message).__name__,
-                **_verbatim(receipt.raw),
-            },
-        )
+        record = signal_record(receipt, self._clock.now_ms())
         stored = await self._store.append([record], receipt.states)
         self.accepted += 1
         self._waiting.append(Arrival(message=receipt.message, arrived_s=arrived_s, seq=stored.seq if stored else 0))
@@ -133,6 +123,21 @@ class GridInbox(Inbox):
         """Everything that waits, in order of arrival."""
         waiting, self._waiting = tuple(self._waiting), []
         return waiting
+
+
+def signal_record(receipt: Receipt, at_ms: int) -> JournalRecord:
+    """An accepted signal: as it was understood, and verbatim."""
+    return JournalRecord(
+        kind=RecordKind.SIGNAL,
+        at_ms=at_ms,
+        body={
+            "source": receipt.source,
+            "topic": receipt.topic,
+            "message": _MESSAGE.dump_python(receipt.message, mode="json"),
+            "kind": type(receipt.message).__name__,
+            **_verbatim(receipt.raw),
+        },
+    )
 
 
 def _verbatim(raw: bytes) -> dict[str, JsonValue]:

@@ -27,8 +27,10 @@ def input_hash(view: FleetView, now_ms: int) -> str:
     return digest.hexdigest()
 
 
-def decision_record(view: FleetView, decision: Decision, alarms: tuple[Condition, ...]) -> JournalRecord:
-    """One decision: what was asked, what was planned, and why."""
+def decision_record(
+    view: FleetView, decision: Decision, alarms: tuple[Condition, ...], inputs_sha256: str | None = None
+) -> JournalRecord:
+    """One decision: what was asked, what was planned, and why; None: the inputs are hashed here."""
     budget, allocation, site = decision.budget, decision.allocation, decision.site
     body: dict[str, JsonValue] = {
         "cycle": decision.cycle,
@@ -51,7 +53,7 @@ def decision_record(view: FleetView, decision: Decision, alarms: tuple[Condition
         "worst_w": _watts(allocation.worst_w),
         "commands": len(decision.commands),
         "alarms": [a.alarm for a in alarms],
-        "input_sha256": input_hash(view, decision.at_ms),
+        "input_sha256": input_hash(view, decision.at_ms) if inputs_sha256 is None else inputs_sha256,
     }
     return JournalRecord(kind=RecordKind.DECISION, at_ms=decision.at_ms, body=body)
 

@@ -55,16 +55,17 @@ class DayFiles(Recording, Recorded):
         try:
             while True:
                 await asyncio.sleep(FLUSH_S)
-                await self._flush()
+                await self.flush()
         finally:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self.flush())
 
     @override
     def frames(self, *, since_ms: int | None = None, until_ms: int | None = None) -> Iterator[Frame]:
         for path in sorted(self._folder.glob(_GLOB)):
             yield from _read(path, since_ms or 0, until_ms if until_ms is not None else 2**62)
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Write what waits now."""
         batch, self._waiting = self._waiting, []
         if not batch:
             return

@@ -1,0 +1,52 @@
+"""`farmctl simulate`: a day in virtual time leaves a journal that replays, and a report of a fixed shape."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from farmctl.cli import cli
+
+DAY = (
+    "t_s,kind,name,target_pu,limit_pu,duration_s,lead_s\n"
+    "0,create,bp-1,0.8,,120,20\n60,create,cap,,0.6,120,0\n150,create,bp-2,0.7,,120,20\n"
+)
+KEYS = {
+    "miners", "rated_kw", "policy", "seed", "virtual_s", "cycles", "signals", "events", "commands", "tracking",
+    "limit_violations", "energy_mwh", "peak_kw", "mean_hash_rate_ths", "journal", "wall_s", "schema",
+}  # fmt: skip
+
+
+def test_a_simulated_day_is_reported_journalled_and_replayed(tmp_path: Path) -> None:
+    signals, out = tmp_path / "day.csv", tmp_path / "out"
+    signals.write_text(DAY)
+    asked = ["simulate", "--signals", str(signals), "--miners", "40", "--out", str(out), "-o", "json"]
+    said = CliRunner().invoke(cli, asked, standalone_mode=False)
+    assert said.exception is None
+    report = json.loads(said.stdout)
+    assert set(report) == KEYS
+    assert [event["id"] for event in report["events"]] == ["bp-1", "cap", "bp-2"]
+    assert report["journal"]["chain_ok"]
+    assert report["journal"]["recorded_cycles"] == report["cycles"]
+    replayed = CliRunner().invoke(cli, ["replay", str(out), "-o", "json"], standalone_mode=False)
+    assert json.loads(replayed.stdout)["identical"]
+    again = CliRunner().invoke(cli, asked, standalone_mode=False)
+    assert "expected a new or empty folder" in str(again.exception)
+
+
+def test_a_journal_with_one_altered_record_is_refused_with_its_number(tmp_path: Path) -> None:
+    signals, out = tmp_path / "day.csv", tmp_path / "out"
+    signals.write_text(DAY)
+    runner = CliRunner()
+    runner.invoke(cli, ["simulate", "--signals", str(signals), "--miners", "20", "--out", str(out)])
+    with sqlite3.connect(out / "journal.db") as journal:
+        for (trigger,) in journal.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            journal.execute(f"DROP TRIGGER {trigger}")
+        journal.execute("UPDATE journal SET body = replace(body, 'target_w', 'target_x') WHERE seq = 7")
+    journal.close()
+    said = runner.invoke(cli, ["replay", str(out)], standalone_mode=False)
+    assert said.return_value == 1
+    assert "refused: the journal is altered at record 7" in said.stdout
