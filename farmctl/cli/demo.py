@@ -30,6 +30,7 @@ STATUS_S = 5.0
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--faults/--no-faults", default=True, show_default=True, help="Let some machines misbehave.")
 @click.option("--port-base", type=int, default=None, help="All miners on 127.0.0.1, from this port on.")
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), default=None, help="Of /metrics; default: a free one.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=None, help="Keep the files here.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def demo(**options: Any) -> int:
@@ -55,6 +56,7 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
         seed=size["seed"],
         for_s=seconds_of(for_text) if for_text else None,
         faults=size["faults"],
+        metrics_port=size["metrics_port"],
         port_base=size["port_base"] if size["port_base"] is not None else default_port_base(),
         say=board.say,
         picture=board.show,

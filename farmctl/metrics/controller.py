@@ -11,6 +11,7 @@ from farmctl.metrics.families.row import Instrument
 from farmctl.metrics.text import Dialect
 
 OPEN_METRICS_END = "# EOF\n"
+PRIORITIES = ("1", "2", "3", "4")
 
 
 class ControllerMetrics:
@@ -24,6 +25,8 @@ class ControllerMetrics:
         self._commands = self._counter(row.COMMANDS_TOTAL)
         self._refused = self._counter(row.SIGNALS_REFUSED)
         self._alarms = self._counter(row.ALARMS_RAISED)
+        for priority in PRIORITIES:  # from 0, so that the first one is an increase
+            self._alarms.labels(site, priority)
         self._overruns = self._counter(row.POLL_OVERRUN).labels(site)
         self._journal = self._counter(row.JOURNAL_RECORDS).labels(site)
         self._command_s = self._histogram(row.COMMAND_DURATION)

@@ -45,6 +45,16 @@ class FleetSums:
         return np.where(self.fresh, self.snapshot.view.table.hash_rate_hs, np.nan)
 
     @cached_property
+    def paired_power_w(self) -> FloatColumn:
+        """Draw where the hash rate is known too: what efficiency is reckoned from; shape (rows,)."""
+        return np.where(np.isnan(self.hash_rate_hs), np.nan, self.power_w)
+
+    @cached_property
+    def paired_hash_rate_hs(self) -> FloatColumn:
+        """Hash rate where the draw is known too; shape (rows,)."""
+        return np.where(np.isnan(self.power_w), np.nan, self.hash_rate_hs)
+
+    @cached_property
     def chip_c(self) -> FloatColumn:
         """Hottest chip where it is known; shape (rows,)."""
         return np.where(self.fresh, self.snapshot.view.table.temperature_c, np.nan)

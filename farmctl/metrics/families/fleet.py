@@ -9,7 +9,7 @@ import numpy as np
 from farmctl.core.units import FloatColumn, MaskColumn
 from farmctl.metrics.families.row import COUNT, SUM, Axes, Axis, Family, column, counter, each, gauge
 from farmctl.metrics.snapshot import Climate, MetricsSnapshot
-from farmctl.metrics.sums import CHIP_BUCKETS_C, STATES, FleetSums
+from farmctl.metrics.sums import CHIP_BUCKETS_C, STATES, FleetSums, sum_by
 from farmctl.metrics.text import Kind
 
 STATE_AXIS = each(STATES)
@@ -66,6 +66,14 @@ def _members(sums: FleetSums, model: str) -> MaskColumn:
     of_model = np.array([name == model for name in sums.snapshot.topology.models], dtype=np.bool_)
     members: MaskColumn = of_model[sums.snapshot.view.table.group]
     return members
+
+
+def _model_sum(sums: FleetSums, values: FloatColumn) -> FloatColumn:
+    """Sum of the known values per model, in the order of `_models`; NaN where none is known."""
+    models = _models(sums.snapshot)
+    place = np.array([models.index(model) for model in sums.snapshot.topology.models], dtype=np.int64)
+    group = sums.snapshot.view.table.group
+    return sum_by(place[group] if len(place) else group.astype(np.int64), values, len(models))
 
 
 def _chip_histograms(sums: FleetSums) -> FloatColumn:
@@ -234,6 +242,22 @@ FLEET: tuple[Family, ...] = (
         _kind_states,
         labels=("model", "firmware", "state"),
         axes=lambda snapshot: (_kinds(snapshot), STATE_AXIS),
+    ),
+    gauge(
+        "farmctl_model_power_watts",
+        "watts",
+        "Sum over the model's miners whose power and hash rate are both known, watts.",
+        lambda sums: _model_sum(sums, sums.paired_power_w),
+        labels=("model",),
+        axes=lambda snapshot: (each(_models(snapshot)),),
+    ),
+    gauge(
+        "farmctl_model_hashrate_hashes_per_second",
+        "hashes_per_second",
+        "Sum over the model's miners whose power and hash rate are both known, hashes per second.",
+        lambda sums: _model_sum(sums, sums.paired_hash_rate_hs),
+        labels=("model",),
+        axes=lambda snapshot: (each(_models(snapshot)),),
     ),
     counter(
         "farmctl_shares_total",

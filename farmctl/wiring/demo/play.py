@@ -51,6 +51,8 @@ class DemoPlan:
     say: Callable[[str], None]
     picture: Callable[[Picture], None]
     folder: Path | None = None
+    metrics_port: int | None = None
+    """None: a free one."""
 
 
 async def play(plan: DemoPlan, stop: asyncio.Event) -> dict[str, Any]:
@@ -112,7 +114,11 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     await stocked(folder, known, found)
     address = f"{broker.ready['host']}:{broker.ready['port']}"
     loaded = configured(
-        folder, figures, broker=address, meter_port=meter.ready["port"], metrics_port=await _free_port()
+        folder,
+        figures,
+        broker=address,
+        meter_port=meter.ready["port"],
+        metrics_port=plan.metrics_port or await _free_port(),
     )
     clock = SystemClock()
     line = site_meter(loaded.config, clock, lambda: float("nan"))
