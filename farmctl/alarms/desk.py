@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -14,9 +14,13 @@ from farmctl.core.alarms import (
     AlarmBoard,
     AlarmChange,
     AlarmKind,
+    AlarmRefusedError,
+    AlarmSource,
     AlarmState,
+    Condition,
     NoSuchAlarmError,
     Scene,
+    Truth,
     acknowledge,
     advance,
     look,
@@ -31,9 +35,23 @@ from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store
 log = structlog.get_logger(__name__)
 
 BOARD_STATE = "alarms.board"
+REPORTS_STATE = "alarms.reports"
 _BOARD: TypeAdapter[AlarmBoard] = TypeAdapter(AlarmBoard)
 COMMON_CAUSE = "container_offline"
 _NORMAL = AlarmState.NORMAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one of the site's own systems says, and until when that counts."""
+
+    condition: Condition
+    until_ms: int | None
+    """After this the report proves nothing: the guard is invalid, the state is held. None: until it is taken back."""
+    owner: str
+
+
+_REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
 
 
 class AlarmDesk(AlarmWatch, AlarmOrders):
@@ -47,14 +65,16 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
         self._wake = wake
         self._records: list[JournalRecord] = []
         self._board = EMPTY_BOARD
+        self._observed: dict[str, tuple[Condition, ...]] = {}
+        self._reports: dict[str, Report] = {}
 
     async def restore(self) -> None:
         """Go on where the last run ended; a board that cannot be read is said and begun anew."""
-        data = await self._store.state(BOARD_STATE)
-        if data is None:
-            return
+        board, reports = await self._store.state(BOARD_STATE), await self._store.state(REPORTS_STATE)
         try:
-            self._board = _BOARD.validate_json(data)
+            self._board = _BOARD.validate_json(board) if board is not None else EMPTY_BOARD
+            known = _REPORTS.validate_json(reports) if reports is not None else ()
+            self._reports = {report.condition.key: report for report in known}
         except ValidationError as error:
             log.warning("alarm_board_unreadable", error=str(error), effect="every alarm is raised anew")
 
@@ -71,12 +91,49 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
     @override
     def advance(self, scene: Scene) -> AlarmBoard:
         known = frozenset(a.where for a in self._board.alarms if a.alarm == COMMON_CAUSE and a.state is not _NORMAL)
-        found = look(replace(scene, known=known))
+        found = [*look(replace(scene, known=known)), *self._elsewhere(scene.now_ms)]
         self._board, changes = advance(self._board, found, self._kinds, suppressions(scene), scene.now_ms)
         for change in changes:
             self._records.append(_record(change))
             _log(change)
         return self._board
+
+    def observe(self, watch: str, conditions: Iterable[Condition]) -> None:
+        """What one watch of the shell sees now, in the place of what it saw before."""
+        self._observed[watch] = tuple(conditions)
+
+    def _elsewhere(self, now_ms: int) -> list[Condition]:
+        """Conditions that this process's watches and the site's other systems tell."""
+        told = [condition for watch in self._observed.values() for condition in watch]
+        for report in self._reports.values():
+            late = report.until_ms is not None and now_ms >= report.until_ms
+            told.append(replace(report.condition, truth=Truth.UNKNOWN) if late else report.condition)
+        return told
+
+    @override
+    async def report(self, condition: Condition, by: By, until_ms: int | None) -> None:
+        kind = self._kinds.get(condition.alarm)
+        if kind is None or kind.source is not AlarmSource.REPORT:
+            known = ", ".join(sorted(row.alarm for row in self._kinds.values() if row.source is AlarmSource.REPORT))
+            message = f"alarm {condition.alarm}: expected one that other systems report: {known}"
+            raise AlarmRefusedError(message)
+        after = dict(self._reports)
+        holds = condition.truth is Truth.TRUE
+        if holds:
+            told = replace(condition, priority=kind.priority)
+            after[condition.key] = Report(condition=told, until_ms=until_ms, owner=by.owner)
+        elif after.pop(condition.key, None) is None:
+            return
+        now_ms = self._clock.now_ms()
+        body: dict[str, JsonValue] = {
+            "verb": "alarm_report", "alarm": condition.key, "holds": holds, "detail": condition.detail,
+            "until_ms": until_ms, "owner": by.owner, "reason": by.reason, **by.told,
+        }  # fmt: skip
+        blob = _REPORTS.dump_json(tuple(after.values()))
+        record = JournalRecord(kind=RecordKind.ALARM, at_ms=now_ms, body=body)
+        await self._store.append([record], {REPORTS_STATE: blob})
+        self._reports = after
+        self._wake()
 
     @override
     def drain(self) -> tuple[Sequence[JournalRecord], Mapping[str, bytes]]:

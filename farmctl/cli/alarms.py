@@ -75,6 +75,39 @@ def unshelve(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
 
 @alarms.command(cls=ClientVerb)
 @asking
+@click.argument("alarm", metavar="ALARM")
+@click.option("--where", default="site", show_default=True, help="Container, circuit or what else it is about.")
+@click.option("--detail", default="", help="Value and limit.")
+@click.option("--for", "for_text", default=None, help="How long the report counts: 26h; left out: until it is over.")
+@click.option("--over", is_flag=True, help="The condition is over.")
+@click.option("--reason", required=True, help="Which system reports, and why.")
+@_output
+def report(*, door: Door, alarm: str, for_text: str | None, over: bool, output: str, **told_by: str) -> int:
+    """Tell what another system of the site sees: fire panel, cooling plant, backup job."""
+    body: dict[str, object] = {"alarm": alarm, "holds": not over, **told_by}
+    if for_text is not None:
+        ends = datetime.now(UTC) + timedelta(seconds=span_s(for_text))
+        body["until"] = ends.isoformat(timespec="seconds")
+    told = door.client().post("/v1/alarms/report", body)
+    if output == "json":
+        print_json({name: value for name, value in told.items() if name != "schema"})
+    else:
+        click.echo(f"{told['reported']}: {'holds' if told['holds'] else 'over'}")
+    return Exit.OK
+
+
+@alarms.command(cls=ClientVerb)
+@asking
+@output_option
+def catalogue(*, door: Door, output: str) -> int:
+    """Every alarm that can be raised: limit, delays, cause, consequence, response, runbook."""
+    rows = door.client().get("/v1/alarms/catalogue")["rows"]
+    print_rows(rows, ("alarm", "priority", "source", "setpoint", "on_delay_s", "owner", "response"), output)
+    return Exit.OK
+
+
+@alarms.command(cls=ClientVerb)
+@asking
 @_output
 def stats(*, door: Door, output: str) -> int:
     """How well the alarms served during the last day."""

@@ -99,6 +99,8 @@ class Answers:
             "alarm_ack": partial(self._alarm_order, "ack"),
             "alarm_shelve": partial(self._alarm_order, "shelve"),
             "alarm_unshelve": partial(self._alarm_order, "unshelve"),
+            "alarm_report": self._alarm_report,
+            "alarm_kinds": self._alarm_kinds,
             "lease": self._lease,
             "lease_take": self._lease_take,
             "lease_release": self._lease_release,
@@ -176,6 +178,13 @@ class Answers:
         body, by = await _body(request), request[CALLER]
         key = request.match_info["id"]
         return answer(await self._bells.take(verb, key, body, by, _origin(request)))
+
+    async def _alarm_report(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return answer(await self._bells.report(body, request[CALLER], _origin(request)))
+
+    async def _alarm_kinds(self, _: web.Request) -> web.Response:
+        return answer({"rows": self._bells.catalogue()})
 
     async def _lease(self, _: web.Request) -> web.Response:
         return answer({"lease": leases.told(self._p.orders.lease)})

@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from farmctl.control import shapes
 from farmctl.control.asked import Asked, Noted
-from farmctl.control.bells import ShelveOrder
+from farmctl.control.bells import ReportOrder, ShelveOrder
 from farmctl.control.identity import Role
 from farmctl.control.leases import LeaseOrder
 from farmctl.control.miners import MOST
@@ -130,6 +130,15 @@ ROUTES: tuple[Route, ...] = (
     Route(
         name="alarm_unshelve", method="POST", path="/v1/alarms/{id}/unshelve", about="Show it again",
         answer=shapes.OneAlarm, role=Role.OPERATOR, body=Noted, body_needed=False, refusals=(404, *_ORDER),
+    ),
+    Route(
+        name="alarm_report", method="POST", path="/v1/alarms/report", answer=shapes.Reported, role=Role.OPERATOR,
+        about="One of the site's own systems says that a condition holds, or is over", body=ReportOrder,
+        refusals=_ORDER,
+    ),
+    Route(
+        name="alarm_kinds", method="GET", path="/v1/alarms/catalogue", about="Every alarm: limit, cause, response",
+        answer=shapes.Rows,
     ),
     Route(
         name="lease", method="GET", path="/v1/control/lease", about="Who holds manual authority",

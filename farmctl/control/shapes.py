@@ -227,6 +227,13 @@ class OneAlarm(Answer):
     alarm: Alarm | None
 
 
+class Reported(Answer):
+    """A report that was taken."""
+
+    reported: str
+    holds: bool
+
+
 class AlarmStats(Answer):
     """The figures of the last day."""
 

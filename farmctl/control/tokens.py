@@ -51,6 +51,11 @@ class Token:
         return "live" if now_ms < self.expires_ms else "expired"
 
     @property
+    def is_over(self) -> bool:
+        """It was revoked."""
+        return self.revoked_ms != NEVER_MS
+
+    @property
     def uid(self) -> int:
         """What stands for a uid in lease and journal: below -1, the same for every token of a person."""
         return -2 - zlib.crc32(self.name.encode())

@@ -296,6 +296,7 @@ def scene_of(view: FleetView, decision: Decision, memory: Memory, yard: Yard | N
         site=decision.site,
         facts=decision.link,
         ceiling_w=decision.budget.ceiling_w,
+        target_w=decision.budget.target_w,
         seen=decision.seen,
         yard=yard,
     )

@@ -196,3 +196,7 @@ class AlarmOrders(Protocol):
     async def unshelve(self, key: str, by: By) -> None:
         """Show it again."""
         ...
+
+    async def report(self, condition: Condition, by: By, until_ms: int | None) -> None:
+        """One of the site's own systems says that a condition holds (TRUE), or is over; None: it counts on and on."""
+        ...

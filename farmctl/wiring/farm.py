@@ -14,6 +14,7 @@ import structlog
 from farmctl import __version__
 from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
+from farmctl.alarms.watches.rounds import Rounds
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
 from farmctl.config.schema import FarmConfig
@@ -45,6 +46,7 @@ from farmctl.wiring.meters import site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.settlement import settlement_facts
 from farmctl.wiring.signals import signal_sources
+from farmctl.wiring.watches import SiteWatches
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +86,7 @@ class Farm:
     metrics: MetricsWatch
     control: ControlServer
     hands: SiteHands
+    rounds: Rounds
     recording: Recording
     series: SettlementSeries
     stop: asyncio.Event
@@ -99,6 +102,7 @@ class Farm:
                 "metrics": self.metrics.run,
                 "control": self.control.run,
                 "hands": self.hands.run,
+                "watches": self.rounds.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
@@ -161,6 +165,7 @@ async def _assembled(
     inbox = GridInbox(store, clock, wake)
     hands = SiteHands(fleet.links, inbox, actuator.nudge)
     desk = Desk(store, clock, wake, armed=not config.control.observe)
+    watches = SiteWatches(config, fleet, poller, desk, config.store.dir / JOURNAL)
     await desk.restore()
     alarms = AlarmDesk(store, clock, CATALOGUE, wake.set)
     await alarms.restore()
@@ -191,7 +196,7 @@ async def _assembled(
         signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
         uplinks=sources,
         recording=recording,
-        on_picture=(metrics.see, _sampled(series), *listeners.pictures),
+        on_picture=(metrics.see, watches.see, _sampled(series), *listeners.pictures),
         on_response=tally.responded,
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
@@ -215,6 +220,7 @@ async def _assembled(
         sources=sources,
         metrics=metrics,
         hands=hands,
+        rounds=await watches.rounds(cycle, alarms, store, clock),
         control=control,
         recording=recording,
         series=series,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
-from farmctl.core.alarms import Alarm
+from farmctl.core.alarms import Alarm, AlarmState
+from farmctl.ports.control import By
 from tests.control.glasshouse import Glasshouse
 from tests.scenarios.day import farm, ladder
 
@@ -64,3 +67,26 @@ async def test_the_board_survives_a_restart_with_its_owners() -> None:
     await again.restore()
     assert again.board == house.alarms.board
     assert again.board.active
+
+
+def test_a_container_in_maintenance_that_falls_silent_is_out_of_service() -> None:
+    house = Glasshouse(farm(200, ladders=(ladder(),), feeders=2), containers_of=20).run(5)
+    by = By(owner="kim", reason="new fans")
+    asyncio.run(house.desk.set_maintenance(by, on=True, containers=["C003"]))
+    house.run(5)
+    house.day.farm.silent[60:80] = True
+    house.run(240)
+    assert raised(house) == []
+    hidden = [alarm for alarm in house.alarms.board.listed if alarm.state is AlarmState.OUT_OF_SERVICE]
+    assert [(alarm.key, alarm.n, alarm.note) for alarm in hidden] == [("container_offline@C003", 20, "maintenance")]
+    asyncio.run(house.desk.set_maintenance(by, on=False, containers=["C003"]))
+    house.run(240)
+    assert [alarm.key for alarm in raised(house)] == ["container_offline@C003"]
+
+
+def test_a_site_without_plan_or_standing_allocation_says_so_while_its_grid_is_heard() -> None:
+    house = Glasshouse(farm(100, ladders=(ladder(),), feeders=2), standing_w=None).run(120)
+    assert [alarm.key for alarm in raised(house)] == ["plan_expired@site"]
+    house.day.event("plan", setpoint_w=0.8 * house.day.rated_w, for_s=900)
+    house.run(60)
+    assert raised(house) == []

@@ -36,6 +36,8 @@ class SiteTable(Table):
     """Standing allocation that needs no live signal; left out: the fail-safe limit is all there is."""
     failsafe_limit_kw: AtLeastZero | None = None
     """Firm level taken when the grid falls silent; left out: the standing allocation, else the safe minimum."""
+    pools: tuple[Text, ...] = ()
+    """Hosts of the pools that the miners may hash for; an alarm names strangers. Left out: not checked."""
     confirm_fraction: Fraction = 0.1
     """Share of the rated power above which a command must be confirmed by typing the site's name."""
 

@@ -6,7 +6,7 @@ from farmctl.core.alarms.board import EMPTY_BOARD, Alarm, AlarmBoard, AlarmChang
 from farmctl.core.alarms.conditions import conditions, look
 from farmctl.core.alarms.kpis import AlarmKpis, kpis
 from farmctl.core.alarms.life import advance, recent
-from farmctl.core.alarms.nouns import AlarmKind, Condition, Suppress, Truth
+from farmctl.core.alarms.nouns import AlarmKind, AlarmSource, Condition, Suppress, Truth
 from farmctl.core.alarms.orders import AlarmRefusedError, NoSuchAlarmError, acknowledge, shelve, unshelve
 from farmctl.core.alarms.scene import Scene, suppressions
 from farmctl.core.alarms.yard import Yard
@@ -19,6 +19,7 @@ __all__ = [
     "AlarmKind",
     "AlarmKpis",
     "AlarmRefusedError",
+    "AlarmSource",
     "AlarmState",
     "Condition",
     "NoSuchAlarmError",

@@ -55,6 +55,8 @@ class Alarm:
     """Shelved until its condition is over, whenever that is."""
     edges_ms: tuple[int, ...] = ()
     """When the condition lately became true."""
+    permits: bool = False
+    """Its place is in maintenance."""
     damped_s: float = 0.0
     """Off-delay after chattering; 0 while it behaves."""
 

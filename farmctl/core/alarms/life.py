@@ -21,6 +21,7 @@ CALM_MS = 3_600_000
 """A damped alarm is forgiven after an hour without an edge."""
 MOST_KEPT = 20_000
 S = AlarmState
+_PERMIT = frozenset({Suppress.MAINTENANCE})
 
 
 def advance(
@@ -77,7 +78,8 @@ def _heard(alarm: Alarm, condition: Condition | None, now_ms: int) -> Alarm:
     """What the cycle says of its condition; near and unknown change nothing but the text."""
     if condition is None:
         return alarm if not alarm.holds and alarm.valid else _edge(replace(alarm, valid=True), now_ms, holds=False)
-    told = replace(alarm, detail=condition.detail, n=condition.n, valid=condition.truth is not Truth.UNKNOWN)
+    valid = condition.truth is not Truth.UNKNOWN
+    told = replace(alarm, detail=condition.detail, n=condition.n, valid=valid, permits=condition.permits)
     if condition.truth is Truth.TRUE:
         return _edge(told, now_ms, holds=True)
     return told
@@ -108,7 +110,7 @@ def _debounced(alarm: Alarm, kind: AlarmKind, now_ms: int) -> Alarm:
 
 def _moved(alarm: Alarm, kind: AlarmKind, suppressing: frozenset[Suppress], now_ms: int) -> Alarm:
     """The next state of one alarm."""
-    causes = kind.suppressed_by & suppressing
+    causes = kind.suppressed_by & (suppressing | (_PERMIT if alarm.permits else frozenset()))
     if alarm.state is S.SHELVED:
         return _unshelved(alarm) if _shelf_is_over(alarm, now_ms) else alarm
     if causes:

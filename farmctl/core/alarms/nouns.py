@@ -28,6 +28,8 @@ class Condition:
     n: int = 1
     """Members of a common cause."""
     truth: Truth = Truth.TRUE
+    permits: bool = False
+    """The place is in maintenance: as if that suppressed the whole site, for this alarm alone."""
 
     @property
     def key(self) -> str:
@@ -42,6 +44,19 @@ class Suppress(StrEnum):
     RAMPING = "the load is being moved"
     WARM_UP = "miners are warming up"
     MAINTENANCE = "maintenance"
+
+
+class AlarmSource(StrEnum):
+    """Who sees the condition; append-only."""
+
+    CORE = "core"
+    """The conditions of this package, every cycle."""
+    WATCH = "watch"
+    """The shell: disk, certificates, slow facts of the miners, what takes days to see."""
+    REPORT = "report"
+    """The site's own systems, through `farmctl alarms report`."""
+    PROMETHEUS = "prometheus"
+    """Prometheus: the controller cannot see its own death."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +82,15 @@ class AlarmKind:
     """`controller`, or `prometheus` where the controller cannot see its own death."""
     summary: str = ""
     """What holds, in a few words."""
+    source: AlarmSource = AlarmSource.CORE
+    setpoint: str = ""
+    """The limit."""
+    deadband: str = ""
+    """Where it clears."""
+    guard: str = ""
+    """What must be so for the condition to be judged at all."""
+    owner: str = ""
+    """Whose task the response is."""
 
     @property
     def runbook(self) -> str:

@@ -31,6 +31,15 @@ HASH_NEAR = 0.97
 KNOWN_LEAST = 0.9
 ROWS_LEAST = 5
 SLOW_SHARE = 0.7
+HOT_C = 85.0
+HOT_NEAR_C = 84.0
+"""Stock firmware of air-cooled models throttles or stops at 90-95 C at the chip [K]; 5 K below is a warning."""
+HOT_FRACTION = 0.01
+OVERRUN_MS = 1_800_000
+OVERRUN_FRACTION = 0.01
+SETTLING_MS = 900_000
+MISSING_FRACTION = 0.01
+NAMED = 3
 SLOW_FRACTION = 0.01
 MISMATCH = 0.05
 MISMATCH_NEAR = 0.04
@@ -40,17 +49,26 @@ def row_conditions(scene: Scene) -> Iterator[Condition]:
     """Everything that looks at rows; O(rows), no Python loop over them."""
     if not len(scene.view.table):
         return
-    lost = _lost(scene)
-    explained = np.zeros(len(lost), dtype=np.bool_)
+    lost, maintained = _lost(scene), scene.view.table.maintained
+    explained = maintained.copy()
     if scene.yard is not None and lost.any():
         for cause in common_causes(scene.yard, lost, _lost_ms(scene), scene.known):
             explained[cause.lost] = True
             n = len(cause.lost)
-            detail = f"unreachable: {n} of {cause.members} offline"
-            truth = Truth.TRUE if cause.standing else Truth.NEAR
-            yield Condition(alarm="container_offline", priority=2, where=cause.where, detail=detail, n=n, truth=truth)
+            yield Condition(
+                alarm="container_offline",
+                priority=2,
+                where=cause.where,
+                detail=f"unreachable: {n} of {cause.members} offline",
+                n=n,
+                truth=Truth.TRUE if cause.standing else Truth.NEAR,
+                permits=bool(maintained[cause.lost].all()),
+            )
     yield from _polls(lost & ~explained)
+    yield from _never(scene, lost & ~explained)
     yield from _deaf(scene, explained)
+    yield from _starting(scene)
+    yield from _hot(scene)
     if scene.seen is not None:
         yield from _circuits(scene, scene.seen)
         yield from _astray(scene, scene.seen)
@@ -77,6 +95,46 @@ def _polls(lost: MaskColumn) -> Iterator[Condition]:
         truth = Truth.TRUE if n > SILENT_FRACTION * rows else Truth.NEAR
         detail = f"{n} of {rows} miners do not answer"
         yield Condition(alarm="poll_failures", priority=2, where=SITE, detail=detail, truth=truth)
+
+
+def _never(scene: Scene, lost: MaskColumn) -> Iterator[Condition]:
+    """Rows that have not answered once since the start."""
+    if scene.now_ms - scene.memory.booted_ms < SETTLING_MS:
+        return
+    never = lost & (scene.view.table.seen_ms == NEVER_MS)
+    n = int(never.sum())
+    if n > max(MISSING_FRACTION * len(never), 0):
+        detail = f"{n} of {len(never)} miners of the inventory have never answered: {_names(scene, never)}"
+        yield Condition(alarm="inventory_missing", priority=3, where=SITE, detail=detail, n=n)
+
+
+def _starting(scene: Scene) -> Iterator[Condition]:
+    """Rows that start and start."""
+    table, rows = scene.view.table, scene.memory.rows
+    late = (table.state == MinerState.BOOTING) & (rows.wanted > 0) & ~table.maintained
+    late &= (rows.on_since_ms >= 0) & (scene.now_ms - rows.on_since_ms > OVERRUN_MS)
+    n = int(late.sum())
+    if n > max(ROWS_LEAST, OVERRUN_FRACTION * len(late)):
+        detail = f"{n} miners have been starting for more than 30 min: {_names(scene, late)}"
+        yield Condition(alarm="warmup_overrun", priority=3, where=SITE, detail=detail, n=n)
+
+
+def _hot(scene: Scene) -> Iterator[Condition]:
+    """Running rows close to the heat at which firmware throttles by itself."""
+    table = scene.view.table
+    runs = ((table.state == MinerState.HASHING) | (table.state == MinerState.THROTTLED)) & ~table.maintained
+    n, near = (int((runs & (table.temperature_c > limit_c)).sum()) for limit_c in (HOT_C, HOT_NEAR_C))
+    least = max(HOT_FRACTION * runs.sum(), ROWS_LEAST)
+    if near > least:
+        truth = Truth.TRUE if n > least else Truth.NEAR
+        detail = f"{n} of {int(runs.sum())} running miners above {HOT_C:.0f} C"
+        yield Condition(alarm="temp_margin_low", priority=3, where=SITE, detail=detail, n=n, truth=truth)
+
+
+def _names(scene: Scene, which: MaskColumn) -> str:
+    """The first few of them."""
+    shown = scene.view.table.miner_id[np.flatnonzero(which)[:NAMED]]
+    return ", ".join(str(miner) for miner in shown)
 
 
 def _deaf(scene: Scene, explained: MaskColumn) -> Iterator[Condition]:
@@ -119,6 +177,7 @@ def _hash_rate(scene: Scene, seen: Seen) -> Iterator[Condition]:
     """Hash rate against what the wanted points promise, of rows that have been there long enough."""
     table, rows = scene.view.table, scene.memory.rows
     settled = seen.fresh & (rows.standing == Standing.SETTLED) & (rows.wanted > 0) & (table.ladder != NO_LADDER)
+    settled &= ~table.maintained
     warm = settled & (scene.now_ms - rows.commanded_ms > WARM_MS) & (scene.now_ms - rows.on_since_ms > WARM_MS)
     known = warm & np.isfinite(table.hash_rate_hs)
     n = int(warm.sum())

@@ -28,6 +28,8 @@ class Scene:
     site: SitePower
     facts: LinkFacts
     ceiling_w: float
+    target_w: float = float("nan")
+    """Where the meter should stand now, ramps included; NaN: not told."""
     seen: Seen | None = None
     """None: conditions about rows are left out."""
     yard: Yard | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from farmctl.core.alarms.nouns import Condition, Truth
 from farmctl.core.alarms.scene import Scene
 from farmctl.core.events import EventTrack
@@ -15,6 +17,11 @@ SITE = "site"
 SIGNAL_QUIET_S = 30.0
 SHORT_FRACTION = 0.02
 EXPIRING_S = 600.0
+TARGET_TOLERANCE = 0.02
+TARGET_FLOOR = 0.005
+"""A set-point near zero must not make an alarm of one fan: at least this share of the rated power."""
+RAMP_BEHIND = 0.05
+RAMP_NEAR = 0.04
 CLOCK_REFUSING_MS = 5_000
 CLOCK_OFF_MS = 100
 CLOCK_NEAR_MS = 50
@@ -24,6 +31,8 @@ def site_conditions(scene: Scene) -> Iterator[Condition]:
     """Everything that does not look at rows."""
     yield from _signal(scene)
     yield from _power(scene)
+    yield from _ramp(scene)
+    yield from _plan(scene)
     yield from _clock(scene)
     yield from _overrides(scene)
     view, memory = scene.view, scene.memory
@@ -45,10 +54,14 @@ def _signal(scene: Scene) -> Iterator[Condition]:
 
 def _power(scene: Scene) -> Iterator[Condition]:
     site, ceiling_w = scene.site, scene.ceiling_w
+    above = _above_target(scene)
     if site.mean_10s_w > ceiling_w:
         truth = Truth.TRUE if site.mean_10s_w > ceiling_w * (1.0 + LIMIT_TOLERANCE) else Truth.NEAR
         told = f"{site.mean_10s_w / WATTS_PER_KW:.0f} kW over a limit of {ceiling_w / WATTS_PER_KW:.0f} kW"
         yield _site("power_above_limit", 1, told, truth)
+    elif above is not None:
+        told = f"{site.mean_10s_w / WATTS_PER_KW:.0f} kW over a set-point of {above / WATTS_PER_KW:.0f} kW"
+        yield _site("power_above_limit", 1, told)
     for track in scene.memory.tracks:
         stated_w = _stated_w(track, scene.now_ms)
         if track.state is not EventState.DEVIATING or stated_w is None:
@@ -58,6 +71,44 @@ def _power(scene: Scene) -> Iterator[Condition]:
         if over_w > SHORT_FRACTION * max(from_w - stated_w, 0.0):
             detail = f"{over_w / WATTS_PER_KW:.0f} kW still to shed"
             yield Condition(alarm="shed_incomplete", priority=1, where=track.event.event_id, detail=detail)
+
+
+def _above_target(scene: Scene) -> float | None:
+    """The set-point that was reached once and is exceeded now by more than its share, W; None: none is."""
+    least_w = TARGET_FLOOR * scene.view.rules.rated_w
+    for track in scene.memory.tracks:
+        interval = track.event.at(scene.now_ms)
+        if not (track.live and track.reached_once and not track.shadowed and interval and interval.setpoint_w):
+            continue
+        limit_w = float(np.fmax(interval.setpoint_w, scene.target_w))
+        if scene.site.mean_10s_w > limit_w + max(TARGET_TOLERANCE * limit_w, least_w):
+            return limit_w
+    return None
+
+
+def _ramp(scene: Scene) -> Iterator[Condition]:
+    """An event with a ramp of its own states where the meter should be now; the budget's target follows it."""
+    for track in scene.memory.tracks:
+        event, stated_w = track.event, _stated_w(track, scene.now_ms)
+        if not track.live or event.ramp_down_w_per_s is None or track.from_w is None or stated_w is None:
+            continue
+        asked_w = track.from_w - stated_w
+        behind_w = scene.site.mean_10s_w - max(scene.target_w, stated_w)
+        if asked_w > 0 and scene.target_w > stated_w and behind_w > RAMP_NEAR * asked_w:
+            truth = Truth.TRUE if behind_w > RAMP_BEHIND * asked_w else Truth.NEAR
+            told = f"{behind_w / WATTS_PER_KW:.0f} kW behind a ramp of {asked_w / WATTS_PER_KW:.0f} kW"
+            yield Condition(alarm="ramp_too_slow", priority=2, where=event.event_id, detail=told, truth=truth)
+
+
+def _plan(scene: Scene) -> Iterator[Condition]:
+    """A site without a standing agreement has no plan either, though its grid is heard: it stays at its firm level."""
+    memory, rules = scene.memory, scene.view.rules
+    if not (rules.grid_expected and rules.standing_w is None and scene.facts.confirmed):
+        return
+    held = any(track.live and track.event.at(scene.now_ms) is not None for track in memory.tracks) or memory.held
+    if not held and rules.failsafe_limit_w < rules.rated_w:
+        firm_kw = rules.failsafe_limit_w / WATTS_PER_KW
+        yield _site("plan_expired", 2, f"no plan and no allocation holds now: the site stays at {firm_kw:.0f} kW")
 
 
 def _clock(scene: Scene) -> Iterator[Condition]:
