@@ -20,7 +20,7 @@ from farmctl.control import jobs
 from farmctl.control.asked import DESK_DEADLINE_S, Asked, ordered, read
 from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller
-from farmctl.control.jobs import ENDED, Job, JobBook, JobState, Work
+from farmctl.control.jobs import ENDED, Job, JobBook, JobState, Work, drawn_w
 from farmctl.control.miners import select
 from farmctl.control.orders import (
     ROLE_FOR,
@@ -196,6 +196,7 @@ class CommandDoor:
             message = f"{order.verb}: the journal did not answer within {DESK_DEADLINE_S:.0f} s"
             raise ApiError(507, message, hint="farmctl stop-all needs no disk") from None
         self._changed_rev = rev + 1
+        circuit = "" if picture is None else _circuit_of(order, picture)
         job = Job(
             job_id=f"job-{secrets.token_hex(4)}",
             verb=order.verb,
@@ -203,7 +204,8 @@ class CommandDoor:
             reason=order.reason,
             at_ms=now_ms,
             rev=rev,
-            from_w=picture.decision.site.power_w if picture is not None else math.nan,
+            from_w=math.nan if picture is None else drawn_w(picture, circuit),
+            circuit=circuit,
             moves_power=isinstance(order, StopAll | Resume | OverrideSet | OverrideRelease),
             override_id=override_id if isinstance(order, OverrideSet) else None,
             by=by,
@@ -230,6 +232,7 @@ class CommandDoor:
                         set_at_ms=now_ms,
                         expires_ms=int(order.params.expires_at.timestamp() * MS_PER_S),
                         target_w=order.params.target_kw * WATTS_PER_KW,
+                        selector=order.params.circuit,
                     ),
                     by,
                 )
@@ -291,7 +294,8 @@ class CommandDoor:
             if large and order.params.confirm != self._site.name:
                 raise self._unnamed(order.verb, f"interrupts {power_w / WATTS_PER_KW:.0f} kW")
             return
-        imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)
+        view = _view_after(order, picture)
+        imagined = await asyncio.to_thread(imagine, picture, view, self._site, _circuit_of(order, picture))
         if needs_name(imagined, self._site) and order.params.confirm != self._site.name:
             raise self._unnamed(order.verb, f"moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW")
 
@@ -321,7 +325,8 @@ class CommandDoor:
             raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
         if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
             raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")
-        imagined = await asyncio.to_thread(imagine, picture, _view_after(order, picture), self._site)
+        view = _view_after(order, picture)
+        imagined = await asyncio.to_thread(imagine, picture, view, self._site, _circuit_of(order, picture))
         return told(imagined, self._site, PLAN_ROWS)
 
     def _known(self, order: Order, caller: Caller) -> Answer | None:
@@ -355,11 +360,26 @@ def _view_after(order: StopAll | Resume | OverrideSet | OverrideRelease, picture
         case Resume():
             return stopped(picture, on=False)
         case OverrideSet():
-            return held_at(picture, order.params.target_kw * WATTS_PER_KW)
+            return held_at(picture, order.params.target_kw * WATTS_PER_KW, order.params.circuit)
         case OverrideRelease():
             return released(picture, order.params.id)
         case _:
             assert_never(order)
+
+
+def _circuit_of(order: Order, picture: SitePicture) -> str:
+    """The circuit that an order is about; empty: the whole site. Raises ApiError 404 for an unknown one."""
+    circuit = ""
+    match order:
+        case OverrideSet():
+            circuit = order.params.circuit
+            if circuit and circuit not in picture.view.circuits.names:
+                raise ApiError(404, f"circuit {circuit!r}: the site has no such circuit", field="params.circuit")
+        case OverrideRelease():
+            circuit = next((o.selector for o in picture.view.overrides if o.override_id == order.params.id), "")
+        case _:
+            pass
+    return circuit
 
 
 def _meaning(order: Order) -> str:

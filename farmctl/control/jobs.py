@@ -12,8 +12,9 @@ import numpy as np
 
 from farmctl.control.strip import rev_of
 from farmctl.control.wire import Json, iso
+from farmctl.core.circuits import under
 from farmctl.core.memory import Standing
-from farmctl.core.units import MS_PER_S, WATTS_PER_MW, to_kw
+from farmctl.core.units import MS_PER_S, WATTS_PER_MW, MaskColumn, to_kw
 from farmctl.ports.control import By, SitePicture
 
 KEPT = 1_000
@@ -75,6 +76,8 @@ class Job:
     from_w: float
     """What the site drew then; NaN before the first picture."""
     moves_power: bool
+    circuit: str = ""
+    """What it is about; empty: the whole site."""
     override_id: str | None = None
     """The override that it set; None for any other order."""
     cancelled: bool = False
@@ -120,8 +123,9 @@ class JobBook:
         return [job for job in recent if job.at_ms >= since_ms]
 
     def superseded(self, job: Job) -> bool:
-        """A newer order about power was taken."""
-        newest = next((other for other in reversed(self._jobs.values()) if other.moves_power), job)
+        """A newer order about the power of the same circuit, or of the whole site, was taken."""
+        same = (other for other in reversed(self._jobs.values()) if other.moves_power and other.circuit == job.circuit)
+        newest = next(same, job)
         return job.moves_power and newest is not job
 
 
@@ -185,15 +189,31 @@ class _Progress:
         }
 
 
+def drawn_w(picture: SitePicture, circuit: str) -> float:
+    """What a circuit's miners draw, W; the whole site by its meter where it is empty."""
+    if not circuit:
+        return picture.decision.site.power_w
+    return float(picture.decision.seen.power_now_w[_inside(picture, circuit)].sum())
+
+
+def _inside(picture: SitePicture, circuit: str) -> MaskColumn:
+    inside: MaskColumn = under(picture.view.circuits, {circuit})[picture.view.table.node]
+    return inside
+
+
 def _progress(job: Job, picture: SitePicture) -> _Progress:
     view, decision, rows = picture.view, picture.decision, picture.memory.rows
-    planned_w, power_w = decision.allocation.planned_w, decision.site.power_w
+    planned_w, power_w = decision.allocation.planned_w, drawn_w(picture, job.circuit)
     mine = rows.commanded_ms >= job.at_ms
+    if job.circuit:
+        inside = _inside(picture, job.circuit)
+        mine &= inside
+        planned_w = float(decision.allocation.plan_w[inside].sum())
     failed = mine & (rows.standing == Standing.GAVE_UP)
     pending = mine & (rows.standing == Standing.PENDING)
     from_w = job.from_w if math.isfinite(job.from_w) else power_w
     rising = planned_w > from_w
-    goal_w = decision.budget.target_w if rising else planned_w
+    goal_w = decision.budget.target_w if rising and not job.circuit else planned_w
     return _Progress(
         asked_w=from_w - goal_w,
         moved_w=from_w - power_w,

@@ -37,10 +37,12 @@ class ResumeParams(_Strict):
 
 
 class OverrideParams(_Strict):
-    """The wanted power of the site, and until when."""
+    """The wanted power of the site or of one circuit, and until when."""
 
     target_kw: Annotated[float, Field(ge=0, le=LARGEST_KW)]
     expires_at: Annotated[AwareDatetime, Field(strict=False)]
+    circuit: Annotated[str, Field(max_length=64)] = ""
+    """Which node of the limit tree, such as a container; empty: the whole site."""
     confirm: str = ""
     """The site's name, where the change is large."""
 

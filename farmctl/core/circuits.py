@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from farmctl.core.fleet import CircuitTree
@@ -43,6 +45,14 @@ def ancestors_at(tree: CircuitTree, depth: int) -> IntColumn:
 def feeder_of(tree: CircuitTree) -> IntColumn:
     """The feeder above every node, shape (nodes,)."""
     return ancestors_at(tree, FEEDER_DEPTH)
+
+
+def under(tree: CircuitTree, names: Container[str]) -> MaskColumn:
+    """Nodes that are one of these or below one, shape (nodes,)."""
+    found = np.array([name in names for name in tree.names], dtype=np.bool_)
+    for node in range(1, len(tree.names)):
+        found[node] |= found[tree.parent[node]]
+    return found
 
 
 def fitting(tree: CircuitTree, node_of_item: IntColumn, weight_w: FloatColumn, headroom_w: FloatColumn) -> MaskColumn:

@@ -12,8 +12,13 @@ from farmctl.core.reasons import CODE, Reason
 from farmctl.core.units import CodeColumn, MaskColumn
 
 
-def row_reasons(view: FleetView, seen: Seen, allocation: Allocation, *, ramping: bool, stopped: bool) -> CodeColumn:
-    """Codes of `Reason`, shape (rows,); the later, more particular reason wins."""
+def row_reasons(
+    view: FleetView, seen: Seen, allocation: Allocation, *, ramping: bool, stopped: bool, held: MaskColumn
+) -> CodeColumn:
+    """Codes of `Reason`, shape (rows,); the later, more particular reason wins.
+
+    `held`: rows under a circuit that an operator holds.
+    """
     table, rows = view.table, seen.rows
     step, top = allocation.step, seen.top
     below = (step >= 0) & (step < top)
@@ -30,6 +35,7 @@ def row_reasons(view: FleetView, seen: Seen, allocation: Allocation, *, ramping:
         mark(below & (step == 0) & allocation.min_off, Reason.MIN_OFF)
     mark(below & allocation.wake_held, Reason.WAKE_STAGGER)
     mark(below & allocation.circuit_held, Reason.CIRCUIT_LIMIT)
+    mark(below & held, Reason.OVERRIDE)
     mark(below & (table.maintained | view.maintenance), Reason.MAINTENANCE)
     if stopped:
         mark(below, Reason.STOP_ALL)

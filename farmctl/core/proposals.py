@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
 
 from farmctl.core.events import EventTrack
 from farmctl.core.fleet import FleetView
@@ -33,6 +36,27 @@ def in_boot_grace(memory: Memory, now_ms: int) -> bool:
 def live_overrides(view: FleetView, now_ms: int) -> tuple[Override, ...]:
     """Overrides of the whole site that have not expired."""
     return tuple(o for o in view.overrides if not o.selector and o.set_at_ms <= now_ms < o.expires_ms)
+
+
+def held_circuits(view: FleetView, now_ms: int) -> dict[str, float]:
+    """Circuit -> W that operators hold it at, the lowest where there are several."""
+    held: dict[str, float] = {}
+    for order in view.overrides:
+        if order.selector and order.set_at_ms <= now_ms < order.expires_ms:
+            held[order.selector] = min(held.get(order.selector, order.target_w), order.target_w)
+    return held
+
+
+def narrowed(view: FleetView, now_ms: int) -> FleetView:
+    """The view whose circuits carry no more than operators hold them at: such an override is a rating for a time.
+
+    Like a rating it lowers at once and forbids to raise; the site's own target stays, so others make up for it.
+    """
+    held, tree = held_circuits(view, now_ms), view.circuits
+    if not held:
+        return view
+    limits_w = np.array([held.get(name, np.inf) for name in tree.names])
+    return replace(view, circuits=replace(tree, rating_w=np.minimum(tree.rating_w, limits_w)))
 
 
 def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> Iterator[Proposal]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from farmctl.core.allocate import Allocation, allocate
 from farmctl.core.budget import arbitrate
+from farmctl.core.circuits import under
 from farmctl.core.confirm import Seen, confirm
 from farmctl.core.dispatch import dispatch
 from farmctl.core.draft import Ask
@@ -26,7 +27,7 @@ from farmctl.core.outlook import outlook
 from farmctl.core.pace import is_governed, ramp_w, release_ms, wake_credit_w
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
-from farmctl.core.proposals import in_boot_grace, live_overrides, proposals
+from farmctl.core.proposals import held_circuits, in_boot_grace, live_overrides, narrowed, proposals
 from farmctl.core.reasons import Reason
 from farmctl.core.rungs import noted
 from farmctl.core.shift import spread
@@ -65,6 +66,7 @@ class Decision:
 
 def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
     """Decide what the farm should do now; pure: same arguments, same bits."""
+    view = narrowed(view, now_ms)
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
     loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
     facts = link_facts(view, memory.booted_ms, now_ms)
@@ -101,6 +103,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         allocation,
         ramping=ramp_now_w < budget.target_w,
         stopped=budget.limit_reason is Reason.STOP_ALL,
+        held=under(view.circuits, held_circuits(view, now_ms))[view.table.node],
     )
     transitions = (*over, *told, *due, *shadowed.moves, *judged.moves)
     arrives_s = eta_s(view, seen, sent.rows, budget.target_w - ramp_now_w, now_ms)

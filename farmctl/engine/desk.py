@@ -108,9 +108,11 @@ class Desk:
         if order.expires_ms <= self._clock.now_ms():
             raise RefusedError("override: expected an expiry in the future")
         self._must_lead(by)
+        circuit = {"circuit": order.selector} if order.selector else {}
         record = self._record(
-            RecordKind.OVERRIDE, "set", by, id=order.override_id, target_w=order.target_w, expires_ms=order.expires_ms
-        )
+            RecordKind.OVERRIDE, "set", by,
+            id=order.override_id, target_w=order.target_w, expires_ms=order.expires_ms, **circuit,
+        )  # fmt: skip
         await self._take(record, lambda now: replace(now, overrides=(*self.overrides, order)))
 
     async def release_override(self, override_id: str, by: By) -> None:

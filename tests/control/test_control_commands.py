@@ -84,6 +84,28 @@ async def test_an_override_holds_until_it_is_released(house: Glasshouse, ask: As
     assert (again.status, again.code) == (409, "conflict")
 
 
+async def test_one_circuit_can_be_stopped_while_the_site_runs_on(house: Glasshouse, ask: Asker) -> None:
+    body = hold(house, 0.0)
+    body["params"]["circuit"] = "F1"
+    plan = (await ask.post(**body, dry_run=True))["plan"]
+    assert (plan["circuit"]["name"], plan["circuit"]["planned_kw"]) == ("F1", pytest.approx(30 * 0.03, abs=0.5))
+    assert (plan["put_to_sleep"], plan["woken"]) == (30, 0)
+    taken = await ask.post(**body)
+    house.run(30)
+    table = house.day.seen_view.table
+    asleep = house.day.decision.seen.rows.wanted == 0
+    assert (asleep == (table.node == 1)).all()
+    why = await ask.get(f"/v1/miners/{table.miner_id[0]}/why")
+    assert (why["reason"], why["site"]["mode"]) == ("OVERRIDE", "AUTONOMOUS")
+    job = (await ask.get(f"/v1/jobs/{taken['job']}"))["job"]
+    assert (job["state"], job["progress"]["total"]) == ("done", 30)
+    await ask.post(verb="override_release", reason="done", params={"id": taken["override"]})
+    house.run(90)
+    assert house.day.share > 0.9
+    body["params"]["circuit"] = "F9"
+    assert (await refused(ask, **body)).status == 404
+
+
 async def test_maintenance_is_in_force_at_once(house: Glasshouse, ask: Asker) -> None:
     job = (await ask.post(verb="maintenance", reason="fans", params={"on": True}))["job"]
     house.run(1)

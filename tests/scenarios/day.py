@@ -128,8 +128,8 @@ class Day:
         seq = next(self.sequence)
         self.inbox.append(SnapshotPut(source="grid", msg_id=f"m{seq}", epoch=1, seq=seq, events=events))
 
-    def override(self, target_w: float, *, for_s: float = 600.0) -> None:
-        """An operator wants another set-point for a while."""
+    def override(self, target_w: float, *, for_s: float = 600.0, circuit: str = "") -> None:
+        """An operator wants another set-point for a while, for the site or for one circuit."""
         self.overrides.append(
             Override(
                 override_id=f"o{len(self.overrides)}",
@@ -138,6 +138,7 @@ class Day:
                 set_at_ms=self.now_ms,
                 expires_ms=self.now_ms + int(for_s * 1000),
                 target_w=target_w,
+                selector=circuit,
             )
         )
 
