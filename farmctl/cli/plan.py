@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -10,13 +11,16 @@ import click
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import print_json
-from farmctl.control.sizes import size_of
+from farmctl.cli.past import Past, looking_back
+from farmctl.control.sizes import moment, size_of, span_s
 
 
 @click.command(cls=ClientVerb)
 @asking
+@looking_back
 @click.option("--to", default=None, help="A power or a share of the rated power: 20MW, 85%.")
 @click.option("--by", default=None, help="How much less than now: 5MW, 30%.")
+@click.option("--until", default=None, help="How long it would last: 18:00 (site time), or a time such as 90m.")
 @click.option("--dry-run", is_flag=True, help="Said for clearness: a plan is never sent.")
 @click.option("--exit-code", is_flag=True, help="Exit 8 where the plan moves any miner.")
 @click.option("--rows", type=click.IntRange(0, 10_000), default=200, show_default=True, help="Moves in the JSON.")
@@ -24,24 +28,46 @@ from farmctl.control.sizes import size_of
 def plan(
     *,
     door: Door,
+    past: Past | None,
     to: str | None,
     by: str | None,
-    dry_run: bool,
-    exit_code: bool,
     rows: int,
     output: str,
+    **rest: Any,
 ) -> int:
-    """What a target would do: which miners, how much power and hash rate, how long, and who is left out."""
-    del dry_run
+    """What a target would do: which miners, how much power and hash rate, how long, and who is left out.
+
+    With --at: what it would have done at a moment of the past, from the recording beside the journal.
+    """
+    until, exit_code = rest["until"], rest["exit_code"]
     if (to is None) == (by is None):
         raise click.UsageError("expected one of --to 20MW and --by 30%")
     size_of(to or by or "")
-    made = door.client().get("/v1/plan", to=to, by=by, rows=rows)["plan"]
+    if past is None:
+        made = door.client().get("/v1/plan", to=to, by=by, rows=rows)["plan"]
+    else:
+        from farmctl.wiring.past import plan_then  # noqa: PLC0415 - numpy comes with it
+
+        made = plan_then(past.picture(), to=to, by=by, rows=rows)
+    if until is not None:
+        made |= _lasting(made, until)
     if output == "json":
         print_json({"plan": made})
     else:
         click.echo(described(made))
     return Exit.PENDING if exit_code and made["lowered"] + made["raised"] else Exit.OK
+
+
+def _lasting(made: dict[str, Any], until: str) -> dict[str, Any]:
+    """What the change comes to by its end: energy and hashes."""
+    begins = datetime.fromisoformat(made["at"])
+    ends = begins + timedelta(seconds=span_s(until)) if until[-1:] in "smhd" else moment(until, made["zone"], begins)
+    hours = (ends - begins).total_seconds() / 3600.0
+    return {
+        "until": ends.isoformat().replace("+00:00", "Z"),
+        "energy_kwh": round(made["change_kw"] * hours, 1),
+        "hash_lost_th_h": round(made["hash_rate_lost_ths"] * hours, 1),
+    }
 
 
 def described(made: dict[str, Any]) -> str:
@@ -65,6 +91,8 @@ def _lines(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "miners", f"{down}, {made['raised']} raised ({made['woken']} woken)"
     yield "hash rate", f"{-made['hash_rate_lost_ths']:+.1f} TH/s"
     yield "time", "never: the ramp is 0" if made["seconds"] is None else f"about {made['seconds']:.0f} s"
+    if "until" in made:
+        yield "until", f"{made['until']}: {made['energy_kwh']:+.1f} kWh, {-made['hash_lost_th_h']:+.1f} TH/s x h"
     for group in made["left_out"]:
         until = f" until {group['until']}" if group["until"] else ""
         yield "left out", f"{group['miners']} miners, {group['kw']:.1f} kW: {group['reason']}{until}, {group['help']}"

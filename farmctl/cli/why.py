@@ -9,21 +9,39 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.output import print_json
+from farmctl.cli.past import Past, looking_back
 from farmctl.control.client import part
 
 
 @click.command(cls=ClientVerb)
 @asking
+@looking_back
 @click.argument("miner")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def why(*, door: Door, miner: str, output: str) -> int:
-    """Why a miner is where it is: wanted, seen, the reason, its rank, what binds it, what would move it."""
-    found = door.client().get(f"/v1/miners/{part(miner)}/why")
+def why(*, door: Door, past: Past | None, miner: str, output: str) -> int:
+    """Why a miner is where it is: wanted, seen, the reason, its rank, what binds it, what would move it.
+
+    With --at: why it was there at a moment of the past, from the recording beside the journal.
+    """
+    found = door.client().get(f"/v1/miners/{part(miner)}/why") if past is None else _then(past, miner)
     if output == "json":
         print_json(found)
     else:
         click.echo("\n".join(f"{label:<9} {text}" for label, text in _lines(found)))
     return 0
+
+
+def _then(past: Past, miner: str) -> dict[str, Any]:
+    import asyncio  # noqa: PLC0415 - only the past needs them
+
+    from farmctl.control.wire import ApiError  # noqa: PLC0415 - see above
+    from farmctl.wiring.past import inventory_of, why_then  # noqa: PLC0415 - see above
+
+    picture = past.picture()
+    try:
+        return dict(why_then(picture, asyncio.run(inventory_of(past.journal)), miner))
+    except ApiError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

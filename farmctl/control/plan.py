@@ -124,6 +124,7 @@ def told(imagined: Imagined, site: Site, rows: int) -> Json:
     return {
         "rev": rev_of(imagined.picture),
         "at": iso(now.at_ms),
+        "zone": site.timezone,
         "sent": False,
         "power_kw": to_kw(now.site.power_w),
         "target_kw": to_kw(budget.target_w),

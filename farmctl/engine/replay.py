@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Memory
 from farmctl.core.step import Decision, step
 from farmctl.engine import checkpoint
@@ -28,12 +29,15 @@ class Differs:
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Same:
     """One replayed cycle."""
 
     frame: Frame
+    view: FleetView
     decision: Decision
+    memory: Memory
+    """After the decision."""
 
 
 def decision_hash(decision: Decision, inputs: bytes) -> str:
@@ -83,7 +87,7 @@ def replay(frames: Iterable[Frame]) -> Iterator[Same | Differs]:
         if found != frame.decision_sha256:
             yield _differs(frame, "the decision differs", frame.decision_sha256, found)
             return
-        yield Same(frame=frame, decision=decision)
+        yield Same(frame=frame, view=shown[0], decision=decision, memory=memory)
 
 
 def _remembered(memory: Memory | None, frame: Frame) -> Memory:

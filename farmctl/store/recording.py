@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS frame (
 ) STRICT, WITHOUT ROWID
 """
 _INSERT = "INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?)"
+_LAST_KEY = "SELECT max(at_ms) FROM frame WHERE at_ms <= ? AND length(memory) > 0"
 _SELECT = "SELECT * FROM frame WHERE at_ms BETWEEN ? AND ? ORDER BY run, cycle"
 
 
@@ -63,6 +64,15 @@ class DayFiles(Recording, Recorded):
     def frames(self, *, since_ms: int | None = None, until_ms: int | None = None) -> Iterator[Frame]:
         for path in sorted(self._folder.glob(_GLOB)):
             yield from _read(path, since_ms or 0, until_ms if until_ms is not None else 2**62)
+
+    def last_key_ms(self, at_ms: int) -> int | None:
+        """Time of the last frame up to a moment from which a replay can begin; None where there is none."""
+        for path in sorted(self._folder.glob(_GLOB), reverse=True):
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as connection:
+                found = connection.execute(_LAST_KEY, (at_ms,)).fetchone()[0]
+            if found is not None:
+                return int(found)
+        return None
 
     async def flush(self) -> None:
         """Write what waits now."""

@@ -37,6 +37,42 @@ def test_a_simulated_day_is_reported_journalled_and_replayed(tmp_path: Path) -> 
     assert "expected a new or empty folder" in str(again.exception)
 
 
+def test_why_and_plan_answer_for_a_moment_of_the_past(tmp_path: Path) -> None:
+    signals, out = tmp_path / "day.csv", tmp_path / "out"
+    signals.write_text(DAY)
+    runner = CliRunner()
+    made = [
+        "simulate",
+        "--signals",
+        str(signals),
+        "--miners",
+        "40",
+        "--out",
+        str(out),
+        "--start",
+        "2026-11-30T06:00:00",
+    ]
+    runner.invoke(cli, made, standalone_mode=False)
+    then = ["--at", "2026-11-30T06:01:50", "--journal", str(out), "-o", "json"]
+    plan = json.loads(
+        runner.invoke(cli, ["plan", "--to", "30%", "--until", "30m", *then], standalone_mode=False).stdout
+    )
+    assert "2026-11-30T06:01:40" < plan["plan"]["at"] <= "2026-11-30T06:01:50.000Z"
+    assert plan["plan"]["limit_reason"] == "LIMITED"
+    assert plan["plan"]["lowered"] > 5
+    assert plan["plan"]["until"].startswith("2026-11-30T06:31:4")
+    assert plan["plan"]["energy_kwh"] < 0 < plan["plan"]["hash_lost_th_h"]
+    miner = plan["plan"]["miners"][0]["id"]
+    why = json.loads(runner.invoke(cli, ["why", miner, *then], standalone_mode=False).stdout)
+    assert (why["id"], why["at"], why["site"]["reason"]) == (miner, plan["plan"]["at"], "LIMITED")
+    late = runner.invoke(
+        cli, ["why", miner, "--at", "2026-11-30T09:00:00", "--journal", str(out)], standalone_mode=False
+    )
+    assert "no cycle at 2026-11-30T09:00:00Z" in str(late.exception)
+    stranger = runner.invoke(cli, ["why", "nobody", *then], standalone_mode=False)
+    assert "nobody" in str(stranger.exception)
+
+
 def test_a_journal_with_one_altered_record_is_refused_with_its_number(tmp_path: Path) -> None:
     signals, out = tmp_path / "day.csv", tmp_path / "out"
     signals.write_text(DAY)

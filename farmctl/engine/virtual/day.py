@@ -54,7 +54,7 @@ class Paces:
             return cls(busy_s=1.0, moving_s=2.0, calm_s=5.0, quiet_s=10.0)
         if miners <= LARGE_FLEET:
             return cls(busy_s=2.0, moving_s=5.0, calm_s=5.0, quiet_s=20.0)
-        return cls(busy_s=5.0, moving_s=20.0, calm_s=20.0, quiet_s=60.0)
+        return cls(busy_s=5.0, moving_s=30.0, calm_s=30.0, quiet_s=60.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
