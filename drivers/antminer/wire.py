@@ -9,7 +9,7 @@ from math import nan
 from typing import Any
 
 from drivers._wire.cgminer import request
-from drivers._wire.fields import degrees, first_number, hashes, number, row, rows, rpm, seconds, text
+from drivers._wire.fields import LEAST_C, MOST_C, hashes, number, row, rows, rpm, seconds, text
 from farmctl.ports.devices import Pool
 
 API_PORT = 4028
@@ -107,20 +107,21 @@ def sensors(value: object) -> tuple[float, ...]:
 
     The recording shows 0 on every sensor of the chain that has no board.
     """
-    if isinstance(value, list):
-        found = [degrees(entry) for entry in value]
-    elif isinstance(value, str):
-        found = [degrees(entry) for entry in _SENSOR.findall(value)]
+    if isinstance(value, str):
+        try:
+            found = [float(entry) for entry in value.split("-")]
+        except ValueError:  # below zero
+            found = [float(entry) for entry in _SENSOR.findall(value)]
     else:
-        found = [degrees(value)]
-    return tuple(entry for entry in found if entry == entry and entry != 0.0)  # noqa: PLR0124 - NaN differs from itself
+        found = [number(entry) for entry in value] if isinstance(value, list) else [number(value)]
+    return tuple([entry for entry in found if LEAST_C <= entry <= MOST_C and entry != 0.0])
 
 
 def _temperatures(found: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     chips: list[float] = []
     boards: list[float] = []
     for chips_there, chip_key, board_key, old_chip_key, old_board_key in _CHAINS:
-        if not first_number(found, chips_there) > 0:
+        if not found.get(chips_there) or not number(found[chips_there]) > 0:
             continue
         chips += sensors(found.get(chip_key)) or sensors(found.get(old_chip_key))
         board = sensors(found.get(board_key)) or sensors(found.get(old_board_key))

@@ -134,7 +134,8 @@ def light(*, on: bool) -> bytes:
 REBOOT = request("ascset", "0,reboot,0")
 
 
-def _stats(body: str) -> Stats:
+def _stats(status: str) -> Stats:
+    body = _pairs(status)
     supply = _numbers(body, "PS")
     wall_w = _number(body, "WALLPOWER")
     hottest = _most([degrees(heat) for heat in (*_numbers(body, "MTmax"), _number(body, "TMax"))])
@@ -180,32 +181,37 @@ def _joined(modules: list[Stats]) -> Stats:
     )
 
 
-def _field(body: str, key: str) -> str:
-    """Text between the brackets of a key; empty where it is missing or torn."""
-    start = body.find(f" {key}[")
-    if start < 0:
-        return ""
-    start += len(key) + 2
-    end = body.find("]", start)
-    return body[start:end] if end >= 0 else ""
+def _pairs(status: str) -> dict[str, str]:
+    """Text between the brackets of every key, the first one of each; a torn one at the end is missing.
+
+    One split costs a fifth of searching for thirty keys in 6 KB of chips.
+    """
+    parts = status.split("] ")
+    head, closed, _ = parts.pop().partition("]")
+    if closed:
+        parts.append(head)
+    parts.reverse()
+    return {key.rpartition(" ")[2]: value for key, found, value in [part.partition("[") for part in parts] if found}
 
 
-def _number(body: str, key: str) -> float:
-    return number(_field(body, key))
+def _number(body: Mapping[str, str], key: str) -> float:
+    return number(body.get(key, ""))
 
 
-def _numbers(body: str, key: str) -> list[float]:
-    return [number(part) for part in _field(body, key).split()]
+def _numbers(body: Mapping[str, str], key: str) -> list[float]:
+    return [number(part) for part in body.get(key, "").split()]
 
 
-def _work(body: str) -> str:
+def _work(body: Mapping[str, str]) -> str:
     """`In Work` of SYSTEMSTATU[Work: In Work, Hash Board: 3 ]."""
-    return _field(body, "SYSTEMSTATU").partition("Work:")[2].partition(",")[0].strip()
+    return body.get("SYSTEMSTATU", "").partition("Work:")[2].partition(",")[0].strip()
 
 
-def _errors(body: str) -> tuple[str, ...]:
+def _errors(body: Mapping[str, str]) -> tuple[str, ...]:
     found = []
     for key in _FAULTS:
+        if not body.get(key, "").strip(" 0"):
+            continue
         counts = _numbers(body, key)
         for place, count in enumerate(counts):
             if count > 0:

@@ -16,7 +16,7 @@ from drivers.braiins import wire
 from drivers.braiins.doors import Door, RestDoor
 from drivers.braiins.graphql_door import GraphqlDoor
 from drivers.braiins.grpc_door import GrpcDoor
-from drivers.braiins.wire import Details, Limits, Stats, Status, Target
+from drivers.braiins.wire import Cooling, Details, Limits, Stats, Status, Target
 from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import Credentials, Device, Endpoint, Facts, Identity, Reading
@@ -29,6 +29,8 @@ DRAWS_W = 200.0
 BOOT_S = 600.0
 REREAD_S = 60.0
 """How old the target and the boards' temperatures may get; a write makes the target due at once."""
+COOL_S = 15.0
+"""How old heat and fans may get: a chip warms by some degrees in that time, and the firmware guards itself."""
 QUICK_DOWN_S, QUICK_UP_S = 2, 5
 """Ramps that 25.07 and later take from `performance/quick-ramping`; slower ones are for tuning, not for the grid."""
 RAMP_RETRY_S = 3600.0
@@ -57,6 +59,8 @@ class BraiinsDevice(Device):
         self._door: Door | None = None
         self._clock = clock
         self._due_s = -1.0
+        self._cool_due_s = -1.0
+        self._cooling = Cooling(hottest_c=nan, fans_rpm=())
         self._boards_c: tuple[float, ...] = ()
         self._target: Target | None = None
         self._own_w = nan
@@ -71,7 +75,7 @@ class BraiinsDevice(Device):
         stats, details = wire.parse_stats(await door.read("miner/stats")), await self._details(door)
         if stats is None:
             raise MalformedReplyError(f"{self._where} miner/stats: neither rate nor power, expected both")
-        cooling = wire.parse_cooling(await self._page(door, "cooling/state"))
+        cooling = await self._cool(door)
         if self._clock() >= self._due_s:
             self._due_s = self._clock() + REREAD_S
             self._boards_c = wire.parse_boards(await self._page(door, "miner/hw/hashboards"))
@@ -229,6 +233,13 @@ class BraiinsDevice(Device):
         default_w = self._limits.default_w if self._limits else nan
         known = [watts for watts in (default_w, self._own_w) if isfinite(watts)]
         return max(known, default=nan)
+
+    async def _cool(self, door: Door) -> Cooling:
+        """Heat and fans change slowly, and a page over gRPC costs 0.3 ms."""
+        if self._clock() >= self._cool_due_s:
+            self._cool_due_s = self._clock() + COOL_S
+            self._cooling = wire.parse_cooling(await self._page(door, "cooling/state"))
+        return self._cooling
 
     async def _read_target(self, door: Door) -> None:
         tuner = await self._page(door, "performance/tuner-state")

@@ -89,11 +89,13 @@ def parse_summary(reply: Mapping[str, Any]) -> Summary | None:
     if not fields:
         return None
     count = fields.get("Error Code Count")
+    heat_c = degrees(fields.get("Temperature"))
+    chips = fields.get("Chip Temp Max")
     return Summary(
         watts(first_number(fields, *_POWER_FIELDS)),
         hashes(first_number(fields, *_HASH_FIELDS), HASHES_PER_MEGAHASH),
-        degrees(fields.get("Chip Temp Max") or fields.get("Temperature")),  # 0: the chips are off
-        degrees(fields.get("Temperature")),
+        degrees(chips) if chips else heat_c,  # 0: the chips are off
+        heat_c,
         seconds(first_number(fields, "Elapsed", "Uptime")),
         watts(fields.get("Power Limit")),
         _percent(first_number(fields, *_PERCENT_FIELDS)),
