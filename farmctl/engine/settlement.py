@@ -83,13 +83,18 @@ class SettlementSeries:
         try:
             while True:
                 await self._clock.sleep(1.0)
-                await asyncio.to_thread(self._sample)
-                if self._due():
-                    await self._flush()
+                await self.beat()
         finally:
-            await asyncio.shield(self._finish())
+            await asyncio.shield(self.finish())
 
-    async def _finish(self) -> None:
+    async def beat(self) -> None:
+        """Sample what waits, and journal the page where it is due."""
+        await asyncio.to_thread(self._sample)
+        if self._due():
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Journal the rest."""
         await asyncio.to_thread(self._sample)
         await self._flush()
 

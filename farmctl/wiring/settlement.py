@@ -5,28 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from farmctl import __version__
 from farmctl.config.schema import FarmConfig
 from farmctl.core.confirm import nominal_w, top_step
-from farmctl.core.fleet import CircuitTree, FleetView, MeterSample, SiteRules
+from farmctl.core.fleet import CircuitTree, FleetTable, FleetView, LadderBook, MeterSample, SiteRules
 from farmctl.core.model import Quality
 from farmctl.engine.settlement import Facts
-from farmctl.ports.store import JsonValue
+from farmctl.ports.store import InventoryRow, JsonValue
 from farmctl.wiring.fleet import Fleet
 
 
 def settlement_facts(config: FarmConfig, fleet: Fleet, tree: CircuitTree, rules: SiteRules) -> Facts:
     """The facts of this run; the blob maps a miner to [firmware group, part, full draw in W]."""
-    table = fleet.keeper.table
+    table = fleet.keeper.freeze()
     rows = [fleet.keeper.seat_of(number).row for number in range(len(table))]
+    return facts_of(config, rows, table, fleet.keeper.book, fleet.groups, tree, rules)
+
+
+def facts_of(
+    config: FarmConfig,
+    rows: Sequence[InventoryRow],
+    table: FleetTable,
+    book: LadderBook,
+    groups: tuple[str, ...],
+    tree: CircuitTree,
+    rules: SiteRules,
+) -> Facts:
+    """The same of a fleet that stands in columns; `rows` in their order."""
     keys = [(row.container or row.circuit or "-", row.owner or "-") for row in rows]
     parts = sorted(set(keys)) or [("-", "-")]
     number = {key: index for index, key in enumerate(parts)}
     part_of = np.array([number[key] for key in keys], dtype=np.int16)
-    full_w = _full_w(fleet, tree, rules)
+    full_w = _full_w(table, book, groups, tree, rules)
     miners = {
         row.miner_id: [int(table.group[index]), int(part_of[index]), round(float(full_w[index]))]
         for index, row in enumerate(rows)
@@ -41,7 +55,7 @@ def settlement_facts(config: FarmConfig, fleet: Fleet, tree: CircuitTree, rules:
         "firm_w": rules.failsafe_limit_w,
         "free_w": _free_w(rules),
         "prices": prices,
-        "groups": [group.replace("\t", " ") for group in fleet.groups],
+        "groups": [group.replace("\t", " ") for group in groups],
         "parts": [{"container": container, "owner": owner} for container, owner in parts],
         "meter": [meter.name for meter in config.meter if meter.site],
         "meter_period_s": next((meter.period_s for meter in config.meter if meter.site), None),
@@ -57,12 +71,14 @@ def _free_w(rules: SiteRules) -> float:
     return rules.failsafe_limit_w if rules.grid_expected else rules.rated_w
 
 
-def _full_w(fleet: Fleet, tree: CircuitTree, rules: SiteRules) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _full_w(
+    table: FleetTable, book: LadderBook, groups: tuple[str, ...], tree: CircuitTree, rules: SiteRules
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     nothing = MeterSample(power_w=float("nan"), at_ms=-1, quality=Quality.MISSING)
     view = FleetView(
-        table=fleet.keeper.freeze(),
-        ladders=fleet.keeper.book,
-        groups=fleet.groups,
+        table=table,
+        ladders=book,
+        groups=groups,
         circuits=tree,
         rules=rules,
         meter=nothing,

@@ -7,21 +7,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from typing_extensions import override
+
 from farmctl.core.units import MS_PER_S
 from farmctl.engine import checkpoint
 from farmctl.engine.inbox import signal_record
 from farmctl.engine.recording import Recorder
 from farmctl.engine.records import command_records, decision_record, transition_records
 from farmctl.engine.replay import decision_hash
+from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.virtual.day import Turn, VirtualDay
 from farmctl.engine.virtual.signals import SOURCE
 from farmctl.ports.grid import Receipt
 from farmctl.ports.recording import Frame
+from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, RecordKind
 from farmctl.store.journal import Intact
 from farmctl.store.reader import open_reader
 from farmctl.store.recording import DayFiles
 from farmctl.store.sqlite import SqliteStore, open_sqlite
+from farmctl.wiring.settlement import facts_of
+from farmctl.wiring.virtual_site import VirtualSite
 
 JOURNAL = "journal.db"
 BATCH_RECORDS = 500
@@ -32,6 +38,25 @@ NO_INPUTS = ""
 """In place of the hash of the inputs where these are not kept."""
 
 
+@dataclass(slots=True)
+class DayClock(Clock):
+    """Stands at the cycle that is being written."""
+
+    at_ms: int
+
+    @override
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    @override
+    def monotonic_s(self) -> float:
+        return self.at_ms / MS_PER_S
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        self.at_ms += round(seconds * MS_PER_S)
+
+
 @dataclass(slots=True, eq=False)
 class DayJournal:
     """Takes turns; writes nothing where there is no folder."""
@@ -40,6 +65,8 @@ class DayJournal:
     folder: Path | None
     store: SqliteStore | None
     files: DayFiles | None
+    series: SettlementSeries | None
+    clock: DayClock
     waiting: list[JournalRecord] = field(default_factory=list)
     _recorder: Recorder = field(default_factory=Recorder)
     _frames: int = 0
@@ -48,14 +75,24 @@ class DayJournal:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, folder: Path | None, day: VirtualDay, *, record: bool) -> AsyncIterator[DayJournal]:
-        """Open the files; closed on the way out."""
+    async def opened(
+        cls, folder: Path | None, day: VirtualDay, settled: VirtualSite | None, *, record: bool
+    ) -> AsyncIterator[DayJournal]:
+        """Open the files; closed on the way out. `settled`: the site whose settlement series is kept."""
+        clock = DayClock(day.script.start_ms)
         if folder is None:
-            yield cls(day, None, None, None)
+            yield cls(day, None, None, None, None, clock)
             return
         store = await open_sqlite(folder / JOURNAL)
+        files = DayFiles(folder, keep_days=366) if record else None
+        series = None
+        if settled is not None:
+            rows, s = settled.rows(), settled
+            facts = facts_of(s.config, rows, s.table, s.book, s.groups, s.tree, s.rules)
+            series = SettlementSeries(store, clock, facts)
+            await store.put_inventory(rows)
         try:
-            yield cls(day, folder, store, DayFiles(folder, keep_days=366) if record else None)
+            yield cls(day, folder, store, files, series, clock)
         finally:
             await store.close()
 
@@ -69,6 +106,7 @@ class DayJournal:
         if self.store is None:
             return
         decision = turn.decision
+        self.clock.at_ms = decision.at_ms
         for message in turn.inbox:
             receipt = Receipt(source=SOURCE, topic="", message=message, raw=b"", states={})
             self.waiting.append(signal_record(receipt, decision.at_ms))
@@ -80,6 +118,9 @@ class DayJournal:
                 await self.files.flush()
         if len(self.waiting) >= BATCH_RECORDS:
             await self._flush()
+        if self.series is not None:
+            self.series.see(turn.view, decision, live=any(track.live for track in turn.memory.tracks))
+            await self.series.beat()
 
     async def end(self) -> None:
         """Write the rest."""
@@ -88,6 +129,8 @@ class DayJournal:
             JournalRecord(kind=RecordKind.STOP, at_ms=at_ms, body={"simulated": True, "cycle": self.day.ledger.cycles})
         )
         await self._flush()
+        if self.series is not None:
+            await self.series.finish()
         if self.files is not None:
             await self.files.flush()
 

@@ -33,6 +33,10 @@ def test_a_simulated_day_is_reported_journalled_and_replayed(tmp_path: Path) -> 
     assert report["journal"]["recorded_cycles"] == report["cycles"]
     replayed = CliRunner().invoke(cli, ["replay", str(out), "-o", "json"], standalone_mode=False)
     assert json.loads(replayed.stdout)["identical"]
+    told = CliRunner().invoke(
+        cli, ["report", "cap", "--path", str(out / "journal.db"), "-o", "json"], standalone_mode=False
+    )
+    assert {baseline["method"] for baseline in json.loads(told.stdout)["baselines"]} >= {"MBMA", "FIRM", "BOTTOM_UP"}
     again = CliRunner().invoke(cli, asked, standalone_mode=False)
     assert "expected a new or empty folder" in str(again.exception)
 

@@ -56,6 +56,15 @@ class Paces:
             return cls(busy_s=2.0, moving_s=5.0, calm_s=5.0, quiet_s=20.0)
         return cls(busy_s=5.0, moving_s=30.0, calm_s=30.0, quiet_s=60.0)
 
+    def within(self, longest_s: float) -> Paces:
+        """No pause longer than this."""
+        return Paces(
+            busy_s=min(self.busy_s, longest_s),
+            moving_s=min(self.moving_s, longest_s),
+            calm_s=min(self.calm_s, longest_s),
+            quiet_s=min(self.quiet_s, longest_s),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Site:
