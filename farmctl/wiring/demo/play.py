@@ -85,13 +85,14 @@ class _Stage:
 
 async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     """Everything around the controller."""
-    broker = await stack.enter_async_context(child(["broker", "--port", "0"], folder / "broker.log"))
-    plan.say(f"broker: {broker.ready['kind']} on {broker.ready['host']}:{broker.ready['port']}")
     world = folder / "world.toml"
     net = 10 + 10 * (os.getpid() % (NETS // 10))
-    text = await run_once(
-        "world", "--miners", str(plan.miners), "--seed", str(plan.seed), "--http-port", "8080", "--first-net", str(net)
-    )
+    size = ["--miners", str(plan.miners), "--seed", str(plan.seed), "--http-port", "8080", "--first-net", str(net)]
+    async with asyncio.TaskGroup() as tasks:
+        described = tasks.create_task(run_once("world", *size))
+        broker = await stack.enter_async_context(child(["broker", "--port", "0"], folder / "broker.log"))
+    plan.say(f"broker: {broker.ready['kind']} on {broker.ready['host']}:{broker.ready['port']}")
+    text = described.result()
     await asyncio.to_thread(world.write_text, text)
     ports = ["--port-base", str(plan.port_base)] if plan.port_base is not None else []
     farmsim = await stack.enter_async_context(
