@@ -109,6 +109,9 @@ class ModbusMeter:
         except asyncio.CancelledError:
             self._drop()
             raise
+        if _is_cancelled():
+            self._drop()
+            raise asyncio.CancelledError
         at_ms = self._clock.now_ms()
         power_w = values.si.get(Quantity.KW)
         if power_w is not None:
@@ -148,6 +151,16 @@ class ModbusMeter:
         if self._client is not None:
             client, self._client = self._client, None
             client.close()
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled us and was not heard.
+
+    pymodbus waits with asyncio.wait_for, which up to Python 3.11 returns the answer instead of being cancelled when
+    both come in the same turn of the loop (cpython #86296); whoever reads for ever would then never stop.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _read_block(client: AsyncModbusTcpClient, block: Block, values: _Values) -> None:

@@ -271,3 +271,20 @@ async def test_a_cancelled_read_leaves_a_meter_that_can_be_read() -> None:
                 await meter.read()
         sim.clear_fault()
         assert (await meter.read()).quality is Quality.OK
+
+
+async def test_a_cancel_is_heard_whenever_it_comes() -> None:
+    """Also in the turn of the loop in which the answer arrives, which asyncio.wait_for of Python 3.11 swallows."""
+
+    async def reads_for_ever(meter: ModbusMeter) -> None:
+        while True:
+            await meter.read()
+
+    async with site_meter() as sim, meter_on(sim.port) as meter:
+        for attempt in range(60):
+            reading = asyncio.create_task(reads_for_ever(meter))
+            for _ in range(20 + attempt):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading], timeout=5)
+            assert reading.cancelled()
