@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "jobs": ("farmctl.cli.jobs:jobs", "How far an order has got."),
     "keys": ("farmctl.cli.keys:keys", "Make, list, rotate and revoke signing keys."),
     "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
+    "notify": ("farmctl.cli.notify:notify", "Try the channels of notifications."),
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),
     "replay": ("farmctl.cli.replay:replay", "Prove that recorded inputs lead to the recorded decisions."),

@@ -14,6 +14,7 @@ import structlog
 from farmctl import __version__
 from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
+from farmctl.alarms.notify.post import Post
 from farmctl.alarms.watches.rounds import Rounds
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
@@ -44,6 +45,7 @@ from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather, yard_of
 from farmctl.wiring.meters import site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
+from farmctl.wiring.notify import post
 from farmctl.wiring.settlement import settlement_facts
 from farmctl.wiring.signals import signal_sources
 from farmctl.wiring.watches import SiteWatches
@@ -87,6 +89,7 @@ class Farm:
     control: ControlServer
     hands: SiteHands
     rounds: Rounds
+    post: Post
     recording: Recording
     series: SettlementSeries
     stop: asyncio.Event
@@ -103,6 +106,7 @@ class Farm:
                 "control": self.control.run,
                 "hands": self.hands.run,
                 "watches": self.rounds.run,
+                "post": self.post.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
@@ -163,6 +167,7 @@ async def _assembled(
     actuator = Actuator(fleet.keeper, poller, clock, _actuator_rules(config), tally)
     actuator.take(fleet.links)
     inbox = GridInbox(store, clock, wake)
+    told = post(config, clock)
     hands = SiteHands(fleet.links, inbox, actuator.nudge)
     desk = Desk(store, clock, wake, armed=not config.control.observe)
     watches = SiteWatches(config, fleet, poller, desk, config.store.dir / JOURNAL)
@@ -196,7 +201,7 @@ async def _assembled(
         signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
         uplinks=sources,
         recording=recording,
-        on_picture=(metrics.see, watches.see, _sampled(series), *listeners.pictures),
+        on_picture=(metrics.see, watches.see, told.see, _sampled(series), *listeners.pictures),
         on_response=tally.responded,
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
@@ -220,7 +225,8 @@ async def _assembled(
         sources=sources,
         metrics=metrics,
         hands=hands,
-        rounds=await watches.rounds(cycle, alarms, store, clock),
+        post=told,
+        rounds=await watches.rounds(cycle, alarms, told, store, clock),
         control=control,
         recording=recording,
         series=series,

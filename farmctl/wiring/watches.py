@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from farmctl.alarms.desk import AlarmDesk
+from farmctl.alarms.notify.post import Post
 from farmctl.alarms.watches.authority import AuthorityWatch
 from farmctl.alarms.watches.facts import FactsWatch
 from farmctl.alarms.watches.host import CredentialWatch, DiskWatch
 from farmctl.alarms.watches.journal import ChainWatch
+from farmctl.alarms.watches.outbox import OutboxWatch
 from farmctl.alarms.watches.rounds import Looks, Rounds
 from farmctl.alarms.watches.trends import TrendWatch
 from farmctl.config.schema import FarmConfig
@@ -50,7 +52,7 @@ class SiteWatches:
         epochs = frozenset((t.event.source, t.event.epoch) for t in picture.memory.tracks if t.live)
         self._authority.see(picture.decision.at_ms, lease.owner if lease is not None else "", epochs)
 
-    async def rounds(self, cycle: Cycle, alarms: AlarmDesk, store: Store, clock: Clock) -> Rounds:
+    async def rounds(self, cycle: Cycle, alarms: AlarmDesk, told: Post, store: Store, clock: Clock) -> Rounds:
         """The round over all of them; what takes days to see goes on where the last run ended."""
         config = self._config
         trends = TrendWatch(lambda: cycle.latest, await store.state(TRENDS_STATE))
@@ -67,6 +69,7 @@ class SiteWatches:
             "credentials": CredentialWatch(certificates=_certificates(config), others=self._tokens),
             "authority": self._authority,
             "facts": FactsWatch(facts=self._facts, impostors=lambda: self._impostors, pools=_hosts(config)),
+            "outbox": OutboxWatch(waiting=told.waiting),
             "trends": trends,
             "journal": ChainWatch(verify=self._verified),
         }

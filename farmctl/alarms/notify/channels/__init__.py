@@ -1,0 +1,1 @@
+"""The ways that a message travels; strangers to each other."""
