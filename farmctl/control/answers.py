@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from farmctl.control import audit, groups, history, jobs, leases, miners, openapi, plan, strip, why
+from farmctl.control import audit, groups, history, jobs, leases, miners, openapi, past, plan, strip, why
 from farmctl.control.bells import AlarmDoor
 from farmctl.control.commands import CommandDoor
 from farmctl.control.filter import Columns
@@ -30,6 +30,7 @@ from farmctl.control.strip import FRESH_S, Site, rev_of
 from farmctl.control.wire import ApiError, Json, answer, refusal, whole
 from farmctl.core.units import MS_PER_S
 from farmctl.ports.control import AlarmOrders, Glass, Hands, Orders, SitePicture
+from farmctl.ports.history import History
 from farmctl.ports.site import Clock
 from farmctl.ports.store import Store
 
@@ -65,6 +66,8 @@ class ControlParts:
     settings: Callable[[], Sequence[Json]] = tuple
     """The configuration in force: key, value, origin; secrets are only ever named."""
     remote: Remote | None = None
+    history: History | None = None
+    """None: none is kept."""
 
 
 class Answers:
@@ -116,6 +119,7 @@ class Answers:
             "job": self._job,
             "job_cancel": self._job_cancel,
             "audit": self._audit,
+            "history": self._history,
             "config": self._config,
             "commands": self._commands,
             "openapi": self._openapi,
@@ -248,6 +252,9 @@ class Answers:
             verb=query.get("verb", ""),
         )
         return answer(await audit.audit(self._p.store, wanted))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        return answer(await past.lines(self._p.history, request.query, self._p.clock.now_ms()))
 
     async def _config(self, _: web.Request) -> web.Response:
         return answer({"rows": list(self._p.settings())})

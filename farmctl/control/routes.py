@@ -203,6 +203,18 @@ ROUTES: tuple[Route, ...] = (
         ),
     ),
     Route(
+        name="history", method="GET", path="/v1/history", about="Lines over time, from the store",
+        answer=shapes.Past, refusals=(404, 507),
+        query=(
+            Query(name="series", about="site.power_w, cont:C1.hash_ths, owner:A.power_w, MINER.temperature_c; commas.",
+                  schema=TEXT),
+            Query(name="from", about="2h (ago), a date and time, or ms; default 1h.", schema=TEXT),
+            Query(name="to", about="The same; default now.", schema=TEXT),
+            Query(name="step", about="60s or seconds; 1s for the site and its parts; chosen where left out.",
+                  schema=TEXT),
+        ),
+    ),
+    Route(
         name="config", method="GET", path="/v1/config", about="The configuration in force, with who set what",
         answer=shapes.Settings,
     ),

@@ -336,6 +336,22 @@ class Audit(Answer):
     before: int | None
 
 
+class Line(Shape):
+    """One series; null is unknown."""
+
+    name: str
+    values: list[float | None]
+
+
+class Past(Answer):
+    """Lines over common steps; `at_ms` is the begin of each, `source` where the samples are from."""
+
+    step_s: int
+    source: str
+    at_ms: list[int]
+    series: list[Line]
+
+
 class Setting(Shape):
     """One key of the configuration; a secret is only ever the path of its file."""
 

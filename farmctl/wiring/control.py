@@ -22,6 +22,7 @@ from farmctl.engine.records import input_hash
 from farmctl.ports.control import AlarmOrders, Glass, Hands, SitePicture
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
+from farmctl.wiring.history import site_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def control_server(
             ),
             settings=lambda: rows,
             remote=_remote(loaded),
+            history=site_history(config, store) if config.history.enabled else None,
         )
     )
 

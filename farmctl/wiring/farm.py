@@ -28,6 +28,7 @@ from farmctl.engine.clock import SystemClock
 from farmctl.engine.cycle import HEARD_STATE, MEMORY_STATE, Cycle, CycleParts, Picture
 from farmctl.engine.desk import Desk
 from farmctl.engine.hands import SiteHands
+from farmctl.engine.historian import Historian
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import SiteMeter
 from farmctl.engine.poller import Poller, PollRules
@@ -37,12 +38,15 @@ from farmctl.engine.tally import Tally, Watch
 from farmctl.errors import StoreError
 from farmctl.ports.grid import SignalSource
 from farmctl.ports.recording import Recording
+from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, RecordKind, Store
 from farmctl.store.recording import DayFiles
 from farmctl.store.sqlite import open_sqlite
+from farmctl.store.telemetry.files import TelemetryFiles
 from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather, yard_of
+from farmctl.wiring.history import grouping_of, history_tiers
 from farmctl.wiring.meters import site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.notify import post
@@ -92,6 +96,7 @@ class Farm:
     post: Post
     recording: Recording
     series: SettlementSeries
+    historian: Historian | None
     stop: asyncio.Event
 
     async def run(self) -> None:
@@ -109,6 +114,7 @@ class Farm:
                 "post": self.post.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
+                **({"historian": self.historian.run} if self.historian is not None else {}),
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -179,6 +185,7 @@ async def _assembled(
     sources = signal_sources(config, clock, fleet)
     recording, rules = DayFiles(config.store.dir), site_rules(config)
     series = SettlementSeries(store, clock, settlement_facts(config, fleet, tree, rules))
+    historian = _historian(config, fleet, clock)
     parts = CycleParts(
         keeper=fleet.keeper,
         poller=poller,
@@ -201,7 +208,7 @@ async def _assembled(
         signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
         uplinks=sources,
         recording=recording,
-        on_picture=(metrics.see, watches.see, told.see, _sampled(series), *listeners.pictures),
+        on_picture=(metrics.see, watches.see, told.see, _sampled(series, historian), *listeners.pictures),
         on_response=tally.responded,
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
@@ -230,6 +237,7 @@ async def _assembled(
         control=control,
         recording=recording,
         series=series,
+        historian=historian,
         stop=stop,
     )
 
@@ -286,10 +294,21 @@ async def _journal(store: Store, now_ms: int, kind: RecordKind, **body: str | in
         log.warning("not_journalled", kind=kind.value, error=str(error))
 
 
-def _sampled(series: SettlementSeries) -> Callable[[Picture], None]:
+def _historian(config: FarmConfig, fleet: Fleet, clock: Clock) -> Historian | None:
+    if not config.history.enabled:
+        return None
+    files = TelemetryFiles(config.store.dir, history_tiers(config))
+    return Historian(files, clock, config.history.step_s, grouping_of(fleet))
+
+
+def _sampled(series: SettlementSeries, historian: Historian | None) -> Callable[[Picture], None]:
+    """What is kept of every picture besides the journal's decisions."""
+
     def see(picture: Picture) -> None:
         live = any(track.live for track in picture.memory.tracks)
         series.see(picture.view, picture.decision, live=live)
+        if historian is not None:
+            historian.see(picture.view, picture.decision)
 
     return see
 
