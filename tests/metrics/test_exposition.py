@@ -4,6 +4,7 @@ import dataclasses
 import math
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from farmctl.metrics.controller import ControllerMetrics
 from farmctl.metrics.exporter import Exporter
 from farmctl.metrics.families import CONTROLLER, FAMILIES
 from farmctl.metrics.families.row import Family, Instrument
-from farmctl.metrics.miners import MinerExporter, Shard, ShardError
+from farmctl.metrics.miners import MINER_COLUMNS, MinerExporter, Shard, ShardError
 from farmctl.metrics.sidelines import MOST_FAULTS, MOST_POOLS
 from farmctl.metrics.snapshot import (
     ActiveAlarm,
@@ -104,6 +105,13 @@ def test_names_and_label_sets_are_unique() -> None:
     for row in rows:
         assert row.name.removesuffix("_total").endswith(row.unit)
         assert row.name.endswith("_total") == (row.kind.value == "counter")
+
+
+def test_the_guide_lists_every_series_with_its_words() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows: tuple[Family | Instrument, ...] = (*FAMILIES, *CONTROLLER)
+    listed = [(row.name, row.help) for row in rows] + [(name, text) for name, _, text in MINER_COLUMNS]
+    assert [name for name, text in listed if f"| `{name}` |" not in guide or f"| {text} |" not in guide] == []
 
 
 def test_no_series_appears_twice(small_farm: MetricsSnapshot) -> None:
