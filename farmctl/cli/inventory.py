@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from farmctl.cli.exits import Exit
+from farmctl.cli.inventory_set import set_
 from farmctl.cli.output import config_option, print_json, say
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ LISTED = 20
 
 @click.group()
 def inventory() -> None:
-    """Import and export the miners."""
+    """Import, export and edit the miners."""
+
+
+inventory.add_command(set_)
 
 
 @inventory.command("import")
@@ -71,11 +75,12 @@ def import_(file: Path, config_path: str | None, output: str, *, dry_run: bool, 
 @click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
 def export(file: Path, config_path: str | None, *, force: bool) -> int:
     """Write the inventory to FILE, or to stdout; `inventory import` takes it back. Works while the controller runs."""
-    from farmctl.cli.places import write_new  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.cli.places import configuration, write_new  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.inventory.csv import write_miners  # noqa: PLC0415 - see above
 
-    rows = asyncio.run(_rows(config_path))
-    text = write_miners(rows)
+    loaded = configuration(config_path)
+    rows = asyncio.run(_rows(loaded))
+    text = write_miners(rows, loaded.config.site.name)
     if str(file) == "-":
         click.echo(text, nl=False)
     else:
@@ -95,7 +100,8 @@ def _read(file: Path, loaded: Loaded) -> MinersFile:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise click.UsageError(f"{file}: expected a readable CSV file: {reason}") from None
     circuits = frozenset(circuit_tree(loaded.config).names)
-    return read_miners(text, str(file), drivers=frozenset(driver_places()), circuits=circuits)
+    site = loaded.config.site.name
+    return read_miners(text, str(file), drivers=frozenset(driver_places()), circuits=circuits, site=site)
 
 
 async def _import(file: Path, read: MinersFile, loaded: Loaded, *, dry_run: bool) -> Merged:
@@ -131,11 +137,11 @@ def _merged(file: Path, read: MinersFile, loaded: Loaded, known: tuple[Inventory
     return merged
 
 
-async def _rows(config_path: str | None) -> tuple[InventoryRow, ...]:
-    from farmctl.cli.places import configuration, journal_of  # noqa: PLC0415 - start-up of every verb would pay for it
+async def _rows(loaded: Loaded) -> tuple[InventoryRow, ...]:
+    from farmctl.cli.places import journal_of  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
 
-    reader = await open_reader(journal_of(configuration(config_path)))
+    reader = await open_reader(journal_of(loaded))
     try:
         return await reader.inventory()
     finally:

@@ -86,8 +86,8 @@ async def known_miners(journal: Path) -> tuple[InventoryRow, ...]:
         await reader.close()
 
 
-async def noted(store: SqliteStore, verb: str, **miners: Sequence[str]) -> None:
-    """Journal who changed the inventory with which verb, and which miners; nothing where none changed."""
+async def noted(store: SqliteStore, verb: str, reason: str = "", **miners: Sequence[str]) -> None:
+    """Journal who changed the inventory with which verb, why, and which miners; nothing where none changed."""
     import getpass  # noqa: PLC0415 - see above
     import time  # noqa: PLC0415 - see above
 
@@ -96,4 +96,6 @@ async def noted(store: SqliteStore, verb: str, **miners: Sequence[str]) -> None:
     if not any(miners.values()):
         return
     body = {"what": "inventory", "verb": verb, "owner": getpass.getuser(), **{k: list(v) for k, v in miners.items()}}
+    if reason:
+        body["reason"] = reason
     await store.append([JournalRecord(kind=RecordKind.CONFIG, at_ms=int(time.time() * 1000), body=body)])

@@ -119,7 +119,7 @@ async def _scanned(asked: Asked, loaded: Loaded | None, circuit: str | None, sto
         # A CSV may leave the circuit open: a person fills it in before importing it.
         given = circuit if store is not None else circuit or ""
         taking = take(changes, known, circuit=given, replace_lost=asked.replace_lost)
-        await _write(asked, store, known, taking)
+        await _write(asked, loaded, store, known, taking)
     compared = changes if asked.about_site or asked.out else None
     print_outcome(Outcome(report=report, changes=compared, taking=taking, out=asked.out), asked.output)
     if taking is not None and taking.held:
@@ -201,7 +201,9 @@ async def _known(asked: Asked, loaded: Loaded | None, store: SqliteStore | None)
     return await known_miners(journal_of(loaded)) if loaded is not None and asked.about_site else ()
 
 
-async def _write(asked: Asked, store: SqliteStore | None, known: Sequence[InventoryRow], taking: Taking) -> None:
+async def _write(
+    asked: Asked, loaded: Loaded | None, store: SqliteStore | None, known: Sequence[InventoryRow], taking: Taking
+) -> None:
     from farmctl.cli.places import noted, write_new  # noqa: PLC0415 - as in scan()
     from farmctl.inventory.csv import write_miners  # noqa: PLC0415 - as in scan()
 
@@ -216,7 +218,8 @@ async def _write(asked: Asked, store: SqliteStore | None, known: Sequence[Invent
         rows = {row.miner_id: row for row in (*known, *taking.put)}
         for miner in removed:
             del rows[miner]
-        await asyncio.to_thread(write_new, asked.out, write_miners(list(rows.values())), force=True)
+        text = write_miners(list(rows.values()), loaded.config.site.name if loaded else "")
+        await asyncio.to_thread(write_new, asked.out, text, force=True)
 
 
 def _configuration(asked: Asked) -> Loaded | None:

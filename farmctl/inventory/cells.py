@@ -21,6 +21,7 @@ _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{3,31}")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 _NOT_A_MINER = {"0" * _MAC_DIGITS, "f" * _MAC_DIGITS}
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PHASES = {"L1", "L2", "L3"}
 _LAST_PORT = 65535
 _LAST_TIER = 99
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
@@ -59,6 +60,14 @@ def read_ports(text: str) -> dict[str, int]:
             raise ValueError(f'expected ports such as api=4028;http=80, each once, got "{item}"')
         ports[name] = int(number)
     return ports
+
+
+def read_phase(text: str) -> str:
+    """`L1`, `L2-L3`, `L1-L2-L3`, in any order and case; empty means not known."""
+    names = [name for name in re.split(r"[-+/ ]", text.upper()) if name]
+    if not set(names) <= _PHASES or len(set(names)) != len(names):
+        raise ValueError(f'expected L1, L2, L3, or several of them such as L1-L2, got "{text}"')
+    return "-".join(sorted(names))
 
 
 def read_tier(text: str) -> int:

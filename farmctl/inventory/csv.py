@@ -13,6 +13,7 @@ from farmctl.inventory.cells import (
     SEPARATOR,
     read_host,
     read_miner_id,
+    read_phase,
     read_ports,
     read_switch,
     read_tags,
@@ -22,7 +23,9 @@ from farmctl.inventory.cells import (
 from farmctl.inventory.fault import Fault, InventoryFaultsError, did_you_mean
 from farmctl.ports.store import InventoryRow
 
-COLUMNS = tuple(column.name for column in fields(InventoryRow))
+ROW_COLUMNS = tuple(column.name for column in fields(InventoryRow))
+COLUMNS = (*ROW_COLUMNS, "site")
+"""What a file may have; `site` is checked and not kept, since an inventory is that of one site."""
 REQUIRED = ("miner_id", "host", "driver")
 SCANNED = frozenset({"host", "ports", "driver", "model", "firmware", "serial"})
 """What a scan finds out by itself."""
@@ -37,8 +40,8 @@ class MinersFile:
     rows: tuple[InventoryRow, ...]
     """In the order of the file."""
     lines: Mapping[MinerId, int] = field(default_factory=dict)
-    columns: frozenset[str] = frozenset(COLUMNS)
-    """Columns that the file has; about the others it says nothing."""
+    columns: frozenset[str] = frozenset(ROW_COLUMNS)
+    """Columns of a row that the file has; about the others it says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +62,18 @@ def read_miners(
     *,
     drivers: frozenset[str] | None = None,
     circuits: frozenset[str] | None = None,
+    site: str | None = None,
 ) -> MinersFile:
     """Read the CSV; raises InventoryFaultsError with every fault.
 
-    Names of drivers and circuits are compared with those given; None: not compared. A miner may have no circuit yet.
+    Names of drivers, circuits and the site are compared with those given; None: not compared. A miner may have no
+    circuit yet, and a file need not name the site.
     """
-    known = {"driver": drivers, "circuit": None if circuits is None else circuits | {""}}
+    known = {
+        "driver": drivers,
+        "circuit": None if circuits is None else circuits | {""},
+        "site": None if site is None else frozenset({site, ""}),
+    }
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     faults: list[Fault] = []
     rows: dict[MinerId, InventoryRow] = {}
@@ -87,19 +96,20 @@ def read_miners(
         faults.append(Fault(file=file, line=reader.line_num, key="", expected=f"expected CSV: {error}"))
     if faults:
         raise InventoryFaultsError(faults)
-    return MinersFile(rows=tuple(rows.values()), lines=lines, columns=frozenset(header))
+    return MinersFile(rows=tuple(rows.values()), lines=lines, columns=frozenset(header) & frozenset(ROW_COLUMNS))
 
 
-def write_miners(rows: Sequence[InventoryRow]) -> str:
-    """The CSV of some miners, by miner id; `read_miners` gives the same rows back."""
+def write_miners(rows: Sequence[InventoryRow], site: str = "") -> str:
+    """The CSV of some miners of a site, by miner id; `read_miners` gives the same rows back."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in sorted(rows, key=lambda row: row.miner_id):
-        cells: dict[str, object] = {name: getattr(row, name) for name in COLUMNS}
+        cells: dict[str, object] = {name: getattr(row, name) for name in ROW_COLUMNS}
         cells["ports"] = write_ports(row.ports)
         cells["tags"] = SEPARATOR.join(row.tags)
         cells["protected"] = "true" if row.protected else "false"
+        cells["site"] = site
         writer.writerow([cells[name] for name in COLUMNS])
     return out.getvalue()
 
@@ -156,6 +166,7 @@ def _read_row(header: Sequence[str], cells: Sequence[str]) -> tuple[InventoryRow
     driver = row.take("driver", str)
     ports = row.take("ports", read_ports)
     tier = row.take("tier", read_tier)
+    phase = row.take("phase", read_phase)
     protected = row.take("protected", read_switch)
     tags = row.take("tags", read_tags)
     if miner_id is None or host is None or driver is None:
@@ -172,6 +183,7 @@ def _read_row(header: Sequence[str], cells: Sequence[str]) -> tuple[InventoryRow
         container=row.text("container"),
         rack=row.text("rack"),
         slot=row.text("slot"),
+        phase=phase or "",
         tier=tier or 0,
         protected=bool(protected),
         tags=tags or (),

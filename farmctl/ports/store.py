@@ -72,6 +72,8 @@ class InventoryRow:
     container: str = ""
     rack: str = ""
     slot: str = ""
+    phase: str = ""
+    """Phases that feed it: L1, L2, L3, two of them such as L1-L2, or L1-L2-L3; empty: not known."""
     tier: int = 0
     protected: bool = False
     tags: tuple[str, ...] = ()

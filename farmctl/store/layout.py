@@ -15,7 +15,7 @@ LinkValues = tuple[int, int, str, str, bytes, bytes, bytes]
 RawLinkValues = tuple[int, int, bytes, bytes, bytes, bytes, bytes]
 """The same, as read: text comes as bytes, because an altered file may hold no valid UTF-8."""
 
-InventoryValues = tuple[str, str, str, str, str, str, str, str, str, str, str, int, int, str, str]
+InventoryValues = tuple[str, str, str, str, str, str, str, str, str, str, str, str, int, int, str, str]
 """The columns of `inventory`, in the order of InventoryRow's fields; ports and tags as JSON."""
 
 
@@ -46,6 +46,7 @@ def inventory_values(row: InventoryRow) -> InventoryValues:
         row.container,
         row.rack,
         row.slot,
+        row.phase,
         row.tier,
         int(row.protected),
         json.dumps(row.tags),
@@ -73,6 +74,7 @@ def inventory_row(values: InventoryValues) -> InventoryRow:
         container,
         rack,
         slot,
+        phase,
         tier,
         protected,
         tags,
@@ -94,6 +96,7 @@ def inventory_row(values: InventoryValues) -> InventoryRow:
         container=container,
         rack=rack,
         slot=slot,
+        phase=phase,
         tier=tier,
         protected=bool(protected),
         tags=tags_read,

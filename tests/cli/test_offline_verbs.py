@@ -4,61 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from farmctl.cli import main, places
+from farmctl.cli import places
 from farmctl.cli.exits import Exit
 from farmctl.config.schema.farm import schema_text
 from farmctl.ports.store import JournalRecord, RecordKind
 from farmctl.store.sqlite import open_sqlite
 from farmctl.wiring.farm import JOURNAL
-
-Verb = Callable[..., tuple[int, str, str]]
+from tests.cli.conftest import Verb
 
 TWO_MINERS = """miner_id,host,driver,circuit,rack
 02:00:00:00:00:01,10.0.0.1,whatsminer,site,R1
 02:00:00:00:00:02,10.0.0.2,luxos,site,R1
 """
-
-
-@pytest.fixture
-def verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Verb:
-    """Run farmctl in a folder of its own: exit code, stdout, stderr."""
-    for name in [name for name in os.environ if name.startswith("FARMCTL_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
-    monkeypatch.delenv("INVOCATION_ID", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farmctl", *args])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, out.out, out.err
-
-    return run
-
-
-@pytest.fixture
-def site(verb: Verb, tmp_path: Path) -> Path:
-    """A configured site whose store is in the same folder."""
-    assert verb("init", "--name", "north-1", "--rated-kw", "100")[0] == Exit.OK
-    with (tmp_path / "farm.toml").open("a", encoding="utf-8") as file:
-        file.write('\n[store]\ndir = "state"\n')
-    return tmp_path
 
 
 def journalled(site: Path, count: int) -> Path:

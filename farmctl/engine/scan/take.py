@@ -104,7 +104,8 @@ class _Taker:
         if before is None:
             return row
         here = {
-            name: getattr(before, name) for name in ("container", "rack", "slot", "tier", "protected", "tags", "owner")
+            name: getattr(before, name)
+            for name in ("container", "rack", "slot", "phase", "tier", "protected", "tags", "owner")
         }
         return replace(row, **here, circuit=before.circuit or row.circuit)
 

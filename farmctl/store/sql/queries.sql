@@ -39,14 +39,14 @@ INSERT INTO state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET v
 SELECT value FROM state WHERE name = ?;
 
 -- name: inventory
-SELECT miner_id, host, ports, driver, model, firmware, serial, circuit, container, rack, slot, tier, protected, tags,
-       owner
+SELECT miner_id, host, ports, driver, model, firmware, serial, circuit, container, rack, slot, phase, tier, protected,
+       tags, owner
 FROM inventory ORDER BY miner_id;
 
 -- name: put_inventory
-REPLACE INTO inventory (miner_id, host, ports, driver, model, firmware, serial, circuit, container, rack, slot, tier,
-                        protected, tags, owner)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+REPLACE INTO inventory (miner_id, host, ports, driver, model, firmware, serial, circuit, container, rack, slot, phase,
+                        tier, protected, tags, owner)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: remove_inventory
 DELETE FROM inventory WHERE miner_id = ?;
