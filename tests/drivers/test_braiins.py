@@ -11,7 +11,7 @@ import pytest
 
 from drivers._wire.rest import UnauthorizedError
 from drivers.braiins import wire
-from drivers.braiins.device import BOOT_S, REREAD_S, BraiinsDevice
+from drivers.braiins.device import BOOT_S, COOL_S, REREAD_S, BraiinsDevice
 from drivers.braiins.driver import BraiinsDriver
 from drivers.braiins.wire import Profile, Status
 from farmctl.core.model import MinerState, OperatingPoint, PointKind, PowerSource
@@ -117,16 +117,19 @@ async def test_every_field_of_the_recorded_s19_xp_is_what_its_raw_reply_says(
     assert reading.state is MinerState.THROTTLED
 
 
-async def test_a_poll_is_three_pages_and_five_once_a_minute(served: Served) -> None:
+async def test_a_poll_is_two_pages_heat_now_and_then_and_the_rest_once_a_minute(served: Served) -> None:
     clock = Clock()
     async with meeting(served, clock) as device:
         await device.poll()
         served.asked.clear()
         await device.poll()
-        assert served.calls() == [STATS, DETAILS, "GET /api/v1/cooling/state"]
+        assert served.calls() == [STATS, DETAILS]
+        clock.now_s += COOL_S
+        assert (await device.poll()).temperature_c == 71.5
+        assert served.calls()[2:] == [STATS, DETAILS, "GET /api/v1/cooling/state"]
         clock.now_s += REREAD_S
         await device.poll()
-    assert len(served.calls()) == 3 + 6
+    assert len(served.calls()) == 2 + 3 + 6
 
 
 async def test_a_pause_needs_more_than_its_own_word(served: Served) -> None:
