@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import nan
 from time import monotonic
@@ -14,7 +14,7 @@ from drivers.antminer.pages import Mode, PercentRange, WorkConf
 from drivers.antminer.wire import Live
 from farmctl.core.model import MinerId, MinerState, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, SilentPeerError
-from farmctl.ports.devices import Credentials, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Endpoint, Facts, Identity, PoolLogin, Reading
 
 FACTORY = Credentials(user="root", password="root")  # noqa: S106  printed in Bitmain's manual, same on every unit
 WRITE_ANSWER_S = 10.0
@@ -128,6 +128,15 @@ class AntminerDevice:
         keys = await self._keys(point.setting)
         self._conf_due_s = -1.0
         answer = await self._web.post(pages.WRITE, keys, answer_s=WRITE_ANSWER_S)
+        pages.check_accepted(answer, self._at(pages.WRITE))
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pools, three at most; no other key is written."""
+        if not 1 <= len(pools) <= pages.MOST_POOLS:
+            raise RefusedError(f"{self._web.where}: {len(pools)} pools, expected 1 to {pages.MOST_POOLS}")
+        if not self._takes_json:
+            await self._read_conf()
+        answer = await self._web.post(pages.WRITE, pages.pool_keys(pools), answer_s=WRITE_ANSWER_S)
         pages.check_accepted(answer, self._at(pages.WRITE))
 
     async def locate(self, *, on: bool) -> None:

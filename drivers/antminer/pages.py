@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import nan
@@ -14,7 +14,7 @@ from drivers._wire.fields import hashes, mac, number, row, rows, rpm, seconds, t
 from drivers._wire.json_repair import loads
 from drivers.antminer.wire import HASHES, Live, sensors
 from farmctl.errors import MalformedReplyError, RefusedError
-from farmctl.ports.devices import Pool
+from farmctl.ports.devices import Pool, PoolLogin
 
 SYSTEM = "/cgi-bin/get_system_info.cgi"
 CONF = "/cgi-bin/get_miner_conf.cgi"
@@ -33,6 +33,7 @@ SHOWN_MODE_KEYS = ("bitmain-work-mode", "miner-mode")
 HIGHEST_PERCENT = 1000
 """No range goes further, whatever overclocking firmware calls a hundred."""
 
+MOST_POOLS = 3
 ACCEPTED = "M000"
 BLINK_CODES = {True: "B000", False: "B100"}
 """What `blink.cgi` answers when it has switched on or off (pyasic waits for the same two)."""
@@ -156,6 +157,12 @@ def read_percent_range(body: bytes, where: str) -> PercentRange | None:
     if found.get("hashrate_percent_support") is False or not 0 < low < high <= HIGHEST_PERCENT:
         return None
     return PercentRange(low=int(low), high=int(high))
+
+
+def pool_keys(pools: Sequence[PoolLogin]) -> dict[str, list[dict[str, str]]]:
+    """The one key of pools: all three places, for the script keeps what an absent one had."""
+    rows = [{"url": pool.url, "user": pool.user, "pass": pool.password} for pool in pools]
+    return {"pools": [*rows, *[{"url": "", "user": "", "pass": ""}] * (MOST_POOLS - len(rows))]}
 
 
 def check_accepted(body: bytes, where: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, nan
 from time import monotonic
 from typing import Any
@@ -18,7 +18,7 @@ from drivers.auradine import wire
 from drivers.auradine.wire import Mode, Summary
 from farmctl.core.model import MinerId, MinerState, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, SilentPeerError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
 
 API_PORT = 8080
 FACTORY = Credentials(user="admin", password="admin")  # noqa: S106 - printed in the manual, same on every unit
@@ -28,6 +28,7 @@ DRAWS_W = 200.0
 BOOT_S = 600.0
 REREAD_S = 60.0
 """How old fan speeds may get; nothing is decided by them."""
+MOST_POOLS = 3
 LIGHT_ON, LIGHT_OFF = 3, 2
 """LED codes "locate miner" and "normal" (both libraries)."""
 
@@ -182,6 +183,14 @@ class AuradineDevice(Device):
         await self._write(keys)
         await self._write({"sleep": "off"})
 
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pools, three at most."""
+        if not 1 <= len(pools) <= MOST_POOLS:
+            raise RefusedError(f"{self._rest.where}: {len(pools)} pools, expected 1 to {MOST_POOLS}")
+        rows = [{"url": pool.url, "user": pool.user, "pass": pool.password} for pool in pools]
+        rows += [{"url": "", "user": "", "pass": ""}] * (MOST_POOLS - len(rows))
+        await self._post("updatepools", {"pools": rows})
+
     async def locate(self, *, on: bool) -> None:
         """Blink, or show the normal light."""
         await self._post("led", {"code": LIGHT_ON if on else LIGHT_OFF})
@@ -244,7 +253,7 @@ class AuradineDevice(Device):
     async def _write(self, keys: dict[str, str | int]) -> None:
         await self._post("mode", keys)
 
-    async def _post(self, name: str, keys: dict[str, str | int], *, once: bool = False) -> None:
+    async def _post(self, name: str, keys: Mapping[str, object], *, once: bool = False) -> None:
         payload = {"command": name, **keys}
         reply = await self._api.ask(Request(method="POST", path=f"/{name}", payload=payload, once=once))
         self._check(name, reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
@@ -13,7 +14,7 @@ from drivers.bitaxe import wire
 from drivers.bitaxe.wire import Clocks, Info
 from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
 from farmctl.errors import MalformedReplyError, RefusedError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
 
 BOOT_S = 120.0
 """Wi-Fi, pool, first shares; without a hash rate after this it is a fault."""
@@ -125,6 +126,13 @@ class BitaxeDevice(Device):
             offered = ", ".join(f"{each}MHz" for each in clocks.steps_mhz)
             raise RefusedError(f"{self._rest.where}: {point.setting!r}, expected one of {offered} or a share of them")
         await self._ask("PATCH", wire.SYSTEM, {"frequency": step})
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pool and its fallback, and restart it: AxeOS connects to new ones after that."""
+        if not 1 <= len(pools) <= len(wire.POOL_PREFIXES):
+            raise RefusedError(f"{self._rest.where}: {len(pools)} pools, expected 1 or 2")
+        await self._ask("PATCH", wire.SYSTEM, wire.pool_keys(pools))
+        await self.reboot()
 
     async def reboot(self) -> None:
         """Restart the firmware."""

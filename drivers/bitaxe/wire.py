@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
 from drivers._wire.fields import degrees, flag, hashes, mac, number, rpm, seconds, text, watts, within
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
-from farmctl.ports.devices import Pool
+from farmctl.ports.devices import Pool, PoolLogin
 
 INFO = "/api/system/info"
 ASIC = "/api/system/asic"
@@ -18,6 +19,7 @@ HASHES_PER_GIGAHASH = 1e9
 HASHES_PER_MEGAHERTZ = 1e6
 """A small core tries one hash a clock: 1,276 cores at 490 MHz are the 0.62524 TH/s that both libraries expect."""
 
+POOL_PREFIXES = ("stratum", "fallbackStratum")
 MOST_MHZ = 10_000.0
 
 TRIM_S = 30.0
@@ -73,8 +75,19 @@ def parse_info(reply: object) -> Info | None:
         fan_rpm=rpm(reply.get("fanrpm")),
         uptime_s=seconds(reply.get("uptimeSeconds")),
         is_overheated=number(reply.get("overheat_mode")) > 0 or flag(reply.get("overheat_mode")) is True,
-        pools=tuple(pool for prefix in ("stratum", "fallbackStratum") if (pool := _pool(reply, prefix)) is not None),
+        pools=tuple(pool for prefix in POOL_PREFIXES if (pool := _pool(reply, prefix)) is not None),
     )
+
+
+def pool_keys(pools: Sequence[PoolLogin]) -> dict[str, str | int]:
+    """Keys of a PATCH; host and port are two of them."""
+    keys: dict[str, str | int] = {}
+    for prefix, pool in zip(POOL_PREFIXES, pools, strict=False):
+        host, _, port = pool.url.rpartition("://")[2].rpartition(":")
+        keys |= {f"{prefix}URL": host or port, f"{prefix}User": pool.user, f"{prefix}Password": pool.password}
+        if host and port.isdecimal():
+            keys[f"{prefix}Port"] = int(port)
+    return keys
 
 
 def parse_clocks(reply: object) -> Clocks | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite, nan
 
@@ -16,11 +17,12 @@ from drivers.epic.belief import Belief
 from drivers.epic.wire import Capabilities, Summary, Tune
 from farmctl.core.model import Ladder, MinerId, OperatingPoint, PowerSource
 from farmctl.errors import CredentialError, FarmError, MalformedReplyError, RefusedError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
 
 FACTORY_PASSWORD = "letmein"  # noqa: S105 - what PowerPlay ships with
 BAD_PASSWORD = "BadPassword"  # noqa: S105 - PowerPlay's name for the refusal
 HIGHEST_W = 99_999
+MOST_POOLS = 3
 ENABLED, DISABLED = True, False
 
 
@@ -126,6 +128,13 @@ class EpicDevice(Device):
                 f"{self._rest.where}: PowerPlay has no setting {point.setting!r}, "
                 "expected sleep, full, profile:NTH or watts:N"
             )
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pools, three at most."""
+        if not 1 <= len(pools) <= MOST_POOLS:
+            raise RefusedError(f"{self._rest.where}: {len(pools)} pools, expected 1 to {MOST_POOLS}")
+        rows = [{"pool": pool.url, "login": pool.user, "password": pool.password} for pool in pools]
+        await self._write("/coin", {"coin": "Btc", "stratum_configs": rows, "unique_id": False})
 
     async def locate(self, *, on: bool) -> None:
         """Blink the light, or stop it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -15,7 +15,7 @@ from drivers.vnish import wire
 from drivers.vnish.wire import API, Info, Preset, Summary
 from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, SilentPeerError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
 
 FACTORY_PASSWORD = "admin"  # noqa: S105 - printed in the vendor's manual, same on every unit
 DRAWS_W = 200.0
@@ -161,6 +161,12 @@ class VnishDevice(Device):
             known = "sleep, full, percent:N, profile:NAME, watts:N"
             raise RefusedError(f"{self._rest.where}: VNish has no setting {point.setting!r}, expected {known}")
         self._is_asleep = False
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pools, three at most; no other key is written."""
+        if not 1 <= len(pools) <= wire.MOST_POOLS:
+            raise RefusedError(f"{self._rest.where}: {len(pools)} pools, expected 1 to {wire.MOST_POOLS}")
+        await self._restart_if_asked(await self._post("settings", {"miner": {"pools": wire.pool_rows(pools)}}))
 
     async def locate(self, *, on: bool) -> None:
         """Blink, or stop blinking."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
 from drivers._wire.fields import degrees, first_number, hashes, mac, number, rows, rpm, seconds, text, watts, whole
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
-from farmctl.ports.devices import Pool
+from farmctl.ports.devices import Pool, PoolLogin
 
 API = "/api/v1/"
 HASHES_PER_GIGAHASH = 1e9
@@ -31,6 +31,7 @@ PERCENT_STEP = 10
 
 _PRETTY = re.compile(r"([\d.]+)\s*watt\s*~\s*([\d.]+)\s*TH", re.IGNORECASE)
 _DEV_FEE = "DevFee"
+MOST_POOLS = 3
 
 
 @dataclass(slots=True)
@@ -131,6 +132,12 @@ def parse_presets(reply: object) -> tuple[Preset, ...]:
 def parse_current_preset(reply: object) -> str:
     """Name of the preset in force, from perf-summary; empty where none is."""
     return text(_table(reply, "current_preset").get("name"))
+
+
+def pool_rows(pools: Sequence[PoolLogin]) -> list[dict[str, str]]:
+    """All three places, for one that is left out keeps what it had."""
+    rows = [{"url": pool.url, "user": pool.user, "pass": pool.password} for pool in pools]
+    return [*rows, *[{"url": "", "user": "", "pass": ""}] * (MOST_POOLS - len(rows))]
 
 
 def needs_restart(reply: object) -> bool:

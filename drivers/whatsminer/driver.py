@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite, nan
 from typing import Any
 
@@ -15,7 +16,7 @@ from drivers.whatsminer.token import TOKEN_LIFE_S
 from drivers.whatsminer.wire import MinerStatus, Summary
 from farmctl.core.model import MinerId, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, TryAgainError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
 
 FULL_PERCENT = 100
 
@@ -133,6 +134,13 @@ class WhatsminerDevice(Device):
         """Restart the control board."""
         self._belief.expect_change()
         await self._door.write("reboot")
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pools, three at most; it starts mining again with them."""
+        if not 1 <= len(pools) <= wire.MOST_POOLS:
+            raise RefusedError(f"{self.host}: {len(pools)} pools, expected 1 to {wire.MOST_POOLS}")
+        self._belief.expect_change()
+        await self._door.write("update_pools", **wire.pool_keys(pools))
 
     async def _full(self) -> None:
         woken = await self._wake()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -24,7 +24,7 @@ from drivers._wire.fields import (
     watts,
 )
 from drivers._wire.fields import status as head_of
-from farmctl.ports.devices import Pool
+from farmctl.ports.devices import Pool, PoolLogin
 
 SUMMARY = request("summary")
 STATUS = request("status")
@@ -37,6 +37,7 @@ GET_TOKEN = request("get_token")
 HASHES_PER_MEGAHASH = 1e6
 HASHES_PER_GIGAHASH = 1e9
 OK = 131
+MOST_POOLS = 3
 
 _HASH_FIELDS = ("HS RT", "MHS 5s", "MHS 1m", "MHS 5m", "MHS av")
 """Best first. "HS RT" is in MH/s whatever its name says: 67394800.97 on a 67 TH/s M21S, fw 20210322.22."""
@@ -163,6 +164,15 @@ def parse_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
         for fields in rows(reply, "POOLS")
         if fields.get("URL")
     )
+
+
+def pool_keys(pools: Sequence[PoolLogin]) -> dict[str, str]:
+    """Keys of update_pools: all three places are named, for one that is not named keeps what it had."""
+    keys: dict[str, str] = {}
+    for place in range(MOST_POOLS):
+        pool = pools[place] if place < len(pools) else PoolLogin(url="", user="", password="")
+        keys |= {f"pool{place + 1}": pool.url, f"worker{place + 1}": pool.user, f"passwd{place + 1}": pool.password}
+    return keys
 
 
 def _percent(value: float) -> int | None:

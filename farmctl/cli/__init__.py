@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
     "notify": ("farmctl.cli.notify:notify", "Try the channels of notifications."),
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
+    "pools": ("farmctl.cli.pools:pools", "Show the pools of miners, and change them."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),
     "replay": ("farmctl.cli.replay:replay", "Prove that recorded inputs lead to the recorded decisions."),
     "report": ("farmctl.cli.report:report", "What an event, a day or a month came to, from the journal."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -164,6 +164,27 @@ class Reboots(Protocol):
 
     async def reboot(self) -> None:
         """Restart it; returns when the device said yes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLogin:
+    """One pool as it is to be set; the password is for the pool, and no secret of ours."""
+
+    url: str
+    user: str
+    password: str = "x"  # noqa: S105 - what pools take that ask for none
+
+
+@runtime_checkable
+class SetsPools(Protocol):
+    """The machine's pools can be changed; only `farmctl pools set` does, no control loop."""
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these the pools, in this order, and no others; returns when the device said yes.
+
+        Touches nothing else. Mining may restart. Raises RefusedError for more pools than it takes.
+        """
         ...
 
 
