@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "context": ("farmctl.cli.contexts:context", "Name controllers and choose one."),
     "demo": ("farmctl.cli.demo:demo", "Run a simulated farm that follows the grid."),
     "history": ("farmctl.cli.history:history", "Lines over time of the site, a container, an owner or a miner."),
+    "facts": ("farmctl.cli.facts:facts", "Ask the miners themselves: firmware, boards, fans, pools, errors."),
     "init": ("farmctl.cli.init:init", "Write a first farm.toml."),
     "inventory": ("farmctl.cli.inventory:inventory", "Import and export the miners."),
     "journal": ("farmctl.cli.journal:journal", "Read and verify the journal."),

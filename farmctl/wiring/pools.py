@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, TypeVar
 
 from farmctl.config.credentials import SELECTOR_FIELDS, split_selector
 from farmctl.config.load import load, search
 from farmctl.core.model import MinerId
 from farmctl.errors import ConfigError, FarmError, RefusedError
-from farmctl.ports.devices import Device, Driver, Facts, Pool, PoolLogin, SetsPools
+from farmctl.ports.devices import Device, Driver, Facts, Pool, PoolLogin, Reading, SetsPools
 from farmctl.ports.store import InventoryRow
 from farmctl.store.reader import open_reader
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import endpoint_of, login_of
+
+Said = TypeVar("Said")
 
 IN_FLIGHT = 50
 READ_BACK_EVERY_S = 2.0
@@ -79,16 +82,12 @@ async def selected(config_path: str | None, selector: str) -> list[Place]:
 
 async def read_facts(places: Iterable[Place]) -> dict[MinerId, Facts | str]:
     """Slow facts of every miner, or why they could not be read."""
-    slots = asyncio.Semaphore(IN_FLIGHT)
+    return await _of_all(places, lambda device: device.facts())
 
-    async def one(place: Place) -> tuple[MinerId, Facts | str]:
-        async with slots:
-            try:
-                return place.row.miner_id, await place.device.facts()
-            except FarmError as fault:
-                return place.row.miner_id, f"{type(fault).__name__}: {fault}"
 
-    return dict(await asyncio.gather(*(one(place) for place in places)))
+async def read_now(places: Iterable[Place]) -> dict[MinerId, Reading | str]:
+    """One poll of every miner, or why it failed."""
+    return await _of_all(places, lambda device: device.poll())
 
 
 async def set_pools(
@@ -126,6 +125,21 @@ async def close(places: Iterable[Place]) -> None:
 def same_pools(found: Sequence[Pool], wanted: Sequence[PoolLogin]) -> bool:
     """Whether a device shows exactly these, in this order; schemes may be left out."""
     return [(_host(pool.url), pool.user) for pool in found] == [(_host(pool.url), pool.user) for pool in wanted]
+
+
+async def _of_all(
+    places: Iterable[Place], ask: Callable[[Device], Coroutine[Any, Any, Said]]
+) -> dict[MinerId, Said | str]:
+    slots = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(place: Place) -> tuple[MinerId, Said | str]:
+        async with slots:
+            try:
+                return place.row.miner_id, await ask(place.device)
+            except FarmError as fault:
+                return place.row.miner_id, f"{type(fault).__name__}: {fault}"
+
+    return dict(await asyncio.gather(*(one(place) for place in places)))
 
 
 async def _change(place: Place, pools: Sequence[PoolLogin], report: PoolReport, read_back_s: float) -> None:
