@@ -85,8 +85,9 @@ def test_a_journal_with_one_altered_record_is_refused_with_its_number(tmp_path: 
     with sqlite3.connect(out / "journal.db") as journal:
         for (trigger,) in journal.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             journal.execute(f"DROP TRIGGER {trigger}")
-        journal.execute("UPDATE journal SET body = replace(body, 'target_w', 'target_x') WHERE seq = 7")
+        (seq,) = journal.execute("SELECT max(seq) FROM journal WHERE kind = 'decision'").fetchone()
+        journal.execute("UPDATE journal SET body = replace(body, 'target_w', 'target_x') WHERE seq = ?", (seq,))
     journal.close()
     said = runner.invoke(cli, ["replay", str(out)], standalone_mode=False)
     assert said.return_value == 1
-    assert "refused: the journal is altered at record 7" in said.stdout
+    assert f"refused: the journal is altered at record {seq}:" in said.stdout
