@@ -12,6 +12,7 @@ W_PER_KW = 1_000.0
 S_PER_MIN = 60.0
 WAKE_WINDOW_S = 5.0
 """`wake_fraction_per_5s` is stated for this many seconds (SIGNALS section 4, rule 7)."""
+PHASES = ("L1", "L2", "L3")
 DEFAULT_SIGNAL_STALE_S = 60.0
 DEFAULT_METER_STALE_S = 10.0
 
@@ -50,11 +51,19 @@ def circuit_tree(config: FarmConfig) -> CircuitTree:
     number = {circuit.name: index for index, circuit in enumerate(ordered)}
     ratings_w = [np.inf if circuit.rating_kw is None else circuit.rating_kw * W_PER_KW for circuit in ordered]
     ratings_w[0] = min(ratings_w[0], config.site.rated_kw * W_PER_KW)
+    any_meter = any(circuit.meter for circuit in ordered[1:])
+    any_phase = any(circuit.phase for circuit in ordered)
+    imbalances_w = [np.inf if c.max_imbalance_kw is None else c.max_imbalance_kw * W_PER_KW for c in ordered]
     return CircuitTree(
         names=tuple(number),
         parent=np.array([-1 if c.parent is None else number[c.parent] for c in ordered], dtype=np.int64),
         rating_w=np.array(ratings_w, dtype=np.float64),
         meter_w=np.full(len(ordered), np.nan),
+        metered=np.array([c.meter is not None for c in ordered], dtype=np.bool_) if any_meter else None,
+        phase=np.array([-1 if c.phase is None else PHASES.index(c.phase) for c in ordered], dtype=np.int16)
+        if any_phase
+        else None,
+        imbalance_w=np.array(imbalances_w, dtype=np.float64) if any_phase else None,
     )
 
 

@@ -14,6 +14,7 @@ from farmctl.core.memory import Standing
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.model import Budget
 from farmctl.core.moves import throttle_step
+from farmctl.core.phases import carried
 from farmctl.core.units import MS_PER_S, FloatColumn
 
 HORIZONS_S = (5.0, 30.0, 300.0, 1_800.0)
@@ -93,7 +94,7 @@ def _up_w(
     view: FleetView, seen: Seen, site: SitePower, ceiling_w: float, rise_w: FloatColumn, within_s: float
 ) -> float:
     """Capped by every circuit, the pace of the feeders, the ramp and the effective limit."""
-    tree, node, rules = view.circuits, view.table.node, view.rules
+    tree, node, rules = carried(view, seen.counted_w), view.table.node, view.rules
     headroom_w = np.maximum(tree.rating_w - node_load_w(tree, node, seen.counted_w), 0.0)
     asleep = seen.rows.wanted == 0
     feeder = feeder_of(tree)[node]

@@ -154,6 +154,12 @@ class CircuitTree:
     """Shape (nodes,), W; +inf where no rating is stated."""
     meter_w: FloatColumn
     """Shape (nodes,), W; NaN where the node has no meter or it is silent."""
+    metered: MaskColumn | None = None
+    """Nodes that have a meter, silent or not; None: none has."""
+    phase: CodeColumn | None = None
+    """Phase that a node is on, 0, 1, 2, ...; -1 for none. None: no node names one."""
+    imbalance_w: FloatColumn | None = None
+    """How much more than its lightest phase a node's heaviest may carry, W; +inf where nothing is stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

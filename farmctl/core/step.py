@@ -25,6 +25,7 @@ from farmctl.core.model import Budget, Command
 from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
 from farmctl.core.outlook import outlook
 from farmctl.core.pace import is_governed, ramp_w, release_ms, wake_credit_w
+from farmctl.core.phases import carried
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
 from farmctl.core.proposals import held_circuits, in_boot_grace, live_overrides, narrowed, proposals
@@ -68,6 +69,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     """Decide what the farm should do now; pure: same arguments, same bits."""
     view = narrowed(view, now_ms)
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
+    view = replace(view, circuits=carried(view, seen.counted_w))
     loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
     facts = link_facts(view, memory.booted_ms, now_ms)
     # What is over ended by itself; a snapshot that no longer lists it cancels nothing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -22,7 +22,7 @@ from farmctl.engine.desk import Desk
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.inbox import Arrival, GridInbox
 from farmctl.engine.link import Link
-from farmctl.engine.metering import SiteMeter
+from farmctl.engine.metering import CircuitMeters, SiteMeter
 from farmctl.engine.poller import Poller
 from farmctl.engine.recording import Recorder
 from farmctl.engine.records import command_records, decision_record, fate_records, transition_records
@@ -76,6 +76,7 @@ class CycleParts:
     yard: Yard | None
     """How the site divides, for common causes of alarms; None: none are looked for."""
     meter: SiteMeter
+    circuit_meters: CircuitMeters
     store: Store
     clock: Clock
     wake: asyncio.Event
@@ -182,6 +183,13 @@ class Cycle:
         )
         return memory, decision, frame
 
+    def _circuits(self) -> CircuitTree:
+        """The tree with what its meters show now."""
+        parts = self._p
+        if parts.circuits.metered is None:
+            return parts.circuits
+        return replace(parts.circuits, meter_w=parts.circuit_meters.readings_w(parts.clock.now_ms()))
+
     def _freeze(self, arrivals: tuple[Arrival, ...]) -> FleetView:
         parts = self._p
         parts.keeper.maintain(parts.desk.maintained)
@@ -189,7 +197,7 @@ class Cycle:
             table=parts.keeper.freeze(),
             ladders=parts.keeper.book,
             groups=parts.groups,
-            circuits=parts.circuits,
+            circuits=self._circuits(),
             rules=parts.rules,
             meter=parts.meter.sample,
             links=parts.inbox.links,

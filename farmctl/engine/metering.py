@@ -1,14 +1,17 @@
-"""Reads the site meter every second and keeps the last sample for the cycle."""
+"""Reads the meters of site and circuits and keeps their last samples for the cycle."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import structlog
 
 from farmctl.core.fleet import NO_METER, MeterSample
 from farmctl.core.model import Quality
-from farmctl.core.units import MS_PER_S
+from farmctl.core.units import MS_PER_S, FloatColumn
 from farmctl.ports.site import Clock, Meter
 
 log = structlog.get_logger(__name__)
@@ -45,7 +48,43 @@ class SiteMeter:
         self.sample = sample
         good = sample.quality is Quality.OK
         if good is not self._good and (self._good is not None or not good):
-            log.info("meter_back" if good else "meter_lost", quality=sample.quality.value)
+            name = self._meter.name if self._meter is not None else ""
+            log.info("meter_back" if good else "meter_lost", meter=name, quality=sample.quality.value)
         self._good = good
         if good and sample.power_w > self.limit_w:
             self._wake.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitMeter:
+    """A meter below the revenue point."""
+
+    node: int
+    """Circuit that it stands on."""
+    meter: SiteMeter
+    stale_s: float
+
+
+class CircuitMeters:
+    """The meters of the circuits, each read at its own pace."""
+
+    def __init__(self, meters: Sequence[CircuitMeter], nodes: int) -> None:
+        """`nodes`: number of circuits of the tree."""
+        self._meters = tuple(meters)
+        self._nodes = nodes
+
+    async def run(self) -> None:
+        """Read all until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in self._meters:
+                tasks.create_task(each.meter.run())
+
+    def readings_w(self, now_ms: int) -> FloatColumn:
+        """Shape (circuits,), W; NaN where there is no meter, or it is silent or not to be believed."""
+        readings_w = np.full(self._nodes, np.nan)
+        for each in self._meters:
+            sample = each.meter.sample
+            fresh = sample.at_ms >= 0 and now_ms - sample.at_ms <= each.stale_s * MS_PER_S
+            if fresh and sample.quality is Quality.OK:
+                readings_w[each.node] = sample.power_w
+        return readings_w

@@ -147,6 +147,9 @@ class Player:
                 parent=arrays["circuit.parent"],
                 rating_w=arrays["circuit.rating_w"],
                 meter_w=arrays["circuit.meter_w"],
+                metered=arrays.get("circuit.metered"),
+                phase=arrays.get("circuit.phase"),
+                imbalance_w=arrays.get("circuit.imbalance_w"),
             ),
             rules=statics.rules,
             meter=MeterSample(power_w=float(arrays["meter"][0]), at_ms=head.meter_at_ms, quality=head.meter_quality),
@@ -188,6 +191,10 @@ def _arrays(view: FleetView) -> Iterator[tuple[str, _Array]]:
     yield "circuit.parent", view.circuits.parent
     yield "circuit.rating_w", view.circuits.rating_w
     yield "circuit.meter_w", view.circuits.meter_w
+    for name in ("metered", "phase", "imbalance_w"):
+        column = getattr(view.circuits, name)
+        if column is not None:
+            yield f"circuit.{name}", column
     yield "meter", np.array([view.meter.power_w])
 
 

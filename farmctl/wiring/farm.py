@@ -30,7 +30,7 @@ from farmctl.engine.desk import Desk
 from farmctl.engine.hands import SiteHands
 from farmctl.engine.historian import Historian
 from farmctl.engine.inbox import GridInbox
-from farmctl.engine.metering import SiteMeter
+from farmctl.engine.metering import CircuitMeters, SiteMeter
 from farmctl.engine.poller import Poller, PollRules
 from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.supervisor import supervise
@@ -47,7 +47,7 @@ from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, gather, yard_of
 from farmctl.wiring.history import grouping_of, history_tiers
-from farmctl.wiring.meters import site_meter
+from farmctl.wiring.meters import circuit_meters, site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.notify import post
 from farmctl.wiring.settlement import settlement_facts
@@ -86,6 +86,7 @@ class Farm:
     desk: Desk
     alarms: AlarmDesk
     meter: SiteMeter
+    circuit_meters: CircuitMeters
     store: Store
     tally: Tally
     sources: tuple[SignalSource, ...]
@@ -107,6 +108,7 @@ class Farm:
                 "poller": self.poller.run,
                 "actuator": self.actuator.run,
                 "meter": self.meter.run,
+                "circuit meters": self.circuit_meters.run,
                 "metrics": self.metrics.run,
                 "control": self.control.run,
                 "hands": self.hands.run,
@@ -186,6 +188,7 @@ async def _assembled(
     recording, rules = DayFiles(config.store.dir), site_rules(config)
     series = SettlementSeries(store, clock, settlement_facts(config, fleet, tree, rules))
     historian = _historian(config, fleet, clock)
+    on_circuits = circuit_meters(config, clock, tree, fleet)
     parts = CycleParts(
         keeper=fleet.keeper,
         poller=poller,
@@ -195,6 +198,7 @@ async def _assembled(
         alarms=alarms,
         yard=yard_of(fleet, tree),
         meter=meter,
+        circuit_meters=on_circuits,
         store=store,
         clock=clock,
         wake=wake,
@@ -227,6 +231,7 @@ async def _assembled(
         desk=desk,
         alarms=alarms,
         meter=meter,
+        circuit_meters=on_circuits,
         store=store,
         tally=tally,
         sources=sources,

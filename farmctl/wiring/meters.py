@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+
+import numpy as np
 
 from farmctl.config.schema import FarmConfig, MeterTable
 from farmctl.config.schema.circuits import RegisterTable
+from farmctl.core.fleet import CircuitTree
 from farmctl.core.units import WATTS_PER_KW
+from farmctl.engine.metering import CircuitMeter, CircuitMeters, SiteMeter
 from farmctl.meters.modbus import MeterConfig, ModbusMeter
 from farmctl.meters.registers import SI_FACTOR, Quantity, ReadFunction, Register, RegisterType, WordOrder
 from farmctl.ports.site import Clock
+from farmctl.wiring.fleet import Fleet
 
 OVER_RATING = 1.5
 """A reading above this multiple of the rating is not believed where the register states no maximum."""
@@ -23,6 +29,36 @@ def site_meter(config: FarmConfig, clock: Clock, fleet_w: Callable[[], float]) -
         return None
     meter = ModbusMeter(meter_config(table, config.site.rated_kw * WATTS_PER_KW), clock, fleet_w)
     return meter, table.period_s
+
+
+def circuit_meters(config: FarmConfig, clock: Clock, tree: CircuitTree, fleet: Fleet) -> CircuitMeters:
+    """The meters of all circuits but the revenue meter, which the site's own loop reads."""
+    tables = {meter.name: meter for meter in config.meter if not meter.site}
+    node = {name: number for number, name in enumerate(tree.names)}
+    found = [
+        (node[circuit.name], circuit, tables[circuit.meter]) for circuit in config.circuit if circuit.meter in tables
+    ]
+    meters = []
+    for number, circuit, table in found:
+        rated_w = (circuit.rating_kw or config.site.rated_kw) * WATTS_PER_KW
+        under_w = _under_w(fleet, tree, number)
+        line = ModbusMeter(meter_config(table, rated_w), clock, under_w)
+        meter = SiteMeter(line, clock, table.period_s, asyncio.Event())
+        meters.append(CircuitMeter(node=number, meter=meter, stale_s=table.stale_s))
+    return CircuitMeters(meters, len(tree.names))
+
+
+def _under_w(fleet: Fleet, tree: CircuitTree, number: int) -> Callable[[], float]:
+    """What the miners under a circuit say, W; NaN before any has spoken."""
+    above = np.arange(len(tree.names)) == number
+    for child in range(len(tree.names)):
+        above[child] |= bool(tree.parent[child] >= 0 and above[tree.parent[child]])
+
+    def say() -> float:
+        power_w = fleet.keeper.table.power_w[above[fleet.keeper.table.node]]
+        return float(np.nansum(power_w)) if np.isfinite(power_w).any() else float("nan")
+
+    return say
 
 
 def meter_config(table: MeterTable, rated_w: float) -> MeterConfig:

@@ -32,6 +32,10 @@ class CircuitTable(Table):
     """Most that may ever be planned here; left out: only the circuits above limit it."""
     meter: Label | None = None
     """Name of the meter on this circuit; a silent meter counts as full load."""
+    phase: Literal["L1", "L2", "L3"] | None = None
+    """Phase of its parent that this circuit is on; left out: all of them."""
+    max_imbalance_kw: Positive | None = None
+    """How much more than the lightest the heaviest phase below may carry; left out: any amount."""
 
 
 class RegisterTable(Table):
