@@ -24,6 +24,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 PROMETHEUS, ALERTMANAGER = shutil.which("prometheus"), shutil.which("prometheus-alertmanager")
 SOONER = 5.0
 """A `for` of one minute is 12 s here, and so is the silence after which a signal is stale."""
+SHORTEST_S = 10
+"""Nothing that was longer gets shorter than this: the machine may be loaded."""
 LONGER = 2.0
 """`keep_firing_for` is only halved: what it holds must outlast the next alert."""
 _SPAN = re.compile(r"(\d+)(s|m|h)")
@@ -127,7 +129,8 @@ def hurried(text: str) -> str:
         for rule in group["rules"]:
             for key, share in (("for", SOONER), ("keep_firing_for", LONGER)):
                 if key in rule:
-                    rule[key] = f"{max(round(_seconds(rule[key]) / share), 1)}s"
+                    stated_s = _seconds(rule[key])
+                    rule[key] = f"{max(round(stated_s / share), min(stated_s, SHORTEST_S))}s"
             if rule.get("alert") == "FarmctlSignalStale":
                 assert " > 60 " in rule["expr"]
                 rule["expr"] = rule["expr"].replace(" > 60 ", f" > {60 / SOONER:g} ")
@@ -139,9 +142,9 @@ def _seconds(span: str) -> int:
 
 
 def _scrapes(site: str, scrape: str, alertmanager: int) -> str:
-    """The shipped configuration, pointed at the story and asking every second."""
+    """The shipped configuration, pointed at the story and asking every other second."""
     document = yaml.safe_load((CONFIGS / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
-    document["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    document["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     document["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager}"]
     (job,) = document["scrape_configs"]
     job["static_configs"] = [{"targets": [scrape], "labels": {"site": site}}]

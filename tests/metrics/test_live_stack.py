@@ -7,6 +7,8 @@ import json
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +70,17 @@ async def ordered(there: Site, *words: str) -> None:
     assert process.returncode == 0, (out, err)
 
 
-async def curtailed(there: Site, running: Daemon) -> None:
-    """A planned day: an event that is reached, held and over, and an operator's override."""
+async def up(there: Site, running: Daemon) -> None:
+    """The controller has left boot fail-safe."""
     known = {"AUTONOMOUS", "FOLLOWING"}
-    await there.until(lambda: running.ended or bool(known & {mode for _, mode in there.grid.uplink.modes}), "it is up")
+    await there.until(
+        lambda: running.ended or bool(known & {mode for _, mode in there.grid.uplink.modes}), "it is up", within_s=90.0
+    )
     assert not running.ended, await running.said()
+
+
+async def curtailed(there: Site) -> None:
+    """A planned day: an event that is reached, held and over, and an operator's override."""
     order = await there.ask(0.6 * there.full_kw, duration_s=18.0)
     await there.grid.wait_for(order, {"REACHED"}, within_s=60.0)
     await there.grid.wait_for(order, {"COMPLETED"}, within_s=60.0)
@@ -121,8 +129,8 @@ async def test_alerts_fire_group_inhibit_and_resolve_and_planned_curtailment_fir
         text = there.config_path.read_text(encoding="utf-8")
         there.config_path.write_text(text.replace("[poll]\n", "[poll]\nfacts_interval_s = 5.0\n"), encoding="utf-8")
         listen = there.loaded.config.metrics.listen
-        async with daemon(there) as running, stack(tmp_path, site=SITE, scrape=listen) as page:
-            await curtailed(there, running)
+        async with daemon(there) as running, _watched(there, running, listen) as page:
+            await curtailed(there)
             assert await page.fired() == WATCHDOG
             assert page.pages == []
             assert page.beats
@@ -134,6 +142,14 @@ async def test_alerts_fire_group_inhibit_and_resolve_and_planned_curtailment_fir
             await until(lambda: _is(bool(page.paged("resolved", **over))), "the meter's return is told")
             assert {"FarmctlAlarmP1", "FarmctlSignalStale", "FarmctlDown"} <= await page.fired()
             assert not await page.fired() & {"FarmctlPowerAboveTarget", "FarmctlHashrateLow", "FarmctlTwoLeaders"}
+
+
+@asynccontextmanager
+async def _watched(there: Site, running: Daemon, listen: str) -> AsyncIterator[Stack]:
+    """Prometheus begins when the controller is up: a slow start is no absence."""
+    await up(there, running)
+    async with stack(there.folder, site=SITE, scrape=listen) as page:
+        yield page
 
 
 async def _is(value: bool) -> bool:  # noqa: FBT001 - what was looked at
