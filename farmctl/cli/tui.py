@@ -33,9 +33,11 @@ def tui(*, door: Door, read_only: bool, serve: bool, host: str, port: int, **all
     # Textual and aiohttp cost 0.6 s to import: only who looks through the glass pays.
     from farmctl.control.feed import SocketFeed  # noqa: PLC0415 - see above
     from farmctl.tui.app import run_tui  # noqa: PLC0415 - see above
+    from farmctl.tui.settings import load_settings, settings_path  # noqa: PLC0415 - see above
 
+    settings = load_settings(settings_path(os.environ))
     feed = SocketFeed(door.client().where, os.environ.get("SSH_CLIENT", ""))
-    asyncio.run(run_tui(feed, read_only=read_only))
+    asyncio.run(run_tui(feed, read_only=read_only, settings=settings))
     return Exit.OK
 
 

@@ -29,14 +29,14 @@ class Acting:
         """Learn who we are and what we may do."""
         self._in_background(self._who())
 
-    def menu(self, image: FleetImage) -> None:
-        """Choose an order, then see its preview."""
+    def menu(self, image: FleetImage, circuit: str) -> None:
+        """Choose an order, perhaps about the circuit under the cursor, then see its preview."""
 
         def chosen(draft: Draft | None) -> None:
             if draft is not None:
                 self.draft(draft, image)
 
-        self.app.push_screen(MenuScreen(orders_now(image.strip)), chosen)
+        self.app.push_screen(MenuScreen(orders_now(image.strip, circuit)), chosen)
 
     def draft(self, draft: Draft, image: FleetImage) -> None:
         """See the preview of an order, then perhaps send it."""

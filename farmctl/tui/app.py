@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.suggester import SuggestFromList
 from textual.widgets import Input
 from typing_extensions import override
 
 from farmctl.errors import RefusedError
 from farmctl.ports.feed import Feed, FleetImage, LinkState
+from farmctl.tui import commanding
 from farmctl.tui.acting import Acting
 from farmctl.tui.chrome import live_keys
 from farmctl.tui.columns import COLUMNS
@@ -27,8 +27,9 @@ from farmctl.tui.keys import BY_ACTION, KEYS, Key, bindings
 from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, WhoTold
 from farmctl.tui.modals.choices import ColumnsScreen, YesScreen
 from farmctl.tui.modals.reading import MinerScreen, ReadScreen, help_lines
-from farmctl.tui.orders import COMMANDS, Draft, drafted
+from farmctl.tui.orders import Draft
 from farmctl.tui.palette import HMI_DARK, HMI_LIGHT
+from farmctl.tui.settings import THEMES, Settings
 from farmctl.tui.widgets.fleet_table import FleetTable
 
 ORDERS_FOR = ("operator", "engineer")
@@ -47,20 +48,18 @@ class FarmApp(App[None], inherit_bindings=False):
         feed: Feed,
         *,
         read_only: bool = False,
-        keymap: Mapping[str, str] | None = None,
+        settings: Settings | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`keymap` gives other keys to binding ids; `now_s` is the local clock that ages are counted by."""
+        """`now_s` is the local clock that ages are counted by."""
         super().__init__()
         self.feed = feed
-        self.glass = GlassScreen(feed, now_s, dict(keymap or {}), read_only=read_only)
+        self.settings = settings or Settings()
+        self.glass = GlassScreen(feed, now_s, dict(self.settings.keys), read_only=read_only)
         self.acting = Acting(self, feed)
         self.who = ""
         self._told_read_only = read_only
-        self._keys_given = dict(keymap or {})
         self._trail: list[tuple[str, Filter]] = []
-        self._asking = ""
-        self._history: list[str] = []
 
     @override
     def get_default_screen(self) -> Screen[None]:
@@ -71,8 +70,8 @@ class FarmApp(App[None], inherit_bindings=False):
         """Themes, keys, the feed."""
         self.register_theme(HMI_DARK)
         self.register_theme(HMI_LIGHT)
-        self.theme = HMI_DARK.name
-        self.set_keymap(self._keys_given)
+        self.theme = self.settings.theme
+        self.set_keymap(dict(self.settings.keys))
         self.run_worker(self.feed.run(self._image_in, self._link_in), name="feed")
         self.acting.ask_who()
 
@@ -127,7 +126,7 @@ class FarmApp(App[None], inherit_bindings=False):
         miner_id = glass.miners.table.roster.cursor_id
         if glass.page == "miners":
             if miner_id is not None:
-                self.push_screen(MinerScreen(miner_id, self.feed.ask))
+                self.show_miner(miner_id)
             return
         wanted = glass.pane.into()
         if wanted:
@@ -138,9 +137,8 @@ class FarmApp(App[None], inherit_bindings=False):
     def action_up(self) -> None:
         """Close the question, else go back up."""
         glass = self.glass
-        ask = glass.query_one("#ask", Input)
-        if ask.has_class("-on"):
-            ask.remove_class("-on")
+        if glass.prompt.open:
+            glass.prompt.close()
             glass.to_front()
         elif self._trail:
             page, glass.filter = self._trail.pop()
@@ -159,9 +157,11 @@ class FarmApp(App[None], inherit_bindings=False):
         self.glass.utc = not self.glass.utc
         self.glass.show_again()
 
-    def action_theme(self) -> None:
-        """Dark or light."""
-        self.theme = HMI_LIGHT.name if self.theme == HMI_DARK.name else HMI_DARK.name
+    def dress(self, theme: str) -> None:
+        """Another theme. Raises RefusedError for an unknown one."""
+        if theme not in THEMES:
+            raise RefusedError(f"theme {theme!r}: expected one of {', '.join(THEMES)}")
+        self.theme = theme
         self.glass.show_again()
         self.glass.refresh(layout=True)
 
@@ -235,68 +235,69 @@ class FarmApp(App[None], inherit_bindings=False):
     def action_order_override(self) -> None:
         """Draft an override."""
         if self.glass.latest is not None:
-            self.acting.draft(Draft(verb="override_set"), self.glass.latest)
+            self.acting.draft(Draft(verb="override_set", circuit=self.glass.circuit), self.glass.latest)
 
     def action_order_menu(self) -> None:
         """Choose an order."""
         if self.glass.latest is not None:
-            self.acting.menu(self.glass.latest)
+            self.acting.menu(self.glass.latest, self.glass.circuit)
+
+    def action_unshelve(self) -> None:
+        """Take the alarm under the cursor off the shelf."""
+        alarm = self.glass.chosen_alarm
+        if alarm is not None and alarm.state == "SHELVED":
+            self.acting.note(alarm, "unshelve")
 
     def action_ask_filter(self) -> None:
         """Type a filter."""
-        self._ask("/", self.glass.filter.text, "state=fault model~S21 t>85 cont=C041; empty lists all", ())
+        hint = "state=fault model~S21 t>85 !cont=C041; empty lists all"
+        self.glass.prompt.ask("/", self.glass.filter.text, hint, self.glass.latest)
 
     def action_ask_command(self) -> None:
         """Type a command."""
-        self._ask(":", "", "a verb of the CLI, such as curtail --to 20MW --for 90m", (*self._history[::-1], *COMMANDS))
-
-    def _ask(self, kind: str, value: str, placeholder: str, words: Iterable[str]) -> None:
-        ask = self.glass.query_one("#ask", Input)
-        self._asking = kind
-        ask.suggester = SuggestFromList(words, case_sensitive=False)
-        ask.value, ask.placeholder = value, f"{kind} {placeholder}"
-        ask.add_class("-on")
-        ask.focus()
+        self.glass.prompt.ask(":", "", "a verb of the CLI, such as curtail --to 20MW --for 90m", self.glass.latest)
 
     @on(Input.Submitted, "#ask")
     def _answered(self, event: Input.Submitted) -> None:
-        text = event.value.strip()
+        prompt, text = self.glass.prompt, event.value.strip()
         try:
-            if self._asking == "/":
+            if prompt.kind == "/":
                 self.glass.filter_by(text)
                 if text:
                     self.action_page("miners")
             elif text:
-                self._history.append(text)
-                self._command(text)
+                commanding.run(text, self)
         except RefusedError as error:
             self.notify(str(error), severity="warning", markup=False)
             return
-        event.input.remove_class("-on")
+        if text:
+            prompt.remember(text)
+        prompt.close()
         if self.screen is self.glass:
             self.glass.to_front()
 
-    def _command(self, text: str) -> None:
-        """A verb of the CLI. Raises RefusedError for an unknown one, and for an order that may not be given."""
-        match text.removeprefix("farmctl ").split():
-            case ["quit" | "q"]:
-                self.call_next(self.action_leave)
-            case ["status"]:
-                self.action_page("overview")
-            case ["alarms", *_]:
-                self.action_page("alarms")
-            case ["miners", "list", "-l", *terms]:
-                self.glass.filter_by(" ".join(terms).strip("'\""))
-                self.action_page("miners")
-            case ["miners", *_]:
-                self.action_page("miners")
-            case ["why", miner_id]:
-                self.push_screen(MinerScreen(miner_id, self.feed.ask))
-            case _:
-                draft = drafted(text.removeprefix("farmctl "))
-                if self.glass.read_only or self.glass.stale or self.glass.latest is None:
-                    raise RefusedError(f"{text}: this glass is read-only or its picture is stale")
-                self.acting.draft(draft, self.glass.latest)
+    def show_filtered(self, text: str) -> None:
+        """The miners that fit a filter. Raises RefusedError for one that cannot be read."""
+        self.glass.filter_by(text)
+        self.action_page("miners")
+
+    def show_view(self, name: str) -> None:
+        """The miners of a saved view. Raises RefusedError for an unknown one."""
+        views = self.settings.views
+        if name not in views:
+            known = ", ".join(views) or "none; they stand under [views] in tui.toml"
+            raise RefusedError(f"view {name!r}: expected one of {known}")
+        self.show_filtered(views[name])
+
+    def show_miner(self, miner_id: str) -> None:
+        """Everything about one miner."""
+        self.push_screen(MinerScreen(miner_id, self.feed.ask))
+
+    def order(self, draft: Draft) -> None:
+        """The preview of an order. Raises RefusedError where nothing may be ordered."""
+        if self.glass.read_only or self.glass.stale or self.glass.latest is None:
+            raise RefusedError(f"{draft.title}: this glass is read-only or its picture is stale")
+        self.acting.draft(draft, self.glass.latest)
 
     # ------------------------------------------------------------ taking along, and leaving
 
@@ -306,6 +307,16 @@ class FarmApp(App[None], inherit_bindings=False):
         if text:
             self.copy_to_clipboard(text)
             self.notify(f"copied {len(text.splitlines())} line(s)")
+
+    def action_grafana(self) -> None:
+        """Open the site's dashboard, and copy its address for who looks over SSH."""
+        address = self.settings.grafana
+        if not address:
+            self.notify('no dashboard known: grafana = "https://..." in tui.toml', severity="warning", markup=False)
+            return
+        self.copy_to_clipboard(address)
+        self.open_url(address)
+        self.notify(f"copied {address}", markup=False)
 
     def action_export(self) -> None:
         """Write what is listed to a file in the present folder."""
@@ -360,8 +371,8 @@ class FarmApp(App[None], inherit_bindings=False):
         return run
 
 
-async def run_tui(feed: Feed, *, read_only: bool, keymap: Mapping[str, str] | None = None) -> None:
+async def run_tui(feed: Feed, *, read_only: bool, settings: Settings | None = None) -> None:
     """Show one site until the person leaves."""
     # A full collection over everything that was imported stopped the glass for 0.1-0.2 s, in the middle of a key.
     gc.freeze()
-    await FarmApp(feed, read_only=read_only, keymap=keymap).run_async()
+    await FarmApp(feed, read_only=read_only, settings=settings).run_async()

@@ -9,17 +9,18 @@ from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.events import Key as KeyPressed
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Input
+from textual.widgets import ContentSwitcher
 from typing_extensions import override
 
 from farmctl.core.units import IntColumn
 from farmctl.errors import RefusedError
 from farmctl.ports.feed import AlarmView, Feed, FleetImage, LinkState
-from farmctl.tui.chrome import WAITING, banner, keys_line, last_order
+from farmctl.tui.chrome import WAITING, banner, keys_line, last_order, terminal_title, title
 from farmctl.tui.filtering import Filter
 from farmctl.tui.intake import Arrived, Intake
 from farmctl.tui.keys import PAGES, Key
 from farmctl.tui.palette import app_palette
+from farmctl.tui.prompt import Prompt
 from farmctl.tui.screens.alarms import AlarmsPane
 from farmctl.tui.screens.events import EventsPane
 from farmctl.tui.screens.map import MapPane
@@ -59,7 +60,8 @@ class GlassScreen(Screen[None]):
         self.commands: dict[str, str] = {}
         """Job -> the CLI line that orders the same."""
         self.miners = MinersPane()
-        self.alarms = AlarmsPane()
+        self.alarms = AlarmsPane(feed.ask)
+        self.prompt = Prompt()
         self.link: LinkState = UP
         self._keymap_given = keymap
         self._now_s = now_s
@@ -71,6 +73,7 @@ class GlassScreen(Screen[None]):
         self._rung: set[str] | None = None
         self._refused = ("", -REFUSAL_S)
         self._was_stale = True
+        self._titled = ""
 
     @override
     def compose(self) -> ComposeResult:
@@ -85,7 +88,7 @@ class GlassScreen(Screen[None]):
             yield PowerPane(self._trace)
             yield EventsPane()
             yield SystemPane()
-        yield Input(id="ask")
+        yield self.prompt
         yield Lines(id="log")
         yield Lines(id="keys")
 
@@ -221,11 +224,18 @@ class GlassScreen(Screen[None]):
             line.put((told,))
             self.query_one("#body").set_class(sight.stale, "-stale")
             fresh = refused if self._now_s() - at_s < REFUSAL_S else ""
+            told_title = title(self.latest)
+            if told_title != self._titled and not self.app.is_headless:
+                self._titled = told_title
+                self.app.sub_title = told_title
+                terminal_title(self.app, told_title)
             self.query_one("#log", Lines).put((last_order(sight, self.commands, fresh, palette),))
         if self.stale != self._was_stale:
             self._was_stale = self.stale
             self.refresh_bindings()
-        self.query_one("#keys", Lines).put((keys_line(self.page, self._keymap_given, self.enabled, palette),))
+        self.query_one("#keys", Lines).put(
+            (keys_line(self.page, self._keymap_given, self.enabled, palette, self.size.width),)
+        )
 
     def _sight(self, image: FleetImage, changed: IntColumn | None = None) -> Sight:
         return Sight(
@@ -276,6 +286,13 @@ class GlassScreen(Screen[None]):
         if self.page == "alarms" or image is None:
             return self.alarms.chosen
         return next((alarm for alarm in image.alarms if alarm.id == key), None)
+
+    @property
+    def circuit(self) -> str:
+        """The circuit that the cursor is on, such as a container; empty for none."""
+        place, image = self.pane.place(), self.latest
+        known = image is not None and any(node.name == place and node.parent for node in image.circuits)
+        return place if known else ""
 
     def enabled(self, key: Key) -> bool | None:
         """False hides, None greys: what orders is greyed for viewers and while the picture is stale."""

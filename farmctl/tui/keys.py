@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textual.binding import Binding
 
 PAGES = ("overview", "map", "miners", "alarms", "power", "events", "system")
-LISTS = frozenset({"overview", "map", "miners", "alarms"})
+LISTS = frozenset({"overview", "map", "miners", "alarms", "power"})
 MINERS = frozenset({"miners"})
 ALARMS = frozenset({"overview", "alarms"})
 
@@ -56,12 +56,13 @@ KEYS: tuple[Key, ...] = (
     Key(id="freeze.all", key="Z", action="freeze_all", label="freeze the picture"),
     Key(id="alarm.ack", key="a", action="ack", label="acknowledge", pages=ALARMS, orders=True, short="ack"),
     Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True),
+    Key(id="alarm.unshelve", key="u", action="unshelve", label="take off the shelf", pages=ALARMS, orders=True),
     Key(id="order.override", key="o", action="order_override", label="override", orders=True),
     Key(id="order.menu", key="x", action="order_menu", label="actions", orders=True, short="act"),
     Key(id="take.copy", key="y", action="copy", label="copy what the cursor is on"),
     Key(id="take.export", key="e", action="export", label="export the list as CSV", pages=MINERS),
     Key(id="see.zone", key="t", action="zone", label="UTC or site time"),
-    Key(id="see.theme", key="T", action="theme", label="dark or light"),
+    Key(id="see.grafana", key="g", action="grafana", label="the site's dashboard"),
     Key(id="go.quit", key="q", action="leave", label="quit"),
 )
 BY_ACTION = {key.action.partition("(")[0]: key for key in KEYS}

@@ -19,7 +19,6 @@ from farmctl.tui.words import (
     megawatts,
     moment,
     percent,
-    span,
 )
 
 ALARM_HEAD = " Pri State    Since    Where    Condition          Value                   n  Response"
@@ -73,8 +72,8 @@ def job_item(job: JobView, palette: Palette, zone: str) -> Item:
 def override_item(order: OverrideView, palette: Palette, zone: str) -> Item:
     """One override in force."""
     text = (
-        f" {clip(order.id, 14)} hold at {megawatts(order.target_kw)} MW until {moment(order.expires_at, zone)}"
-        f"  by {order.owner}: {order.reason}"
+        f" {clip(order.id, 14)} {order.selector or 'site'} at {megawatts(order.target_kw)} MW"
+        f" until {moment(order.expires_at, zone)}  by {order.owner}: {order.reason}"
     )
     return Item(key=order.id, parts=((text, palette.strong),))
 
@@ -136,4 +135,4 @@ def circuit_items(circuits: Sequence[CircuitView], palette: Palette) -> list[Ite
 
 def job_line(job: JobView) -> str:
     """The newest order in one line."""
-    return f"{job.verb} by {job.owner}: {job.state}, {job.text} ({span(job.elapsed_s)})"
+    return f"{job.verb} by {job.owner}: {job.state}, {job.text}"

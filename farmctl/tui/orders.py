@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ _SPAN = re.compile(r"([0-9]+)\s*([smhd])")
 _KW = {"mw": 1_000.0, "kw": 1.0, "w": 0.001}
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 TITLES = {
-    "override_set": "Hold the site at a power",
+    "override_set": "Hold at a power",
     "override_release": "Release an override",
     "stop_all": "Put every miner of the site to sleep",
     "resume": "Release stop-all",
@@ -38,10 +38,19 @@ class Draft:
     """A size: `20MW`, `85%` of the rated power."""
     lasting: str = ""
     """A span: `90m`."""
+    circuit: str = ""
+    """What is held, such as a container; empty: the whole site."""
     override_id: str = ""
     reason: str = ""
     confirm: str = ""
     """The site's name, where the change is large."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        if self.verb == "override_set":
+            return f"Hold {self.circuit or 'the whole site'} at a power for a time"
+        return " ".join((TITLES[self.verb], self.override_id)).strip()
 
     @property
     def command(self) -> str:
@@ -54,7 +63,8 @@ class Draft:
     def _verb_words(self) -> list[str]:
         match self.verb:
             case "override_set":
-                return ["override", "set", "--to", shlex.quote(self.to), "--for", shlex.quote(self.lasting)]
+                circuit = [shlex.quote(self.circuit)] if self.circuit else []
+                return ["override", "set", *circuit, "--to", shlex.quote(self.to), "--for", shlex.quote(self.lasting)]
             case "override_release":
                 return ["override", "release", shlex.quote(self.override_id)]
             case verb:
@@ -66,8 +76,9 @@ class Draft:
         match self.verb:
             case "override_set":
                 ends = datetime.fromtimestamp(image.at_ms / MS_PER_S, tz=UTC) + timedelta(seconds=seconds(self.lasting))
-                target = kilowatts(self.to, image.strip.rated_kw)
-                return {"target_kw": target, "expires_at": ends.isoformat(timespec="seconds"), **confirm}
+                target = kilowatts(self.to, _rated_kw(self.circuit, image))
+                circuit: dict[str, object] = {"circuit": self.circuit} if self.circuit else {}
+                return {"target_kw": target, "expires_at": ends.isoformat(timespec="seconds"), **circuit, **confirm}
             case "override_release":
                 return {"id": self.override_id, **confirm}
             case "resume":
@@ -84,6 +95,16 @@ class Preview:
     confirm: str
     """Empty: nothing need be typed."""
     rev: int | None
+
+
+def _rated_kw(circuit: str, image: FleetImage) -> float:
+    """What a share is of. Raises OrderTextError for a circuit that the site has not."""
+    if not circuit:
+        return image.strip.rated_kw
+    node = next((node for node in image.circuits if node.name == circuit), None)
+    if node is None:
+        raise OrderTextError(f"circuit {circuit!r}: the site has no such circuit")
+    return image.strip.rated_kw if node.rating_kw is None else node.rating_kw
 
 
 def kilowatts(text: str, rated_kw: float) -> float:
@@ -112,8 +133,9 @@ def previewed(plan: Mapping[str, object]) -> Preview:
     """Read a plan as the controller tells it."""
     moves = ("lowered", "raised", "put_to_sleep", "woken")
     counts = ", ".join(f"{plan.get(key, 0)} {key.replace('_', ' ')}" for key in moves)
-    lines = [
-        f"power   {_mw(plan, 'power_kw')} -> {_mw(plan, 'planned_kw')} MW  ({_mw(plan, 'change_kw', '+')} MW)",
+    lines = [*_circuit_lines(plan.get("circuit"))]
+    lines += [
+        f"site    {_mw(plan, 'power_kw')} -> {_mw(plan, 'planned_kw')} MW  ({_mw(plan, 'change_kw', '+')} MW)",
         f"target  {_mw(plan, 'target_kw')} MW, limit {_mw(plan, 'limit_kw')} MW ({plan.get('limit_reason', '')})",
         f"miners  {counts}",
         f"time    {_time(plan.get('seconds'))}",
@@ -132,6 +154,14 @@ def previewed(plan: Mapping[str, object]) -> Preview:
     )
 
 
+def _circuit_lines(told: object) -> Iterator[str]:
+    """Of an order about one circuit: its own power first."""
+    if isinstance(told, Mapping):
+        now_kw, planned_kw = float(told["power_kw"]), float(told["planned_kw"])
+        change = megawatts(planned_kw - now_kw, sign="+")
+        yield f"{told['name']:<7} {megawatts(now_kw)} -> {megawatts(planned_kw)} MW  ({change} MW)"
+
+
 def drafted(text: str) -> Draft:
     """An order typed at the command line, in the words of the CLI. Raises OrderTextError."""
     try:
@@ -142,6 +172,9 @@ def drafted(text: str) -> Draft:
     match plain:
         case ["curtail"] | ["override", "set"] | ["override"]:
             draft = Draft(verb="override_set", to=options.get("to", ""), lasting=options.get("for", "1h"))
+        case ["override", "set", circuit]:
+            to, lasting = options.get("to", ""), options.get("for", "1h")
+            draft = Draft(verb="override_set", circuit=circuit, to=to, lasting=lasting)
         case ["override", "release", override_id]:
             draft = Draft(verb="override_release", override_id=override_id)
         case ["stop-all"]:
@@ -156,12 +189,19 @@ def drafted(text: str) -> Draft:
 COMMANDS = (
     "curtail --to 20MW --for 90m --reason ",
     "override set --to 20MW --for 90m --reason ",
+    "override set C001 --to 0MW --for 30m --reason ",
     "override release ",
     "stop-all --reason ",
     "resume --reason ",
     "miners list -l ",
     "why ",
     "alarms list",
+    "events list",
+    "jobs list",
+    "circuits list",
+    "view ",
+    "theme hmi-light",
+    "theme hmi-dark",
     "status",
     "quit",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import on
@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Label, OptionList, SelectionList
 from textual.widgets.option_list import Option
 from typing_extensions import override
 
-from farmctl.ports.feed import StripView
+from farmctl.ports.feed import OverrideView, StripView
 from farmctl.tui.columns import COLUMNS
 from farmctl.tui.orders import TITLES, Draft
 from farmctl.tui.words import megawatts
@@ -24,20 +24,29 @@ SHELVE_FOR = (("15 minutes", "15m"), ("1 hour", "1h"), ("8 hours", "8h"))
 ESCAPE = Binding("escape", "cancel", "Cancel")
 
 
-def orders_now(strip: StripView) -> tuple[tuple[str, Draft], ...]:
-    """What can be ordered in this state of the site."""
+def orders_now(strip: StripView, circuit: str = "") -> tuple[tuple[str, Draft], ...]:
+    """What can be ordered in this state of the site, and of the circuit under the cursor."""
+    hold = Draft(verb="override_set", circuit=circuit)
+    stop = replace(hold, to="0MW", lasting="30m")
+    held = ((f"Stop {circuit} for a time", stop), (f"Hold {circuit} at a power for a time", hold)) if circuit else ()
     release = Draft(verb="resume") if strip.stop_all else Draft(verb="stop_all")
     return (
-        ("Hold the site at a power for a time (override)", Draft(verb="override_set")),
+        ("Hold the whole site at a power for a time (override)", Draft(verb="override_set")),
+        *held,
         (TITLES[release.verb], release),
         *(
             (
-                f"Release {order.id}: {order.owner} holds {megawatts(order.target_kw)} MW ({order.reason})",
+                _release(order),
                 Draft(verb="override_release", override_id=order.id),
             )
             for order in strip.overrides
         ),
     )
+
+
+def _release(order: OverrideView) -> str:
+    what = f"{order.selector or 'the site'} at {megawatts(order.target_kw)} MW"
+    return f"Release {order.id}: {order.owner} holds {what} ({order.reason})"
 
 
 class MenuScreen(ModalScreen[Draft | None]):

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from farmctl.errors import FarmError
 from farmctl.ports.feed import FleetImage
-from farmctl.tui.orders import TITLES, Draft, OrderTextError, Preview, body, previewed
+from farmctl.tui.orders import Draft, OrderTextError, Preview, body, previewed
 
 Ask = Callable[[str, str, Mapping[str, object] | None], Awaitable[dict[str, Any]]]
 
@@ -47,13 +47,13 @@ class OrderScreen(ModalScreen[Ready | None]):
         """Lay out."""
         draft = self._draft
         with Vertical(classes="dialog"):
-            yield Label(TITLES[draft.verb] + (f" {draft.override_id}" if draft.override_id else ""), classes="title")
+            yield Label(draft.title, classes="title", markup=False)
             if draft.verb == "override_set":
                 yield from _field("power", Input(draft.to, placeholder="20MW, or 85% of the rated power", id="to"))
                 yield from _field("for", Input(draft.lasting or "1h", placeholder="90m, 2h", id="lasting"))
             yield from _field("reason", Input(draft.reason, placeholder="why; it stands in the journal", id="reason"))
             yield Static("Preview shows what it would do; nothing is sent before that.", id="plan", markup=False)
-            yield Input(placeholder="", id="confirm", classes="-hidden")
+            yield from _field("confirm", Input(placeholder="", id="confirm"), "-hidden")
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button("Preview", id="preview")
@@ -107,7 +107,7 @@ class OrderScreen(ModalScreen[Ready | None]):
         plan.update("\n".join((*seen.lines, "", f"$ {self._typed().command}")))
         confirm = self.query_one("#confirm", Input)
         confirm.placeholder = f"large change: type {seen.confirm} to confirm"
-        confirm.set_class(not seen.confirm, "-hidden")
+        self.query_one("#confirm-field").set_class(not seen.confirm, "-hidden")
         self._weigh()
 
     def _typed(self) -> Draft:
@@ -134,8 +134,8 @@ class OrderScreen(ModalScreen[Ready | None]):
         self.query_one("#send", Button).disabled = not self._sendable()
 
 
-def _field(name: str, box: Input) -> ComposeResult:
+def _field(name: str, box: Input, classes: str = "") -> ComposeResult:
     """A named field."""
-    with Horizontal(classes="field"):
+    with Horizontal(id=f"{box.id}-field", classes=f"field {classes}"):
         yield Label(name)
         yield box

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
+from urllib.parse import quote
 
 from textual import work
 from textual.app import ComposeResult
@@ -14,6 +15,7 @@ from textual.widgets import Static
 from typing_extensions import override
 
 from farmctl.errors import FarmError
+from farmctl.tui.modals.miner import miner_lines
 from farmctl.tui.modals.order import Ask
 
 
@@ -52,12 +54,13 @@ class MinerScreen(ReadScreen):
     @work(exclusive=True)
     async def _load(self) -> None:
         text = self.query_one("#text", Static)
+        place = f"/v1/miners/{quote(self._miner_id, safe='')}"
         try:
-            why = await self._ask("GET", f"/v1/miners/{self._miner_id}/why", None)
+            found, why = await self._ask("GET", place, None), await self._ask("GET", f"{place}/why", None)
         except FarmError as error:
             text.update(f"{self._miner_id}: {error}")
             return
-        text.update("\n".join((*told(why), "", f"$ farmctl why {self._miner_id}")))
+        text.update("\n".join((*miner_lines(found, why), "", f"$ farmctl why {self._miner_id}")))
 
 
 def help_lines(keys: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -69,23 +72,3 @@ def help_lines(keys: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield ""
     yield "  up down j k pageup pagedown home end   move; tab goes to the next list"
     yield "  filter: state=fault model~S21 t>85 cont=C041 !pool=eu1; ids take * and C010..C019"
-
-
-def told(document: Mapping[str, object], indent: int = 0) -> Iterator[str]:
-    """A document in indented lines, in its own order."""
-    pad = "  " * indent
-    for key, value in document.items():
-        name = key.replace("_", " ")
-        if isinstance(value, Mapping):
-            yield f"{pad}{name}"
-            yield from told(value, indent + 1)
-        elif isinstance(value, list):
-            yield f"{pad}{name}" + ("" if value else "  none")
-            for item in value:
-                yield f"{pad}  " + (_inline(item) if isinstance(item, Mapping) else str(item))
-        else:
-            yield f"{pad}{name:<{max(26 - 2 * indent, 1)}} {'?' if value is None else value}"
-
-
-def _inline(item: Mapping[str, object]) -> str:
-    return "  ".join(f"{key} {'?' if value is None else value}" for key, value in item.items())

@@ -209,6 +209,11 @@ class MapPane(Pane):
         """The container."""
         return self._container()
 
+    @override
+    def place(self) -> str:
+        """The container."""
+        return self._container()
+
     def _container(self) -> str:
         blocks = self.cells.blocks
         return blocks[self.cells.cursor].name if blocks else ""

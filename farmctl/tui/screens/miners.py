@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from rich.segment import Segment
 from textual.app import ComposeResult
@@ -48,6 +50,7 @@ class MinersPane(Pane):
             return
         palette, image = palette_of(self), sight.image
         listed, total = len(roster.rows), len(image.ids)
+        crumbs = " > ".join((image.strip.site, *re.findall(r"(?:^| )(?:circuit|cont|rack)=(\S+)", sight.filter_text)))
         wanted = " ".join(("FAULTS ONLY" if sight.faults_only else "", sight.filter_text)).strip()
         marked = roster.marked_rows()
         frozen = {"order": "ORDER FROZEN ", "all": "PICTURE FROZEN "}.get(sight.frozen, "")
@@ -56,6 +59,7 @@ class MinersPane(Pane):
             [
                 (
                     Segment(f" {frozen}", palette.banner if frozen else palette.normal),
+                    Segment(f"{crumbs}  ", palette.normal),
                     Segment(f"/{wanted} " if wanted else "all miners ", palette.strong),
                     Segment(f"{roster.place + 1 if listed else 0}/{listed:,}", palette.normal),
                     Segment(f" of {total:,}", palette.dim),

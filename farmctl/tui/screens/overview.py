@@ -78,6 +78,11 @@ class OverviewPane(Pane):
         return f"cont={key}" if self._containers.has_focus and key else ""
 
     @override
+    def place(self) -> str:
+        """The container under the cursor."""
+        return self._containers.cursor_key or "" if self._containers.has_focus else ""
+
+    @override
     def copied(self) -> str:
         """The alarm or the container under the cursor."""
         listing = self._containers if self._containers.has_focus else self._alarms

@@ -23,6 +23,10 @@ class Pane(Vertical):
         """The filter that shows the miners of what the cursor is on; empty for none."""
         return ""
 
+    def place(self) -> str:
+        """The part of the site that the cursor is on; empty for none."""
+        return ""
+
     def copied(self) -> str:
         """What `y` copies."""
         return ""

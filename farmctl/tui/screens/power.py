@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
 from typing_extensions import override
 
+from farmctl.ports.feed import LeaseView, StripView
 from farmctl.tui.listed import CIRCUIT_HEAD, EVENT_HEAD, circuit_items, event_item, override_item
 from farmctl.tui.palette import palette_of
 from farmctl.tui.screens.pane import Pane
@@ -16,7 +19,7 @@ from farmctl.tui.trace import Trace
 from farmctl.tui.widgets.lines import Lines, rule
 from farmctl.tui.widgets.listing import Listing
 from farmctl.tui.widgets.trend import Trend
-from farmctl.tui.words import megawatts, span
+from farmctl.tui.words import megawatts, moment, percent, span
 
 
 class PowerPane(Pane):
@@ -51,9 +54,10 @@ class PowerPane(Pane):
             ("", strip.reason_help),
             ("limit", f"{megawatts(strip.limit_kw)} MW: {strip.limit_reason} {strip.limit_source}".rstrip()),
             ("rated", f"{megawatts(strip.rated_kw)} MW"),
+            *_reach(strip),
             ("unconfirmed", f"{megawatts(strip.unconfirmed_kw)} MW"),
             ("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old"),
-            ("authority", strip.authority if strip.lease is None else f"lease of {strip.lease.owner}"),
+            ("authority", strip.authority if strip.lease is None else _lease(strip.lease, sight)),
         )
         self._facts.put(
             [
@@ -72,9 +76,31 @@ class PowerPane(Pane):
         return self._circuits
 
     @override
+    def place(self) -> str:
+        """The circuit under the cursor."""
+        return self._circuits.cursor_key or "" if self._circuits.has_focus else ""
+
+    @override
+    def into(self) -> str:
+        """The miners of the circuit under the cursor."""
+        return f"circuit={self.place()}" if self.place() else ""
+
+    @override
     def copied(self) -> str:
         """The item under the cursor of the list that has the keyboard."""
         for listing in (self._events, self._overrides, self._circuits):
             if listing.has_focus:
                 return listing.cursor_key or ""
         return ""
+
+
+def _reach(strip: StripView) -> Iterator[tuple[str, str]]:
+    """What could be given up (v) and taken on (^), by horizon."""
+    for one in strip.reach:
+        yield f"in {span(one.within_s)}", f"v {megawatts(one.down_kw):>6}  ^ {megawatts(one.up_kw):>6} MW"
+    if strip.reach:
+        yield "sure of", percent(strip.reach[0].confidence)
+
+
+def _lease(lease: LeaseView, sight: Sight) -> str:
+    return f"lease of {lease.owner} until {moment(lease.expires_at, sight.zone)}: {lease.reason}"

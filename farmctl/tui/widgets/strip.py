@@ -14,12 +14,14 @@ from farmctl.tui.widgets.lines import Line
 from farmctl.tui.words import ALARM_GLYPHS, clock, fixed, hash_rate, megawatts, moment, span
 
 NEVER = 0
-LOCAL, EFFICIENCY, ROOM, SOURCE, HIDDEN, GAUGE, HASH, UTC_CLOCK, MINOR, WHY = range(1, 11)
+LOCAL, EFFICIENCY, ROOM, SOURCE, HIDDEN, GAUGE, LIMIT, HASH, UTC_CLOCK, MINOR, WHY = range(1, 12)
 """The order in which parts go; the first four are those of OPERATIONS section 4.1."""
 GAP = "  "
 GAUGE_CELLS = 21
 GAUGE_SPAN = 0.1
 """The gauge shows +-10 % of the target."""
+AVAIL_WITHIN_S = 30.0
+"""The horizon of the strip's offer."""
 NO_END_S = 10 * 365 * 86_400.0
 
 
@@ -102,16 +104,22 @@ def _second(strip: StripView, palette: Palette) -> list[Part]:
     deviation = f"dev {megawatts(strip.deviation_kw, sign='+')} ({strip.deviation_pct:+.1f}%)"
     good = strip.meter_quality.upper() == "OK"
     efficiency = power_kw * 1_000 / strip.hash_rate_ths if strip.hash_rate_ths > 0 else None
-    room_kw = max(min(strip.limit_kw, strip.rated_kw) - power_kw, 0.0)
     return [
         Part(text=f"POWER {megawatts(power_kw)} MW{'' if good else '?'}", style=palette.strong),
         Part(text=f"target {megawatts(target_kw)}", style=palette.normal),
         Part(text=deviation if strip.in_band else f"{deviation} OFF TARGET", style=_off(strip, palette)),
         Part(text=_gauge(strip), style=palette.normal, drop=GAUGE),
-        Part(text=f"limit {megawatts(strip.limit_kw)} ^{megawatts(room_kw)}", style=palette.normal, drop=ROOM),
+        Part(text=f"limit {megawatts(strip.limit_kw)}", style=palette.normal, drop=LIMIT),
+        Part(text=_avail(strip), style=palette.normal, drop=ROOM),
         Part(text=f"HASH {hash_rate(strip.hash_rate_ths)}", style=palette.normal, drop=HASH),
         Part(text=f"{fixed(efficiency, 1)} J/TH", style=palette.dim, drop=EFFICIENCY),
     ]
+
+
+def _avail(strip: StripView) -> str:
+    """What could be given up and taken on within half a minute."""
+    one = next((one for one in strip.reach if one.within_s == AVAIL_WITHIN_S), None)
+    return "" if one is None else f"avail v{megawatts(one.down_kw)} ^{megawatts(one.up_kw)}"
 
 
 def _off(strip: StripView, palette: Palette) -> Style:
