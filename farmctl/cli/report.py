@@ -46,8 +46,9 @@ def report(*, event: str | None, day: str | None, month: str | None, **options: 
         raise click.UsageError("expected one of EVENT, --day and --month")
     if options["raw"] and (options["output"] != "csv" or event is None):
         raise click.UsageError("--raw goes with EVENT and -o csv")
-    if options["output"] == "pdf" and options["target"] is None and sys.stdout.isatty():
-        raise click.UsageError("a PDF is no text: expected --file or a redirection")
+    shown = options["target"] is None and sys.stdout.isatty() and not (options["verify"] or options["against"])
+    if options["output"] in {"html", "pdf"} and shown:
+        raise click.UsageError(f"{options['output']} is not for a terminal: expected --file, -o json or a redirection")
     verifying = options["verify"] or options["against"] is not None
     return asyncio.run(_verified(event, day or month, options) if verifying else _made(event, day or month, options))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from farmctl.errors import ConfigError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_Floats = NDArray[np.float64]
 INK, TARGET, BAND, GREY = "#16324f", "#c1440e", "#f3c9a9", "#7a8793"
 STATES = {
     "hashing": ("hashing", "#2f6f8f"),
@@ -52,11 +54,10 @@ def power_svg(report: Mapping[str, Any]) -> str:
 
     def draw(axes: Sequence[Axes]) -> None:
         one = axes[0]
-        target, high = _column(curve, "target_kw"), _column(curve, "high_kw")
-        low = np.where(np.isfinite(_column(curve, "low_kw")), _column(curve, "low_kw"), 0.0)
-        one.fill_between(time, np.where(np.isfinite(target), low, np.nan), high, color=BAND, alpha=0.6, linewidth=0,
+        at, target, low, high = _order(curve, time)
+        one.fill_between(at, np.where(np.isfinite(target), low, np.nan), high, color=BAND, alpha=0.6, linewidth=0,
                          label="permitted band", step="post")  # fmt: skip
-        one.plot(time, target, color=TARGET, linewidth=1.6, label="ordered", drawstyle="steps-post")
+        one.plot(at, target, color=TARGET, linewidth=1.6, label="ordered", drawstyle="steps-post")
         for line, dashes in zip(report["baselines"], ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 2)), strict=False):
             if line["baseline_kw"] is not None:
                 one.plot([time[0], time[-1]], [line["baseline_kw"]] * 2, color=GREY, linewidth=0.9, dashes=dashes,
@@ -119,7 +120,7 @@ def _svg(draw: Any, heights: Sequence[float], label: str) -> str:
     return text[text.index("<svg") :]
 
 
-def _time(seconds: Sequence[float]) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], str]:
+def _time(seconds: Sequence[float]) -> tuple[_Floats, str]:
     values = np.array(seconds, dtype=np.float64)
     span_s = float(np.ptp(values)) if len(values) else 0.0
     if span_s > LONG_S:
@@ -134,5 +135,17 @@ def _span(one: Axes, report: Mapping[str, Any], label: str) -> None:
         one.axvline(at_s / scale, color="#5b6770", linewidth=0.8, dashes=(2, 2))
 
 
-def _column(curve: Mapping[str, Any], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _order(curve: Mapping[str, Any], time: _Floats) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+    """The order with its band, drawn from the very start: the first sample may be a second late."""
+    target, high = _column(curve, "target_kw"), _column(curve, "high_kw")
+    low = np.where(np.isfinite(target), np.nan_to_num(_column(curve, "low_kw")), np.nan)
+    asked = np.flatnonzero(np.isfinite(target))
+    if not len(asked) or time[asked[0]] <= 0:
+        return time, target, low, high
+    first = int(asked[0])
+    target, low, high = (np.insert(column, first, float(column[first])) for column in (target, low, high))
+    return np.insert(time, first, 0.0), target, low, high
+
+
+def _column(curve: Mapping[str, Any], name: str) -> _Floats:
     return np.array([np.nan if value is None else value for value in curve[name]], dtype=np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from farmctl.ports.series import SETTLEMENT_FACTS
 from farmctl.ports.store import RecordKind, StoredRecord
 from farmctl.report.canonical import W_PER_KW, Json, iso
 from farmctl.report.case import Case
@@ -99,6 +100,12 @@ def _mode(body: Mapping[str, Any]) -> str:
     return f"mode {body.get('before')} to {body.get('mode')}"
 
 
+def _config(body: Mapping[str, Any]) -> str:
+    if body.get("what") == SETTLEMENT_FACTS:
+        return f"facts of the site for settlement, farmctl {body.get('version')}"
+    return _plain(body)
+
+
 def _plain(body: Mapping[str, Any]) -> str:
     cells = (f"{key} {value}" for key, value in sorted(body.items()) if isinstance(value, str | int | float) and value)
     return ", ".join(cells)[:300]
@@ -120,4 +127,5 @@ _WORDS: dict[RecordKind, Callable[[Mapping[str, Any]], str]] = {
     RecordKind.COMMAND: _command,
     RecordKind.FATE: _fate,
     RecordKind.MODE: _mode,
+    RecordKind.CONFIG: _config,
 }

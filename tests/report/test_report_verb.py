@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from farmctl.report.html import BROWSERS
 from farmctl.store.memory import MemoryStore
@@ -126,6 +127,23 @@ def test_without_the_extra_json_and_csv_work_and_html_says_how_to_get_it(journal
     html = run("-o", "html")
     assert html.returncode == 2
     assert "pip install 'farmctl[report]'" in html.stderr
+
+
+def test_the_daemon_never_loads_what_only_a_report_needs() -> None:
+    heavy = ("matplotlib", "jinja2", "pyarrow")
+    code = f"import sys, farmctl.wiring.farm; print([name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout.strip() == "[]"
+
+
+def test_a_settled_event_reads_as_it_did(journal: Path, snapshot: SnapshotAssertion) -> None:
+    """Regenerate with --snapshot-update; a changed figure needs an entry in the CHANGELOG and a new report format."""
+    told = json.loads(report("ev-1", "--path", str(journal), "-o", "json").out)
+    assert {
+        key: told[key] for key in ("identity", "obligations", "baselines", "response", "return", "money")
+    } == snapshot
 
 
 def test_a_pdf_without_a_browser_says_what_is_missing(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
