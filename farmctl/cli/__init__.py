@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("farmctl.cli.config:config", "View and validate the configuration."),
     "context": ("farmctl.cli.contexts:context", "Name controllers and choose one."),
     "demo": ("farmctl.cli.demo:demo", "Run a simulated farm that follows the grid."),
+    "grid": ("farmctl.cli.grid:grid", "Speak to a site as its grid operator: send, watch, certify."),
     "history": ("farmctl.cli.history:history", "Lines over time of the site, a container, an owner or a miner."),
     "facts": ("farmctl.cli.facts:facts", "Ask the miners themselves: firmware, boards, fans, pools, errors."),
     "init": ("farmctl.cli.init:init", "Write a first farm.toml."),

@@ -19,6 +19,8 @@ from farmctl.ports.grid import Capability, LimitSource, SiteState, Telemetry
 
 DOWN_IN_S = (5, 30, 600)
 UP_IN_S = (60, 600)
+CAPABILITY_STEP = 0.05
+"""Share of the rating by which an offer must change to be told before its 5 min are over."""
 """The times that the contract asks for."""
 
 
@@ -109,6 +111,20 @@ def capability(view: FleetView, decision: Decision) -> Capability:
         up_w_in_s={s: min(up_w, room_w, rules.ramp_up_w_per_s * s) for s, up_w in up.items()},
         ramp_up_w_per_s=rules.ramp_up_w_per_s,
     )
+
+
+def differs(able: Capability, last: Capability) -> bool:
+    """Whether the grid should hear of it before its time: another rating, or a twentieth of it more or less."""
+    step_w = CAPABILITY_STEP * able.rated_w
+    if (able.rated_w, able.safe_min_w, able.failsafe_limit_w, able.subscription_w) != (
+        last.rated_w,
+        last.safe_min_w,
+        last.failsafe_limit_w,
+        last.subscription_w,
+    ):
+        return True
+    pairs = [(able.down_w_in_s, last.down_w_in_s), (able.up_w_in_s, last.up_w_in_s)]
+    return any(abs(now[s] - before.get(s, 0.0)) > step_w for now, before in pairs for s in now)
 
 
 def _limits(view: FleetView, decision: Decision, memory: Memory) -> tuple[LimitSource, ...]:

@@ -17,7 +17,7 @@ from farmctl.core.step import Decision, step
 from farmctl.core.units import MS_PER_S
 from farmctl.engine import checkpoint
 from farmctl.engine.actuator import Actuator
-from farmctl.engine.answer import site_state, telemetry
+from farmctl.engine.answer import capability, differs, site_state, telemetry
 from farmctl.engine.desk import Desk
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.inbox import Arrival, GridInbox
@@ -29,7 +29,7 @@ from farmctl.engine.records import command_records, decision_record, fate_record
 from farmctl.engine.replay import decision_hash
 from farmctl.errors import StoreError
 from farmctl.ports.control import AlarmWatch
-from farmctl.ports.grid import Uplink
+from farmctl.ports.grid import Capability, CapabilityUplink, Uplink
 from farmctl.ports.recording import Frame, Recording
 from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, Store
@@ -44,6 +44,8 @@ TELEMETRY_S = 2.0
 SHORTEST_PAUSE_S = 0.002
 """A timer may fire a moment before the millisecond it was set for."""
 STATE_S = 60.0
+CAPABILITY_S = 300.0
+CAPABILITY_LOOK_S = 10.0
 HEARTBEAT_RECORD_S = 60.0
 """A quiet site still journals one decision a minute."""
 OFF_LOOP_ROWS = 3_000
@@ -106,9 +108,12 @@ class Cycle:
         self._heard = 0
         self._recorder = Recorder()
         self._started_ms = parts.clock.now_ms()
-        self._told_ms = {"checkpoint": 0, "telemetry": 0, "state": 0, "record": 0}
+        self._told_ms = {"checkpoint": 0, "telemetry": 0, "state": 0, "record": 0, "capability_look": 0}
         self._last_said: tuple[object, ...] = ()
         self._waiting_since: float | None = None
+        self._stated: tuple[object, ...] = ()
+        """What the last `state` said: mode, limit, its source, set-point."""
+        self._offered: Capability | None = None
         self.latest: Picture | None = None
         self.last_cycle_ms = 0
 
@@ -277,7 +282,10 @@ class Cycle:
         if not parts.uplinks:
             return
         send_telemetry = self._due("telemetry", TELEMETRY_S, decision.at_ms)
-        changed = decision.mode is not decision.mode_before or bool(decision.transitions)
+        budget = decision.budget
+        stated = (decision.mode, budget.ceiling_w, budget.limit_source, budget.target_w if budget.event_id else None)
+        changed = stated != self._stated or bool(decision.transitions or view.inbox)
+        self._stated = stated
         send_state = changed or self._due("state", STATE_S, decision.at_ms)
         head = await parts.store.head() if send_state else None
         for uplink in parts.uplinks:
@@ -288,6 +296,18 @@ class Cycle:
             if send_state:
                 state = site_state(view, decision, memory, signed=parts.signed, audit_head=head.hash if head else "")
                 await uplink.site_state(state)
+        if self._due("capability_look", CAPABILITY_LOOK_S, decision.at_ms):
+            await self._offer(capability(view, decision))
+
+    async def _offer(self, able: Capability) -> None:
+        """Tell what the site could do, on change and every 5 min."""
+        last = self._offered
+        if last is not None and able.at_ms - last.at_ms < CAPABILITY_S * MS_PER_S and not differs(able, last):
+            return
+        self._offered = able
+        for uplink in self._p.uplinks:
+            if isinstance(uplink, CapabilityUplink):
+                await uplink.capability(able)
 
     def _due(self, what: str, every_s: float, now_ms: int) -> bool:
         if now_ms - self._told_ms[what] < every_s * MS_PER_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from random import Random
 from typing import assert_never
 
@@ -107,7 +108,10 @@ class MqttSource:
             await self._post.report(event_id, values, (start_ms, end_ms))
 
     async def site_state(self, state: SiteState) -> None:
-        """Send as retained, and again after a reconnect."""
+        """Send as retained, and again after a reconnect; the sequence is the last accepted one, snapshots included."""
+        pair = self._intake.standing.pair
+        if pair is not None:
+            state = replace(state, last_epoch=pair[0], last_seq=pair[1])
         self._post.site_state(state)
 
     async def capability(self, able: Capability) -> None:

@@ -53,6 +53,8 @@ class DemoPlan:
     folder: Path | None = None
     metrics_port: int | None = None
     """None: a free one."""
+    dispatcher: Callable[[str], None] | None = None
+    """Somebody else plays the grid: told the broker's address once the controller is up."""
 
 
 async def play(plan: DemoPlan, stop: asyncio.Event) -> dict[str, Any]:
@@ -165,6 +167,9 @@ async def _run(plan: DemoPlan, stage: _Stage, farm: Farm, stop: asyncio.Event) -
 async def _act(plan: DemoPlan, stage: _Stage) -> None:
     """The grid's day, over and over, and a few machines that misbehave."""
     await asyncio.sleep(QUIET_START_S)
+    if plan.dispatcher is not None:
+        plan.dispatcher(stage.broker)
+        return
     if plan.faults:
         await _post(f"{stage.control}/faults", {"fraction": FAULT_SHARE, "fault": "silent", "for_s": 20.0})
     command = ["grid", "--broker", stage.broker, "--site", "demo", "--op", "grid-op"]

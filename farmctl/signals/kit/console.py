@@ -1,0 +1,141 @@
+"""A small dispatcher: sends and withdraws events, keeps the link alive, listens to one site."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from farmctl.errors import SilentPeerError
+from farmctl.ports.site import Clock
+from farmctl.signals.kit.book import Book, Payload
+from farmctl.signals.kit.heard import Heard
+from farmctl.signals.kit.link import BrokerAddress, Link
+from farmctl.signals.kit.voice import Voice, Wish
+
+BEAT_S = 10.0
+SNAPSHOT_S = 300.0
+LOOK_S = 0.02
+
+
+class Console:
+    """One operator at one site; `async with` connects it."""
+
+    def __init__(self, address: BrokerAddress, voice: Voice, book: Book, clock: Clock, *, up_root: str = "site/v1"):  # noqa: ANN204 - nothing to return
+        self.voice = voice
+        self.book = book
+        self.clock = clock
+        self.heard = Heard()
+        self.up = f"{up_root}/{voice.site}"
+        self.silent = False
+        """True stops heartbeats and periodic snapshots: the dispatcher has gone."""
+        self._link = Link(address, listen_to=f"{self.up}/#", heard=self._hear)
+        self._snapshot: Payload = {}
+        self._snapshot_ms = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._link.keep())]
+        try:
+            await self._link.is_online()
+        except BaseException:
+            await self._ended()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._ended()
+
+    async def speak(self) -> None:
+        """Take the link: a snapshot of what lives, a heartbeat that confirms it, and both again in time."""
+        await self.list_live()
+        self._tasks.append(asyncio.create_task(self._beats()))
+
+    async def create(self, wish: Wish, *, operation: str = "CREATE") -> Payload:
+        """Send an event, and the snapshot that lists it; what was sent."""
+        now_ms = self._second()
+        body = self.voice.event(wish, epoch=self.book.epoch, seq=self.book.next_seq(), now_ms=now_ms)
+        topic, message = self.voice.notification(operation, body)
+        self.book.live[wish.event_id] = body
+        await self.say(topic, message)
+        await self.list_live()
+        return message
+
+    async def withdraw(self, event_id: str, *, release: bool = False) -> Payload:
+        """Send a DELETE, and the snapshot without the event; raises KeyError for one that this book does not have.
+
+        An EMERGENCY stays listed until it is released.
+        """
+        old = self.book.live[event_id]
+        seq = self.book.next_seq()
+        body = self.voice.withdrawal(old, epoch=self.book.epoch, seq=seq, now_ms=self._second(), release=release)
+        topic, message = self.voice.notification("DELETE", body)
+        if release or old["x-farmctl"]["class"] != "EMERGENCY":
+            del self.book.live[event_id]
+        await self.say(topic, message)
+        await self.list_live()
+        return message
+
+    async def list_live(self) -> None:
+        """Publish the live set, retained, and confirm it."""
+        now_ms = self._second()
+        self.book.forget_ended(now_ms)
+        events = list(self.book.live.values())
+        self._snapshot = self.voice.snapshot(events, epoch=self.book.epoch, seq=self.book.next_seq(), now_ms=now_ms)
+        self._snapshot_ms = self.clock.now_ms()
+        await self.say(self.voice.topic("snapshot"), self._snapshot, retain=True)
+        await self.beat()
+
+    async def beat(self) -> None:
+        """One heartbeat."""
+        self.book.beats += 1
+        body = self.voice.heartbeat(
+            self.book.beats,
+            epoch=self.book.epoch,
+            seq=self.book.seq,
+            now_ms=self.clock.now_ms(),
+            snapshot=self._snapshot,
+        )
+        await self.say(self.voice.topic("heartbeat"), body, qos=0)
+
+    async def say(self, topic: str, message: Payload | bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish anything.  Raises SilentPeerError."""
+        raw = message if isinstance(message, bytes) else json.dumps(message, allow_nan=False).encode()
+        await self._link.publish(topic, raw, qos=qos, retain=retain)
+
+    async def until(self, holds: Callable[[], object], within_s: float) -> bool:
+        """Wait for something heard; False where it did not come in time."""
+        end_ms = self.clock.now_ms() + round(within_s * 1_000)
+        while not holds():
+            if self.clock.now_ms() >= end_ms:
+                return False
+            await self.clock.sleep(LOOK_S)
+        return True
+
+    def _second(self) -> int:
+        return self.clock.now_ms() // 1_000 * 1_000
+
+    async def _beats(self) -> None:
+        while True:
+            await self.clock.sleep(BEAT_S)
+            if self.silent:
+                continue
+            with contextlib.suppress(SilentPeerError):  # the broker is gone for now; the next one comes in 10 s
+                if self.clock.now_ms() - self._snapshot_ms >= SNAPSHOT_S * 1_000:
+                    await self.list_live()
+                else:
+                    await self.beat()
+
+    def _hear(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as the link hands it over
+        self.heard.take(topic, payload, retained=retained, at_ms=self.clock.now_ms())
+
+    async def _ended(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.book.save()
