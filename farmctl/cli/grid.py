@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -207,7 +208,9 @@ async def _certified(options: dict[str, Any], broker: str) -> int:
 
 async def _certified_demo(options: dict[str, Any]) -> int:
     from farmctl.wiring.demo.certify import beside_demo  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.wiring.logs import configure_logs  # noqa: PLC0415 - see above
 
+    configure_logs(least=logging.ERROR)
     return await beside_demo(
         options["miners"],
         lambda broker: _certified({**options, "site": "demo", "op": "grid-op"}, broker),

@@ -34,10 +34,18 @@ class StoryClock(WallClock):
 
     def __init__(self, at_ms: int) -> None:
         self.at_ms = at_ms
+        self.gate = asyncio.Event()
+        """While it is shut nobody's wait ends: nothing connects again."""
+        self.gate.set()
 
     @override
     def now_ms(self) -> int:
         return self.at_ms
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await self.gate.wait()
 
 
 class Site:
@@ -54,6 +62,8 @@ class Site:
         self.listener = self.source if outsiders else Onlooker(self.source, self.clock)
         self.rated_kw = self.day.rated_w / 1_000
         self.acks: list[Ack] = []
+        self.stride_s = 1
+        """Seconds from one cycle to the next; more for a long story."""
         self.reader: Overheard | None = None
         """Who must have read each change of mode before time goes on: only the latest `state` is ever sent."""
 
@@ -78,6 +88,8 @@ class Site:
         before = day.decision.mode
         day.changes["links"] = self.inbox.links
         day.inbox += [arrival.message for arrival in self.inbox.drain()]
+        day.now_ms += (self.stride_s - 1) * 1_000
+        day.farm.advance(float(self.stride_s - 1))
         day.run(1)
         self.clock.at_ms = day.now_ms
         for ack in day.decision.acks:

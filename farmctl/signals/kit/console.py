@@ -56,14 +56,19 @@ class Console:
         await self.list_live()
         self._tasks.append(asyncio.create_task(self._beats()))
 
-    async def create(self, wish: Wish, *, operation: str = "CREATE") -> Payload:
-        """Send an event, and the snapshot that lists it; what was sent."""
+    async def create(self, wish: Wish, *, operation: str = "CREATE", listed: bool = True) -> Payload:
+        """Send an event, and the snapshot that lists it; what was sent.
+
+        With `listed` False no snapshot follows: for an event that is meant to be refused.
+        """
         now_ms = self._second()
         body = self.voice.event(wish, epoch=self.book.epoch, seq=self.book.next_seq(), now_ms=now_ms)
         topic, message = self.voice.notification(operation, body)
-        self.book.live[wish.event_id] = body
+        if listed:
+            self.book.live[wish.event_id] = body
         await self.say(topic, message)
-        await self.list_live()
+        if listed:
+            await self.list_live()
         return message
 
     async def withdraw(self, event_id: str, *, release: bool = False) -> Payload:

@@ -1,0 +1,82 @@
+"""A whole site and a whole dispatcher on one real broker, in the site's own time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from typing_extensions import override
+
+from farmctl.signals.kit import BrokerAddress, Console
+from farmctl.signals.kit.book import Book
+from farmctl.signals.kit.voice import Voice
+from tests.signals.conftest import Mosquitto
+from tests.signals.dispatcher import config
+from tests.signals.site_loop import Site, StoryClock
+from tests.signals.words import KID, RULES, SEED, WallClock
+
+EPOCH = 7
+
+
+class StoryTime(WallClock):
+    """The site's time, for the dispatcher."""
+
+    def __init__(self, clock: StoryClock) -> None:
+        self.clock = clock
+
+    @override
+    def now_ms(self) -> int:
+        return self.clock.at_ms
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        end_ms = self.now_ms() + (round(seconds * 1_000) if seconds >= 1 else 0)
+        await asyncio.sleep(0.001)
+        while self.now_ms() < end_ms:  # noqa: ASYNC110 - a clock that somebody else moves
+            await asyncio.sleep(0.001)
+
+
+class TwoEnds:
+    """Seconds pass as soon as everything said was heard at the other end."""
+
+    def __init__(self, site: Site, console: Console) -> None:
+        self.site = site
+        self.console = console
+        self.cut = False
+        """The broker is gone: nobody waits for anybody."""
+        self.goes_on = asyncio.Event()
+        """While it is cleared time stands still: connecting takes none."""
+        self.goes_on.set()
+
+    def quiet(self) -> bool:
+        beat = self.site.source._intake.hearing.beat
+        heard = self.console.silent or not self.console.book.beats or beat == (EPOCH, self.console.book.beats)
+        return self.cut or (heard and not len(self.site.source._post.outbox))
+
+    async def seconds(self) -> None:
+        while True:
+            await self.site.cycle()
+            await self.site.until(self.quiet)
+            await self.goes_on.wait()
+            await asyncio.sleep(0.001)
+
+    async def passes(self, seconds: float) -> None:
+        """So much time goes by."""
+        await self.console.clock.sleep(seconds)
+
+
+@contextlib.asynccontextmanager
+async def two_ends(mosquitto: Mosquitto, **changes: Any) -> AsyncIterator[TwoEnds]:
+    """A site and a dispatcher that both run while the block does."""
+    await mosquitto.start()
+    site = Site(config(mosquitto.port, **{"auth": "ed25519", "keys": RULES["pinned"], **changes}))
+    voice = Voice(op="grid-op", site="site-07", kid=KID, seed=SEED)
+    address = BrokerAddress(host=mosquitto.host, port=mosquitto.port)
+    ends = TwoEnds(site, Console(address, voice, Book(epoch=EPOCH), StoryTime(site.clock)))
+    async with site.running(), ends.console, asyncio.TaskGroup() as tasks:
+        await site.until(lambda: any(link.connected for link in site.inbox.links))
+        passing = tasks.create_task(ends.seconds())
+        yield ends
+        passing.cancel()
