@@ -87,18 +87,26 @@ class Link:
             where = f"{self._address.host}:{self._address.port}"
             raise SilentPeerError(f"broker {where}: not reached within {within_s:g} s: {self._fault}") from None
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Return once the broker has it; sent again where the connection broke.  Raises SilentPeerError."""
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """At QoS 1; return once the broker has it; sent again where the connection broke.  Raises SilentPeerError."""
         for _ in range(3):
             await self.is_online()
             client = self._client
             if client is not None:
                 with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
                     async with asyncio.timeout(ANSWER_WITHIN_S):  # not aiomqtt's own: it may swallow a cancel
-                        await client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
+                        await client.publish(topic, payload, qos=1, retain=retain, timeout=math.inf)
                     return
             await asyncio.sleep(AGAIN_S)
         raise SilentPeerError(f"{topic}: the broker took nothing; may this user write there?")
+
+    async def publish_now(self, topic: str, payload: bytes) -> None:
+        """Say what is worth nothing later: at QoS 0, once, and not at all without a connection."""
+        client = self._client
+        if client is not None:
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await client.publish(topic, payload, qos=0, timeout=math.inf)
 
     def _made(self) -> aiomqtt.Client:
         address = self._address
