@@ -142,7 +142,7 @@ async def _controlled(folder: Path, miners: int, interval_s: float, signals: int
         async with built(load(path, environment={}), stop=stop, listeners=listeners) as farm:
             running = asyncio.ensure_future(farm.run())
             try:
-                await _warm(farm, interval_s)
+                await warm(farm, interval_s)
                 steal = StealWatch()
                 await _small(grid, farm, watch, signals)
                 shed = await _shed(grid, farm, watch)
@@ -161,7 +161,8 @@ async def _controlled(folder: Path, miners: int, interval_s: float, signals: int
     }
 
 
-async def _warm(farm: Farm, interval_s: float) -> None:
+async def warm(farm: Farm, interval_s: float) -> None:
+    """Wait until every miner was heard, and two rounds more."""
     table, began_s = farm.fleet.keeper.table, time.monotonic()
     while (table.seen_ms < 0).any():
         if time.monotonic() - began_s > WARM_LIMIT_S:

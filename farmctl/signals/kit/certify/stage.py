@@ -9,6 +9,7 @@ from typing import Any
 
 from farmctl.core.events import TERMINAL, TRANSITIONS
 from farmctl.core.grid import EventState
+from farmctl.errors import RefusedError
 from farmctl.signals.kit.console import Console
 from farmctl.signals.kit.heard import Said
 from farmctl.signals.kit.voice import Wish
@@ -21,11 +22,11 @@ OURS = "certify-"
 FAILSAFE_MODES = frozenset({"INIT_FAILSAFE", "FAILSAFE"})
 
 
-class BrokenRuleError(Exception):
+class BrokenRuleError(RefusedError):
     """The site broke the rule of the scenario."""
 
 
-class NotTriedError(Exception):
+class NotTriedError(RefusedError):
     """The scenario cannot be played against this site, and why."""
 
 
