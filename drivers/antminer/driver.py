@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers._wire.digest import NotServedError, SharedWeb, WrongRealmError
-from drivers.antminer.device import AntminerDevice
+from drivers.antminer.device import FACTORY, AntminerDevice
 from farmctl.errors import MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import Credentials, Endpoint, Identity
 
@@ -18,6 +18,7 @@ class AntminerDriver:
     """
 
     name = "antminer"
+    factory = FACTORY
     doors = frozenset({"api:cgminer", "http:http"})
 
     def __init__(self) -> None:

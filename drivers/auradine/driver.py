@@ -37,6 +37,7 @@ class AuradineDriver(Driver):
     """Makes devices of Auradine miners; they share one web session."""
 
     name = "auradine"
+    factory = FACTORY
     doors = frozenset({"api:cgminer", "http:http"})
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from drivers._wire.cgminer import API_PORT, ask, request
 from drivers._wire.digest import SharedWeb
 from drivers._wire.fields import row, status
 from drivers._wire.rest import Request, RestClient
-from drivers.braiins.device import NAME, BraiinsDevice
+from drivers.braiins.device import FACTORY, NAME, BraiinsDevice
 from drivers.braiins.doors import API
 from farmctl.errors import FarmError, MalformedReplyError, SilentPeerError
 from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Identity
@@ -23,6 +23,7 @@ class BraiinsDriver(Driver):
     """Makes devices of miners that run Braiins OS with REST or gRPC; they share one web session."""
 
     name = NAME
+    factory = FACTORY
     doors = frozenset({"api:cgminer", "http:http"})
 
     def __init__(self) -> None:

@@ -30,6 +30,7 @@ class EpicDriver(Driver):
     """Makes devices of miners that run PowerPlay; they share one web session."""
 
     name = "epic"
+    factory = Credentials(password=FACTORY_PASSWORD)
     doors = frozenset({"api:http"})
 
     def __init__(self) -> None:

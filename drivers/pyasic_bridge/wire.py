@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -31,7 +31,7 @@ class Call:
     operation: Operation
     host: str
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     argument: str = ""
     """A setting for `apply`, `on` or `off` for `locate`."""
     deadline_s: float = 10.0

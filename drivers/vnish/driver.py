@@ -32,6 +32,7 @@ class VnishDriver(Driver):
     """Makes devices of Antminers that run VNish; they share one web session."""
 
     name = "vnish"
+    factory = Credentials(password=FACTORY_PASSWORD)
     doors = frozenset({"http:http"})
 
     def __init__(self) -> None:

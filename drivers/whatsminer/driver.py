@@ -11,7 +11,7 @@ from typing_extensions import override
 from drivers._wire.cgminer import API_PORT, MiningProcessDownError, ask
 from drivers.whatsminer import wire
 from drivers.whatsminer.belief import Belief
-from drivers.whatsminer.door import WriteDoor
+from drivers.whatsminer.door import FACTORY_PASSWORD, WriteDoor
 from drivers.whatsminer.token import TOKEN_LIFE_S
 from drivers.whatsminer.wire import MinerStatus, Summary
 from farmctl.core.model import MinerId, OperatingPoint, PowerSource
@@ -29,6 +29,7 @@ class WhatsminerDriver(Driver):
     """Makes devices of Whatsminers that speak API version 2."""
 
     name = "whatsminer"
+    factory = Credentials(password=FACTORY_PASSWORD)
     doors = frozenset({"api:cgminer"})
 
     @override

@@ -10,7 +10,7 @@ from typing_extensions import override
 from drivers._wire.framed import Framed
 from drivers.whatsminer_v3 import wire
 from drivers.whatsminer_v3.belief import Belief
-from drivers.whatsminer_v3.door import ItemRefusedError, WriteDoor
+from drivers.whatsminer_v3.door import FACTORY_ACCOUNT, FACTORY_PASSWORD, ItemRefusedError, WriteDoor
 from drivers.whatsminer_v3.wire import Info, Summary
 from farmctl.core.model import MinerId, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, TryAgainError
@@ -31,6 +31,7 @@ class WhatsminerV3Driver(Driver):
     """Makes devices of Whatsminers that speak API version 3, whether they still serve 4028 or not."""
 
     name = "whatsminer_v3"
+    factory = Credentials(user=FACTORY_ACCOUNT, password=FACTORY_PASSWORD)
     doors = frozenset({"api3:framed"})
 
     @override

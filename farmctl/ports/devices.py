@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from farmctl.core.model import Ladder, MinerId, MinerState, OperatingPoint, PowerSource
@@ -27,7 +27,8 @@ class Credentials:
     """User and password for one miner; empty strings mean the driver's factory defaults."""
 
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
+    """Never shown: what is not in a repr gets into no log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +168,22 @@ class Reboots(Protocol):
         ...
 
 
+@runtime_checkable
+class ShipsWithLogin(Protocol):
+    """A driver whose machines come from the factory with a password that everybody knows."""
+
+    factory: Credentials
+    """What the vendor's manual says; the user may be empty."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLogin:
     """One pool as it is to be set; the password is for the pool, and no secret of ours."""
 
     url: str
     user: str
-    password: str = "x"  # noqa: S105 - what pools take that ask for none
+    password: str = field(default="x", repr=False)
+    """`x` is what pools take that ask for none."""
 
 
 @runtime_checkable
