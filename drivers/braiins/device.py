@@ -153,6 +153,11 @@ class BraiinsDevice(Device):
         # The target first: a miner that wakes into yesterday's target overshoots until the second write.
         await door.resume()
 
+    async def apply_fast(self, point: OperatingPoint) -> None:
+        """The same with quick ramping, for a target and a wake too."""
+        await self._ramp_quickly()
+        await self.apply(point)
+
     async def locate(self, *, on: bool) -> None:
         """Switch the light."""
         await (await self._speak()).locate(on=on)

@@ -22,6 +22,9 @@ DRAWS_W = 200.0
 BOOT_S = 600.0
 """A stock Antminer needs 2-6 min to its first hash; no hash rate after this is a fault."""
 
+WAKE, WAKE_FAST = ("curtail", "wakeup"), ("curtail", "wakeup,mode=unsafe")
+"""The fast one stresses the chips, says the vendor: for urgent commands alone (DEVICES.md section 6)."""
+
 DEFAULT_STEP = 0
 DEFAULT_NAME = "default"
 
@@ -106,6 +109,16 @@ class LuxosDevice(Device):
 
     async def apply(self, point: OperatingPoint) -> None:
         """Command `sleep`, `full`, `profile:NAME` or `watts:N`; raises RefusedError for any other setting."""
+        await self._apply(point, WAKE)
+
+    async def apply_fast(self, point: OperatingPoint) -> None:
+        """The same, woken with `mode=unsafe`: 10 s instead of a boot; refused after a reboot, then woken as usual."""
+        try:
+            await self._apply(point, WAKE_FAST)
+        except RefusedError:
+            await self._apply(point, WAKE)
+
+    async def _apply(self, point: OperatingPoint, waking: tuple[str, str]) -> None:
         kind, _, value = point.setting.partition(":")
         if kind == "sleep":
             await self._session.act(("curtail", "sleep"))
@@ -121,7 +134,7 @@ class LuxosDevice(Device):
             raise RefusedError(
                 f"{self.host}: LuxOS has no setting {point.setting!r}, expected sleep, full, profile:NAME or watts:N"
             )
-        wake = (("curtail", "wakeup"),) if await self._sleeps() else ()
+        wake = (waking,) if await self._sleeps() else ()
         await self._session.act(*wake, ("profileset", profile))
         self._is_asleep = False
 

@@ -14,7 +14,7 @@ from farmctl.core.model import Command, Fate, Lane, MinerId
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import Link
 from farmctl.errors import FarmError
-from farmctl.ports.devices import AppliesPoint
+from farmctl.ports.devices import AppliesFast, AppliesPoint
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
@@ -170,11 +170,17 @@ class Actuator:
         self._watch.fated(command, Fate.SENT, 0.0)
         try:
             async with asyncio.timeout(self._rules.deadline_s):
-                await link.device.apply(command.point)
+                await self._apply(link.device, command)
         except (FarmError, TimeoutError) as error:
             log.debug("command_failed", miner=command.miner, setting=command.point.setting, error=str(error))
             return Fate.FAILED, f"{type(error).__name__}: {error}"
         return Fate.ACKNOWLEDGED, ""
+
+    async def _apply(self, device: AppliesPoint, command: Command) -> None:
+        if command.lane is Lane.URGENT and isinstance(device, AppliesFast):
+            await device.apply_fast(command.point)
+        else:
+            await device.apply(command.point)
 
     def _fate(self, command: Command, fate: Fate, detail: str = "", seconds: float = 0.0) -> None:
         self._watch.fated(command, fate, seconds)

@@ -130,6 +130,15 @@ class AppliesPoint(Protocol):
 
 
 @runtime_checkable
+class AppliesFast(Protocol):
+    """The firmware has a faster way to the same point, for urgent commands: it may wear the machine more."""
+
+    async def apply_fast(self, point: OperatingPoint) -> None:
+        """As `AppliesPoint.apply`; takes the slow way where the firmware refuses the fast one."""
+        ...
+
+
+@runtime_checkable
 class ReadsLadder(Protocol):
     """The machine publishes its own operating points."""
 
