@@ -13,18 +13,25 @@ from typing import TypeVar
 import numpy as np
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from benchmarks._fleet import NOW_MS as CYCLE_MS
+from benchmarks._fleet import fleet
 from benchmarks._host import StealWatch
 from farmctl.core.fleet import CircuitTree, FleetTable, FleetView, LadderBook, MeterSample, SiteRules
 from farmctl.core.grid import SiteMode
+from farmctl.core.memory import Memory
 from farmctl.core.model import MinerState, Quality
+from farmctl.core.step import step
 from farmctl.core.units import FloatColumn
+from farmctl.engine.cycle import Picture
 from farmctl.metrics.exporter import Exporter
 from farmctl.metrics.families import FAMILIES
 from farmctl.metrics.families.row import keys_of
 from farmctl.metrics.miners import MINER_COLUMNS, MinerExporter, Shard
+from farmctl.metrics.sidelines import Sidelines
 from farmctl.metrics.snapshot import Climate, Identity, MetricsSnapshot, NamedMeter, PowerOrigin, Topology
 from farmctl.metrics.sums import FleetSums
 from farmctl.metrics.text import Dialect
+from farmctl.wiring.sight import Sight, snapshot_of
 
 T = TypeVar("T")
 
@@ -142,6 +149,8 @@ def _measure(miners: int, runs: int) -> dict[str, float]:
     aggregate_ms = [_timed(lambda: exporter.render(snapshot, Dialect.TEXT))[0] for _ in range(runs)]
     shard_first_ms, shard_text = _timed(lambda: shards.render(snapshot, shard, Dialect.TEXT))
     shard_ms = [_timed(lambda: shards.render(snapshot, shard, Dialect.TEXT))[0] for _ in range(runs)]
+    sight = _sight(miners)
+    snapshot_ms = [_timed(lambda: snapshot_of(sight))[0] for _ in range(runs)]
     registry, fill = _gauges(snapshot)
     client_ms = [_timed(lambda: (fill(), generate_latest(registry)))[0] for _ in range(3)]
     shard_registry, shard_fill = _shard_gauges(snapshot, min(miners, SHARD_MINERS))
@@ -151,11 +160,15 @@ def _measure(miners: int, runs: int) -> dict[str, float]:
         "aggregate_ms": round(statistics.median(aggregate_ms), 2),
         "aggregate_worst_ms": round(max(aggregate_ms), 2),
         "aggregate_first_ms": round(first_ms, 2),
+        "aggregate_cpu_ms": _cpu_ms(lambda: exporter.render(snapshot, Dialect.TEXT), runs),
         "aggregate_series": _series(text),
+        "snapshot_ms": round(statistics.median(snapshot_ms), 2),
+        "snapshot_cpu_ms": _cpu_ms(lambda: snapshot_of(sight), runs),
         "aggregate_bytes": len(text),
         "shard_ms": round(statistics.median(shard_ms), 2),
         "shard_worst_ms": round(max(shard_ms), 2),
         "shard_first_ms": round(shard_first_ms, 2),
+        "shard_cpu_ms": _cpu_ms(lambda: shards.render(snapshot, shard, Dialect.TEXT), runs),
         "shard_series": _series(shard_text),
         "prometheus_client_ms": round(statistics.median(client_ms), 2),
         "prometheus_client_shard_ms": round(statistics.median(shard_client_ms), 2),
@@ -163,10 +176,45 @@ def _measure(miners: int, runs: int) -> dict[str, float]:
     }
 
 
+def _sight(miners: int) -> Sight:
+    """One cycle of the real core on a site of that size, as the daemon hands it over."""
+    view = fleet(miners)
+    memory, decision = step(Memory.at_boot(view.table.miner_id.copy(), CYCLE_MS), view, CYCLE_MS)
+    places = np.arange(miners, dtype=np.int64)
+    topology = Topology(
+        site="north",
+        containers=tuple(f"c{index:03d}" for index in range(CONTAINERS)),
+        container_of=places % CONTAINERS,
+        racks=tuple(f"r{index:03d}" for index in range(RACKS)),
+        rack_of=places % RACKS,
+        models=view.groups,
+        firmwares=("stock",) * len(view.groups),
+    )
+    return Sight(
+        picture=Picture(view=view, decision=decision, memory=memory, alarms=()),
+        topology=topology,
+        identity=None,
+        sidelines=Sidelines(("M50",) * miners),
+        pools=(),
+        meters=(NamedMeter(name="poc", sample=view.meter),),
+        frequency_hz=50.0,
+        energy_j=0.0,
+        unsigned=False,
+    )
+
+
 def _timed(work: Callable[[], T]) -> tuple[float, T]:
     start = time.perf_counter()
     result = work()
     return (time.perf_counter() - start) * 1_000, result
+
+
+def _cpu_ms(work: Callable[[], object], runs: int) -> float:
+    """Mean of this thread's own time, which a loaded machine does not stretch."""
+    start = time.thread_time()
+    for _ in range(runs):
+        work()
+    return round((time.thread_time() - start) * 1_000 / runs, 2)
 
 
 def _series(text: str) -> int:

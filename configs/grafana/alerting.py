@@ -12,6 +12,9 @@ FOLDER = "farmctl"
 DATASOURCE = "farmctl-prometheus"
 """The uid that `provisioning/datasources` gives to Prometheus."""
 LOOK_BACK_S = 600
+INTERVAL = "10s"
+"""A multiple of the 10 s in which Grafana's scheduler counts."""
+EXPRESSION = {"type": "__expr__", "uid": "__expr__"}
 NOTE = (
     "# Generated from configs/prometheus/rules by `python -m configs.grafana.generate`: change the rules there.\n"
     "# Use either Prometheus with Alertmanager or this file, never both: everything would be paged twice.\n"
@@ -28,7 +31,7 @@ def provisioned(documents: Iterable[Mapping[str, Any]]) -> str:
         alerts = [rule for rule in group["rules"] if "alert" in rule]
         if alerts:
             rules = [_rule(rule, recorded) for rule in alerts]
-            found.append({"orgId": 1, "name": group["name"], "folder": FOLDER, "interval": "15s", "rules": rules})
+            found.append({"orgId": 1, "name": group["name"], "folder": FOLDER, "interval": INTERVAL, "rules": rules})
     text: str = yaml.safe_dump({"apiVersion": 1, "groups": found}, sort_keys=False, width=120, allow_unicode=True)
     return NOTE + text
 
@@ -51,7 +54,7 @@ def _rule(rule: Mapping[str, Any], recorded: Mapping[str, str]) -> dict[str, Any
         "refId": "B",
         "relativeTimeRange": span,
         "datasourceUid": "__expr__",
-        "model": {"refId": "B", "type": "math", "expression": "is_number($A)"},
+        "model": {"refId": "B", "datasource": EXPRESSION, "type": "math", "expression": "is_number($A)"},
     }
     made: dict[str, Any] = {
         "uid": _uid(rule["alert"]),

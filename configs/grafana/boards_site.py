@@ -282,16 +282,16 @@ DISPATCH = Board(
             stacked=True,
         ),
         Panel(
-            title="Command to the device's answer",
+            title="Command to the device's answer, by firmware",
             kind="timeseries",
             unit="s",
             queries=tuple(
                 Query(
                     expr=(
-                        f"histogram_quantile({share}, sum by (site, le) "
+                        f"histogram_quantile({share}, sum by (firmware, le) "
                         f"(increase(farmctl_command_duration_seconds_bucket{SITE}[5m])))"
                     ),
-                    legend=f"{{{{site}}}} p{share * 100:g}",
+                    legend=f"{{{{firmware}}}} p{share * 100:g}",
                 )
                 for share in (0.5, 0.95)
             ),

@@ -29,7 +29,7 @@ class ControllerMetrics:
             self._alarms.labels(site, priority)
         self._overruns = self._counter(row.POLL_OVERRUN).labels(site)
         self._journal = self._counter(row.JOURNAL_RECORDS).labels(site)
-        self._command_s = self._histogram(row.COMMAND_DURATION)
+        self._command_s = self._histograms(row.COMMAND_DURATION)
         self._response_s = self._histogram(row.DISPATCH_RESPONSE)
         self._event_s = self._histogram(row.EVENT_RESPONSE)
         polls = self._counter(row.POLLS_TOTAL)
@@ -47,9 +47,13 @@ class ControllerMetrics:
         """Commands ended; `verb` is the kind of operating point, `result` how."""
         self._commands.labels(self._site, verb, firmware, result).inc(commands)
 
-    def observe_command(self, seconds: float) -> None:
+    def know(self, firmware: str) -> None:
+        """Count its commands from 0, so that the first ones are an increase."""
+        self._command_s.labels(self._site, firmware)
+
+    def observe_command(self, firmware: str, seconds: float) -> None:
         """A device answered a command."""
-        self._command_s.observe(seconds)
+        self._command_s.labels(self._site, firmware).observe(seconds)
 
     def observe_response(self, seconds: float) -> None:
         """The first command of a signal went out this long after it came in."""
@@ -116,9 +120,10 @@ class ControllerMetrics:
         """Without a series until it is set: unknown is absent."""
         return Gauge(instrument.name, instrument.help, ("site", *instrument.labels), registry=self.registry)
 
+    def _histograms(self, instrument: Instrument) -> Histogram:
+        labels, buckets = ("site", *instrument.labels), instrument.buckets
+        return Histogram(instrument.name, instrument.help, labels, buckets=buckets, registry=self.registry)
+
     def _histogram(self, instrument: Instrument) -> Histogram:
-        histogram = Histogram(
-            instrument.name, instrument.help, ("site",), buckets=instrument.buckets, registry=self.registry
-        )
-        child: Histogram = histogram.labels(self._site)
+        child: Histogram = self._histograms(instrument).labels(self._site)
         return child

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from farmctl.core.ailments import ailment
 from farmctl.core.units import FloatColumn, MaskColumn
 from farmctl.metrics.snapshot import FaultCount, PoolStatus
 from farmctl.ports.devices import Facts, Pool, Reading
@@ -135,5 +136,5 @@ def _by_name(pools: Sequence[_Told]) -> tuple[_Told, ...]:
 
 
 def _worded(code: str) -> str:
-    """A vendor's code as a label; free text would make a series per wording."""
-    return code if _CODE.fullmatch(code) else "text"
+    """A vendor's code as a label; free text, which would make a series per wording, by its cause."""
+    return code if _CODE.fullmatch(code) else ailment(code).cause.value

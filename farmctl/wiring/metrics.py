@@ -17,7 +17,7 @@ from farmctl.config.credentials import read_secret
 from farmctl.config.schema import FarmConfig
 from farmctl.config.schema.kinds import split_endpoint
 from farmctl.control.server import ControlServer
-from farmctl.core.fleet import NO_LADDER
+from farmctl.core.fleet import NO_LADDER, MeterSample
 from farmctl.core.grid import EventState
 from farmctl.core.model import Command, Fate, PointKind, Quality
 from farmctl.core.units import MS_PER_S, IntColumn
@@ -31,7 +31,7 @@ from farmctl.metrics.door import Login, Tls
 from farmctl.metrics.energy import EnergyCount
 from farmctl.metrics.server import MetricsConfig, MetricsServer
 from farmctl.metrics.sidelines import Sidelines
-from farmctl.metrics.snapshot import Identity, Topology
+from farmctl.metrics.snapshot import Identity, NamedMeter, Topology
 from farmctl.ports.site import Clock
 from farmctl.ports.store import Store
 from farmctl.wiring.fleet import Fleet
@@ -94,6 +94,8 @@ class MetricsWatch:
             serial=tuple(row.serial for row in rows),
         )
         self._firmware = {str(row.miner_id): row.firmware or row.driver for row in rows}
+        for firmware in sorted(set(self._firmware.values())):
+            self.controller.know(firmware)
         self._sidelines = Sidelines([row.model or "unknown" for row in rows])
 
     def probe(self, probed: Probed) -> None:
@@ -133,7 +135,7 @@ class MetricsWatch:
                 identity=self._identity,
                 sidelines=self._sidelines,
                 pools=self._sidelines.pools(),
-                meter_name=self._probed.meter.name if self._probed and self._probed.meter else "",
+                meters=self._meters(picture),
                 frequency_hz=self._frequency_hz(picture),
                 energy_j=self._energy.joules if self._probed and self._probed.meter else float("nan"),
                 unsigned=any(getattr(table, "auth", "").startswith("unsigned") for table in self._config.signal),
@@ -150,11 +152,11 @@ class MetricsWatch:
 
     def fated(self, command: Command, fate: Fate, seconds: float) -> None:
         """A command reached a new fate."""
+        firmware = self._firmware.get(str(command.miner), "unknown")
         if fate in ENDED:
-            firmware = self._firmware.get(str(command.miner), "unknown")
             self.controller.count_command(command.point.kind.name.lower(), firmware, fate.value)
         if fate is Fate.ACKNOWLEDGED:
-            self.controller.observe_command(seconds)
+            self.controller.observe_command(firmware, seconds)
 
     def responded(self, seconds: float) -> None:
         """A signal led to its first command."""
@@ -216,6 +218,18 @@ class MetricsWatch:
         meter, sample = self._probed.meter if self._probed else None, picture.view.meter
         if meter is not None and sample.quality is Quality.OK:
             self._energy.sample(sample.at_ms, sample.power_w, meter.reading.energy_j)
+
+    def _meters(self, picture: Picture) -> tuple[NamedMeter, ...]:
+        """The revenue meter as it was judged, and the circuits' meters as far as they are believed."""
+        view, site = picture.view, self._probed.meter if self._probed else None
+        found = [NamedMeter(name=site.name, sample=view.meter)] if site is not None else []
+        node = {name: number for number, name in enumerate(view.circuits.names)}
+        for circuit in self._config.circuit:
+            if circuit.meter and circuit.name in node and (site is None or circuit.meter != site.name):
+                power_w = float(view.circuits.meter_w[node[circuit.name]])
+                sample = MeterSample(power_w=power_w, at_ms=picture.decision.at_ms, quality=Quality.OK)
+                found.append(NamedMeter(name=circuit.meter, sample=sample))
+        return tuple(found)
 
     def _frequency_hz(self, picture: Picture) -> float:
         meter = self._probed.meter if self._probed else None

@@ -51,7 +51,7 @@ class Sight:
     identity: Identity | None
     sidelines: Sidelines
     pools: tuple[PoolStatus, ...]
-    meter_name: str
+    meters: tuple[NamedMeter, ...]
     frequency_hz: float
     energy_j: float
     unsigned: bool
@@ -84,7 +84,7 @@ def snapshot_of(sight: Sight) -> MetricsSnapshot:
         events=tuple(EventCount(state=state, count=count) for state, count in states.items()),
         next_event_ms=min((t.event.start_ms for t in memory.tracks if t.state in _TO_COME), default=NEVER_MS),
         overrides=len(live_overrides(view, decision.at_ms)),
-        meters=(NamedMeter(name=sight.meter_name, sample=view.meter),) if sight.meter_name else (),
+        meters=sight.meters,
         available=_available(picture),
         ambient_c=sight.sidelines.ambient_c(),
         pools=sight.pools,

@@ -60,7 +60,7 @@ def used_controller() -> ControllerMetrics:
     metrics = ControllerMetrics("north", "0.1.0")
     metrics.count_command("sleep", "luxos", "confirmed")
     metrics.count_command("sleep", "luxos", "confirmed")
-    metrics.observe_command(0.2)
+    metrics.observe_command("luxos", 0.2)
     metrics.observe_response(0.04)
     metrics.observe_event(12.0)
     metrics.count_refused("mqtt", Reason.EXPIRED.value)

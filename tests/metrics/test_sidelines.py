@@ -68,7 +68,7 @@ def test_a_crowd_of_pools_and_of_codes_stays_bounded() -> None:
     found = sidelines.faults(np.ones(500, dtype=np.bool_))
     assert len(found) <= MOST_FAULTS + 1
     assert sum(f.count for f in found) == 1_000
-    assert {f.count for f in found if f.code == "text"} == {500}
+    assert {f.count for f in found if f.code == "fan"} == {500}
 
 
 def test_a_fault_is_shown_while_the_miner_shows_it_and_answers() -> None:

@@ -30,7 +30,8 @@ COMMAND_DURATION = Instrument(
     name="farmctl_command_duration_seconds",
     kind=Kind.HISTOGRAM,
     unit="seconds",
-    help="From handing a command to the wire to the device's answer, seconds.",
+    help="From handing a command to the wire to the device's answer, by firmware, seconds.",
+    labels=("firmware",),
     buckets=COMMAND_BUCKETS_S,
 )
 DISPATCH_RESPONSE = Instrument(
