@@ -9,7 +9,7 @@ import numpy as np
 
 from farmctl.control.plan import held_at, imagine
 from farmctl.control.strip import Site
-from farmctl.core.confirm import top_step
+from farmctl.core.confirm import Seen, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.policies import POLICIES
 from farmctl.ports.control import SitePicture
@@ -58,13 +58,13 @@ def thresholds(picture: SitePicture, row: int, site: Site) -> Thresholds:
     )
 
 
-def shed_order(view: FleetView, movable: np.ndarray, row: int, policy: str) -> tuple[int | None, int]:
+def shed_order(view: FleetView, seen: Seen, row: int, policy: str) -> tuple[int | None, int]:
     """Place of a miner among those that can give up power, 1 goes first, and how many they are.
 
     By tier, then worth per watt at full, as the policy has them; a deadline may put slow machines behind.
     """
-    rules, table = POLICIES[policy], view.table
-    rows = np.flatnonzero(movable & ~table.protected & (table.ladder != NO_LADDER))
+    rules, table = POLICIES[policy].at(view, seen.rows), view.table
+    rows = np.flatnonzero(seen.movable & ~table.protected & (table.ladder != NO_LADDER))
     if row not in rows:
         return None, len(rows)
     ladder, top = table.ladder[rows], top_step(view)[rows]

@@ -39,7 +39,7 @@ def why(picture: SitePicture, columns: Columns, row: int, site: Site, input_hash
     rows, allocation = picture.memory.rows, decision.allocation
     reason = ORDER[int(decision.reasons[row])]
     marks = thresholds(picture, row, site)
-    place, of = shed_order(view, decision.seen.movable, row, site.policy)
+    place, of = shed_order(view, decision.seen, row, site.policy)
     path = list(_path(view, allocation.plan_w, row, held=bool(allocation.circuit_held[row])))
     return {
         "rev": rev_of(picture),

@@ -60,6 +60,7 @@ class Allocation:
 def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Policy, now_ms: int) -> Allocation:
     """Plan a step for every movable row; rows that cannot be commanded count at what they draw."""
     rows, budget, movable = seen.rows, ask.budget, seen.movable
+    policy = policy.at(view, rows)
     draft = Draft(view=view, step=rows.wanted.astype(np.int64), plan_w=planned_w(seen))
     if budget.emergency:  # a row that should run and draws nothing yet will draw all of it soon
         draft.plan_w[:] = np.maximum(draft.plan_w, seen.wanted_w)

@@ -105,6 +105,16 @@ def moved(track: EventTrack, to: EventState, now_ms: int, reason: Reason | None 
     return replace(track, state=to, since_ms=now_ms, reached_once=reached, reason=reason)
 
 
+def live_price(tracks: Iterable[EventTrack], now_ms: int) -> float | None:
+    """The price that the newest live event states now, currency per kWh; None where none does."""
+    stated = [
+        (track.event.created_ms, track.event.event_id, interval.price)
+        for track in tracks
+        if track.live and (interval := track.event.at(now_ms)) and interval.price is not None
+    ]
+    return max(stated)[2] if stated else None
+
+
 def heard(
     tracks: tuple[EventTrack, ...], inbox: Iterable[SignalMessage], now_ms: int
 ) -> tuple[tuple[EventTrack, ...], list[Transition]]:

@@ -13,6 +13,7 @@ from farmctl.core.holding import HeldLimit
 from farmctl.core.reasons import CODE, Reason
 from farmctl.core.units import NEVER_MS, CodeColumn, FloatColumn, IdColumn, IntColumn
 
+CURTAILED_HALF_S = 86_400.0
 NO_KEY = -1
 """Key of no ladder."""
 
@@ -54,6 +55,8 @@ class RowMemory:
     """Times it was sent to sleep for money on `cycle_day`."""
     cycle_day: IntColumn
     """Days since the epoch, UTC; -1 never."""
+    curtailed_s: FloatColumn
+    """Seconds asleep by order, halved every day: whose turn it is."""
 
     @classmethod
     def of(cls, miner_id: IdColumn) -> RowMemory:
@@ -76,7 +79,13 @@ class RowMemory:
             reason=np.full(rows, CODE[Reason.UNREACHABLE], dtype=np.int16),
             cycles=np.zeros(rows, dtype=np.int16),
             cycle_day=np.full(rows, NEVER_MS, dtype=np.int64),
+            curtailed_s=np.zeros(rows),
         )
+
+    def rested(self, dt_s: float) -> RowMemory:
+        """After `dt_s` more: who is wanted asleep has rested for it."""
+        fading = 0.5 ** (dt_s / CURTAILED_HALF_S)
+        return replace(self, curtailed_s=self.curtailed_s * fading + np.where(self.wanted == 0, dt_s, 0.0))
 
     def aligned(self, miner_id: IdColumn) -> RowMemory:
         """The same memory for another list of miners; newcomers start blank, leavers are forgotten."""

@@ -14,7 +14,7 @@ from farmctl.core.confirm import Seen, confirm
 from farmctl.core.dispatch import dispatch
 from farmctl.core.draft import Ask
 from farmctl.core.eta import eta_s
-from farmctl.core.events import RESPONSE_CODE, Transition, heard, on_time
+from farmctl.core.events import RESPONSE_CODE, EventTrack, Transition, heard, live_price, on_time
 from farmctl.core.explain import row_reasons
 from farmctl.core.fleet import FleetView
 from farmctl.core.grid import Ack, EventClass, EventState, SiteMode
@@ -32,7 +32,7 @@ from farmctl.core.proposals import held_circuits, in_boot_grace, live_overrides,
 from farmctl.core.reasons import Reason
 from farmctl.core.rungs import noted
 from farmctl.core.shift import spread
-from farmctl.core.units import CodeColumn
+from farmctl.core.units import MS_PER_S, CodeColumn
 
 SOON_S = 15.0
 """Rows that can be down within this time are asked first when the grid presses."""
@@ -77,6 +77,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     tracks, told = heard(tracks, spread(view.inbox, view.seed, site.power_w), now_ms)
     tracks, due = on_time(tracks, now_ms, site.power_w)
     failsafe = in_failsafe(facts, memory.mode)
+    view = _priced(view, tracks, now_ms)
     held = hold(memory.held, [*over, *due], view.inbox, failsafe=failsafe)
     memory = replace(memory, tracks=tracks, loop=loop, held=held)
     budget = arbitrate(proposals(memory, view, facts, now_ms), view.rules, guarded=not site.metered)
@@ -125,13 +126,14 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         seen=seen,
         link=facts,
     )
+    elapsed_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
     after = replace(
         memory,
         cycle=memory.cycle + 1,
         last_ms=now_ms,
         mode=mode,
         mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
-        rows=replace(noted(sent.rows, view, seen.fresh), reason=reasons),
+        rows=replace(noted(sent.rows, view, seen.fresh).rested(elapsed_s), reason=reasons),
         tracks=judged.tracks,
         pace=Pace(
             ramp_w=ramp_now_w,
@@ -143,6 +145,12 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         ),
     )
     return after, decision
+
+
+def _priced(view: FleetView, tracks: Iterable[EventTrack], now_ms: int) -> FleetView:
+    """The newest live price of the grid is the power price, whatever the configuration says."""
+    price = live_price(tracks, now_ms)
+    return view if price is None else replace(view, rules=replace(view.rules, power_price_per_kwh=price))
 
 
 def _mode(memory: Memory, view: FleetView, facts: LinkFacts, budget: Budget, now_ms: int) -> SiteMode:

@@ -126,8 +126,6 @@ def test_a_threshold_is_where_the_core_moves_the_miner(row: int) -> None:
 
 def test_the_worst_machine_is_first_in_the_shed_order() -> None:
     house = mixed()
-    places = [
-        shed_order(house.shown.view, house.shown.decision.seen.movable, row, "efficiency_first")[0] for row in range(60)
-    ]
+    places = [shed_order(house.shown.view, house.shown.decision.seen, row, "efficiency_first")[0] for row in range(60)]
     worst = {row for row in range(60) if row % 3 == 1}
     assert {row for row in range(60) if (places[row] or 99) <= 20} == worst

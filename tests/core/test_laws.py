@@ -20,7 +20,7 @@ from farmctl.core.step import Decision, step
 from farmctl.core.units import FloatColumn, MaskColumn
 from tests.core.worlds import NOW_MS, World, order, worlds
 
-LAW = settings(max_examples=60, deadline=None)
+LAW = settings(max_examples=40, deadline=None)
 EPSILON_W = 1e-3
 policies = pytest.mark.parametrize("policy", sorted(POLICIES))
 shares = st.floats(0.0, 1.2)

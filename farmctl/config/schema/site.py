@@ -57,7 +57,7 @@ class ControlTable(Table):
     outside_control: Switch = True
     """The one switch that lets outsiders (grid signals) command this site; false: their signals are only recorded."""
     policy: Label = "efficiency_first"
-    """Which miners give up power first; efficiency_first sheds the worst J/TH first."""
+    """Which miners give up power first: efficiency_first, profit_first or fair_rotation; tiers come before each."""
     cycle_s: Annotated[float, Field(strict=True, ge=0.2, le=10)] = 1.0
     """Seconds between two decisions; a signal or a broken limit starts one at once."""
     ramp_up_fraction_per_min: Annotated[float, Field(strict=True, gt=0, le=6)] = 0.10

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from farmctl.core.fleet import FleetView
+from farmctl.core.memory import RowMemory
 from farmctl.core.policies.efficiency_first import EfficiencyFirst
+from farmctl.core.policies.fair_rotation import FairRotation
 from farmctl.core.policies.profit_first import ProfitFirst
 from farmctl.core.units import CodeColumn, FloatColumn
 
@@ -21,6 +23,10 @@ class Policy(Protocol):
         """Factor on the worth for every row, shape (rows,), positive."""
         ...
 
+    def at(self, view: FleetView, rows: RowMemory) -> Policy:
+        """The policy as it stands in this cycle; most are the same in every one."""
+        ...
+
     def rank(self, view: FleetView) -> CodeColumn:
         """Coarse order before any worth, shape (rows,): higher is shed first and raised last."""
         ...
@@ -28,5 +34,6 @@ class Policy(Protocol):
 
 POLICIES: dict[str, Policy] = {
     "efficiency_first": EfficiencyFirst(),
+    "fair_rotation": FairRotation(),
     "profit_first": ProfitFirst(),
 }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from typing_extensions import override
 
 from farmctl.core.fleet import FleetView
+from farmctl.core.memory import RowMemory
 from farmctl.core.units import CodeColumn, FloatColumn
+
+if TYPE_CHECKING:
+    from farmctl.core.policies import Policy
 
 
 class EfficiencyFirst:
@@ -22,6 +28,11 @@ class EfficiencyFirst:
     def rank(self, view: FleetView) -> CodeColumn:
         """The operator's tiers."""
         return view.table.tier
+
+    def at(self, view: FleetView, rows: RowMemory) -> Policy:
+        """The same at any moment."""
+        del view, rows
+        return self
 
     @override
     def __repr__(self) -> str:

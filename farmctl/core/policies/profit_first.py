@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from typing_extensions import override
 
 from farmctl.core.fleet import FleetView
+from farmctl.core.memory import RowMemory
 from farmctl.core.units import HASHES_PER_TERAHASH, WATTS_PER_KW, CodeColumn, FloatColumn
+
+if TYPE_CHECKING:
+    from farmctl.core.policies import Policy
 
 HOURS_PER_DAY = 24.0
 
@@ -33,6 +39,11 @@ class ProfitFirst:
     def rank(self, view: FleetView) -> CodeColumn:
         """The operator's tiers."""
         return view.table.tier
+
+    def at(self, view: FleetView, rows: RowMemory) -> Policy:
+        """The price stands in the rules of the view."""
+        del view, rows
+        return self
 
     @override
     def __repr__(self) -> str:
