@@ -28,6 +28,7 @@ class TelemetryFiles(HistorySink):
         self._folder = folder
         self._tiers = tiers
         self._now_ms, self._rows = 0, 0
+        self._rolled: list[tuple[Tier, Rolled]] = []
         self._open: dict[str, DayFile] = {}
         self._behind: list[tuple[Tier, DayFile]] = []
         self._rollups = (
@@ -37,18 +38,19 @@ class TelemetryFiles(HistorySink):
 
     @override
     def take(self, sweep: Sweep) -> None:
-        """See HistorySink; a roll-up whose write fails is lost, the next one is not."""
+        """See HistorySink; a step that is over is written by `tidy`, and lost where that fails."""
         rolled = [rollup.add(sweep) for rollup in self._rollups]
         fresh = self._file(self._tiers[0], sweep.at_ms)
         fresh.put(sweep.at_ms, sweep.miner_id, sweep.columns, plain(sweep.sums))
-        for tier, step in zip(self._tiers[1:], rolled, strict=True):
-            if step is not None:
-                self._put(tier, step)
+        over = zip(self._tiers[1:], rolled, strict=True)
+        self._rolled += [(tier, step) for tier, step in over if step is not None]
         self._now_ms, self._rows = sweep.at_ms, sweep.columns.shape[1]
 
     @override
     def tidy(self) -> None:
         """See HistorySink; a few shards per call, so that no sweep waits long for its turn."""
+        while self._rolled:
+            self._put(*self._rolled.pop(0))
         shards = -(-self._rows // SHARD)
         steps = self._tiers[0].span_ms // (self._tiers[0].step_s * 1000) // PACK_WITHIN
         most = max(1, -(-shards // steps))
@@ -62,6 +64,7 @@ class TelemetryFiles(HistorySink):
 
     @override
     def close(self) -> None:
+        """See HistorySink."""
         for file in (*self._open.values(), *(file for _, file in self._behind)):
             file.close()
         self._open.clear()
