@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,10 +88,15 @@ class SettlementSeries:
         finally:
             await asyncio.shield(self.finish())
 
-    async def beat(self) -> None:
-        """Sample what waits, and journal the page where it is due."""
+    async def beat(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Sample what waits, and journal the page where it is due.
+
+        `before` writes what the caller holds back: the journal is searched by time, so its records keep to their order.
+        """
         await asyncio.to_thread(self._sample)
         if self._due():
+            if before is not None:
+                await before()
             await self._flush()
 
     async def finish(self) -> None:

@@ -120,7 +120,7 @@ class DayJournal:
             await self._flush()
         if self.series is not None:
             self.series.see(turn.view, decision, live=any(track.live for track in turn.memory.tracks))
-            await self.series.beat()
+            await self.series.beat(self._flush)
 
     async def end(self) -> None:
         """Write the rest."""
