@@ -55,6 +55,12 @@ class FaultOrder(Target):
     params: dict[str, float | str] = Field(default_factory=dict)
 
 
+class MoveOrder(Target):
+    """POST /move."""
+
+    host: str
+
+
 class ClearOrder(Target):
     """POST /clear."""
 
@@ -81,6 +87,7 @@ async def control_api(world: World, host: str, port: int, stop: asyncio.Event) -
             web.post("/faults", _faults),
             web.post("/clear", _clear),
             web.post("/swap", _swap),
+            web.post("/move", _move),
             web.post("/shutdown", _shutdown),
         ]
     )
@@ -186,6 +193,22 @@ async def _swap(request: web.Request) -> web.Response:
         raise ValueError(f"ids: expected two miners, not {len(rows)}")
     await world.swap(rows[0], rows[1])
     return _json({"swapped": [world.miners[row].identity.mac for row in rows]})
+
+
+async def _move(request: web.Request) -> web.Response:
+    """Give one miner another address: POST /move {"ids": [MAC], "host": "127.0.0.9"}."""
+    world = request.app[WORLD]
+    order = MoveOrder.model_validate_json(await request.read())
+    rows = order.rows(world)
+    if len(rows) != 1:
+        raise ValueError(f"ids: expected one miner, not {len(rows)}")
+    if not is_served(order.host, allow_remote=world.plan.farm.allow_remote):
+        raise ValueError(f"host: {order.host}: expected a loopback address")
+    try:
+        await world.move(rows[0], order.host)
+    except OSError as error:
+        raise ValueError(f"host: {error}") from error
+    return _json({"moved": world.miners[rows[0]].identity.mac, "host": order.host})
 
 
 async def _shutdown(request: web.Request) -> web.Response:

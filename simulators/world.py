@@ -35,6 +35,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,6 +187,16 @@ class World:
             self.street.rebuild(row)
         self._dirty.update((one, other))
         await self._match_doors()
+
+    async def move(self, row: int, host: str) -> None:
+        """Give a miner another address, as DHCP does when a lease has run out; raises OSError when it is taken."""
+        for door in self.street.doors[row]:
+            door.close()
+        self.miners[row].endpoint = replace(self.miners[row].endpoint, host=host)
+        self.street.rebuild(row)
+        for door in self.street.doors[row]:
+            await door.open()
+        self._dirty.add(row)
 
     def _trait(self, row: int, key: str) -> str:
         miner = self.miners[row]

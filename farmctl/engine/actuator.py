@@ -170,6 +170,8 @@ class Actuator:
         self._watch.fated(command, Fate.SENT, 0.0)
         try:
             async with asyncio.timeout(self._rules.deadline_s):
+                if link.lost and await _is_another(link):
+                    return Fate.FAILED, "another miner answers at its address"
                 await self._apply(link.device, command)
         except (FarmError, TimeoutError) as error:
             log.debug("command_failed", miner=command.miner, setting=command.point.setting, error=str(error))
@@ -185,3 +187,12 @@ class Actuator:
     def _fate(self, command: Command, fate: Fate, detail: str = "", seconds: float = 0.0) -> None:
         self._watch.fated(command, fate, seconds)
         self._fates.append(CommandFate(command=command, fate=fate, at_ms=self._clock.now_ms(), detail=detail))
+
+
+async def _is_another(link: Link) -> bool:
+    """Whether the address of a lost miner is another one's now; False where nobody says: the command finds out."""
+    try:
+        facts = await link.device.facts()
+    except FarmError:
+        return False
+    return facts.identity.miner_id != link.miner_id

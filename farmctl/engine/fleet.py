@@ -93,6 +93,12 @@ class FleetKeeper:
             self._stack()
         self.table.ladder[row] = self._number[row] = self._ladder_number[ladder]
 
+    def moved(self, row: int, *, host: str, ports: Mapping[str, int]) -> InventoryRow:
+        """A miner answers at another place; what the inventory says of it from now on."""
+        seat = self._seats[row]
+        self._seats[row] = replace(seat, row=replace(seat.row, host=host, ports=dict(ports)))
+        return self._seats[row].row
+
     def allow(self, row: int, *, commandable: bool) -> None:
         """A miner's identity was proved, or doubted."""
         self.table.commandable[row] = commandable

@@ -124,8 +124,9 @@ class Poller:
                 if not link.proved or self._clock.now_ms() >= link.facts_due_ms:
                     await self._prove(link)
                 reading = await link.device.poll()
-            if reading.uptime_s + 1.0 < link.uptime_s:
-                link.facts_due_ms = 0
+                if reading.uptime_s + 1.0 < link.uptime_s:
+                    # Rebooted, or another one: who it is comes before what it says is believed.
+                    await self._prove(link)
             link.uptime_s = reading.uptime_s
             self._keeper.seen(link.row, reading, self._clock.now_ms())
             self.on_reading(link.row, reading)
@@ -192,6 +193,8 @@ class Poller:
         self._keeper.missed(link.row, self._clock.now_ms())
         log.debug("poll_failed", miner=link.miner_id, failures=link.failures, error=str(error))
         if link.failures == LOST_AFTER:
+            # Whoever answers here next proves first who it is: addresses change hands while a miner is away.
+            link.facts_due_ms = 0
             log.info("miner_lost", miner=link.miner_id, error=str(error))
 
     def _again(self, link: Link) -> None:

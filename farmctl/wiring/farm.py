@@ -32,6 +32,7 @@ from farmctl.engine.historian import Historian
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import CircuitMeters, SiteMeter
 from farmctl.engine.poller import Poller, PollRules
+from farmctl.engine.scan.follow import Follower
 from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally, Watch
@@ -45,7 +46,7 @@ from farmctl.store.sqlite import open_sqlite
 from farmctl.store.telemetry.files import TelemetryFiles
 from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
-from farmctl.wiring.fleet import Fleet, gather, yard_of
+from farmctl.wiring.fleet import Fleet, follower, gather, yard_of
 from farmctl.wiring.history import grouping_of, history_tiers
 from farmctl.wiring.meters import circuit_meters, site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
@@ -98,6 +99,7 @@ class Farm:
     recording: Recording
     series: SettlementSeries
     historian: Historian | None
+    follower: Follower | None
     stop: asyncio.Event
 
     async def run(self) -> None:
@@ -117,6 +119,7 @@ class Farm:
                 "recording": self.recording.run,
                 "series": self.series.run,
                 **({"historian": self.historian.run} if self.historian is not None else {}),
+                **({"follower": self.follower.run} if self.follower is not None else {}),
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -243,6 +246,7 @@ async def _assembled(
         recording=recording,
         series=series,
         historian=historian,
+        follower=follower(config, fleet, poller, store, clock),
         stop=stop,
     )
 

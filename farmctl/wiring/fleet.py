@@ -13,11 +13,14 @@ from farmctl.core.fleet import CircuitTree
 from farmctl.core.model import Ladder, MinerId
 from farmctl.engine.fleet import FleetKeeper, Seat
 from farmctl.engine.link import Link
+from farmctl.engine.poller import Poller
+from farmctl.engine.scan.follow import Follower
 from farmctl.inventory.check import check_rows
 from farmctl.inventory.fault import InventoryFaultsError
 from farmctl.inventory.profiles import Profiles, ladder_for, read_profiles
 from farmctl.ports.devices import AppliesPoint, Credentials, Driver, Endpoint
-from farmctl.ports.store import InventoryRow
+from farmctl.ports.site import Clock
+from farmctl.ports.store import InventoryRow, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class Fleet:
     links: dict[MinerId, Link]
     groups: tuple[str, ...]
     """Model and firmware of each group code."""
+    drivers: Mapping[str, Driver]
 
 
 def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, drivers: Mapping[str, Driver]) -> Fleet:
@@ -57,7 +61,22 @@ def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, 
     for link in links.values():
         # Nobody is commanded before its identity was read: two miners may have swapped addresses.
         keeper.allow(link.row, commandable=False)
-    return Fleet(keeper=keeper, links=links, groups=groups)
+    return Fleet(keeper=keeper, links=links, groups=groups, drivers=drivers)
+
+
+def follower(config: FarmConfig, fleet: Fleet, poller: Poller, store: Store, clock: Clock) -> Follower | None:
+    """Who follows miners that moved; None where the site does not want it."""
+    if not config.poll.follow_moves:
+        return None
+    return Follower(
+        fleet.links,
+        fleet.keeper,
+        poller,
+        store,
+        clock,
+        drivers=fleet.drivers,
+        login=lambda row: login_of(config.credentials, row),
+    )
 
 
 def yard_of(fleet: Fleet, tree: CircuitTree) -> Yard:

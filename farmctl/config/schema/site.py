@@ -99,5 +99,7 @@ class PollTable(Table):
     """Longest pause between two tries of a silent miner."""
     facts_interval_s: Positive = 3600.0
     """Seconds between two readings of the slow facts: model, firmware, pools."""
+    follow_moves: bool = True
+    """Follow miners whose address has changed, by MAC or serial: where others should be, then in their own network."""
     seen_stale_s: Positive = 15.0
     """Age after which a reading no longer proves anything and the miner counts at its worst power."""
