@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,13 +10,14 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import output_option, print_json, print_rows, say
-from farmctl.control.client import part
+from farmctl.cli.output import object_option, output_option, print_object, print_rows, say
+from farmctl.control.client import ControlClient, part
 from farmctl.control.sizes import span_s
 
 COLUMNS = ("id", "priority", "state", "since", "n", "detail", "response", "owner")
 ONCE = "once"
-_output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+TEST_S = 60.0
+WAIT_S = 15.0
 
 
 @click.group()
@@ -42,7 +44,7 @@ def list_alarms(*, door: Door, hidden: bool, output: str) -> int:
 @asking
 @click.argument("alarm_id", metavar="ID")
 @click.option("--reason", default="", help="A note: what was found or done; some alarms demand one.")
-@_output
+@object_option
 def ack(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
     """Say that a person has seen an alarm; it goes on paging until its condition is over."""
     return _told(_order(door, alarm_id, "ack", reason=reason), alarm_id, output)
@@ -53,7 +55,7 @@ def ack(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
 @click.argument("alarm_id", metavar="ID")
 @click.option("--for", "for_text", required=True, help="How long: 15m, 1h, 8h; or once: until its condition is over.")
 @click.option("--reason", required=True, help="Why; it stands in the journal.")
-@_output
+@object_option
 def shelve(*, door: Door, alarm_id: str, for_text: str, reason: str, output: str) -> int:
     """Hide an alarm for a while; a P1 cannot be hidden."""
     if for_text == ONCE:
@@ -67,7 +69,7 @@ def shelve(*, door: Door, alarm_id: str, for_text: str, reason: str, output: str
 @asking
 @click.argument("alarm_id", metavar="ID")
 @click.option("--reason", default="", help="Why.")
-@_output
+@object_option
 def unshelve(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
     """Show a shelved alarm again."""
     return _told(_order(door, alarm_id, "unshelve", reason=reason), alarm_id, output)
@@ -81,7 +83,7 @@ def unshelve(*, door: Door, alarm_id: str, reason: str, output: str) -> int:
 @click.option("--for", "for_text", default=None, help="How long the report counts: 26h; left out: until it is over.")
 @click.option("--over", is_flag=True, help="The condition is over.")
 @click.option("--reason", required=True, help="Which system reports, and why.")
-@_output
+@object_option
 def report(*, door: Door, alarm: str, for_text: str | None, over: bool, output: str, **told_by: str) -> int:
     """Tell what another system of the site sees: fire panel, cooling plant, backup job."""
     body: dict[str, object] = {"alarm": alarm, "holds": not over, **told_by}
@@ -89,11 +91,40 @@ def report(*, door: Door, alarm: str, for_text: str | None, over: bool, output: 
         ends = datetime.now(UTC) + timedelta(seconds=span_s(for_text))
         body["until"] = ends.isoformat(timespec="seconds")
     told = door.client().post("/v1/alarms/report", body)
-    if output == "json":
-        print_json({name: value for name, value in told.items() if name != "schema"})
+    if output != "table":
+        print_object({name: value for name, value in told.items() if name != "schema"}, output)
     else:
         click.echo(f"{told['reported']}: {'holds' if told['holds'] else 'over'}")
     return Exit.OK
+
+
+@alarms.command(cls=ClientVerb)
+@asking
+@click.option("--reason", required=True, help="Why; it stands in the journal.")
+@object_option
+def test(*, door: Door, reason: str, output: str) -> int:
+    """Raise a harmless P4 for a minute through the whole chain: desk, board, stream, metrics; then take it back."""
+    client = door.client()
+    body = {"alarm": "filter_dust", "where": "TEST", "detail": "a test: nothing is wrong", "reason": reason}
+    ends = datetime.now(UTC) + timedelta(seconds=TEST_S)
+    client.post("/v1/alarms/report", {**body, "until": ends.isoformat(timespec="seconds")})
+    seen = _waited(client, "filter_dust@TEST")
+    client.post("/v1/alarms/report", {**body, "holds": False})
+    if output != "table":
+        print_object({"raised": seen}, output)
+    else:
+        click.echo("raised, seen on the board, taken back" if seen else "NOT seen on the board")
+    return Exit.OK if seen else Exit.TIMEOUT
+
+
+def _waited(client: ControlClient, key: str) -> bool:
+    """An alarm stands on the board before the time is over."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if any(row["id"] == key for row in client.get("/v1/alarms")["rows"]):
+            return True
+        time.sleep(0.2)
+    return False
 
 
 @alarms.command(cls=ClientVerb)
@@ -108,12 +139,12 @@ def catalogue(*, door: Door, output: str) -> int:
 
 @alarms.command(cls=ClientVerb)
 @asking
-@_output
+@object_option
 def stats(*, door: Door, output: str) -> int:
     """How well the alarms served during the last day."""
     told = door.client().get("/v1/alarms/stats")
-    if output == "json":
-        print_json({name: value for name, value in told.items() if name != "schema"})
+    if output != "table":
+        print_object({name: value for name, value in told.items() if name != "schema"}, output)
         return Exit.OK
     click.echo("\n".join(f"{label:<22} {text}" for label, text in _figures(told)))
     return Exit.OK
@@ -143,8 +174,8 @@ def _order(door: Door, alarm_id: str, verb: str, **body: str) -> dict[str, Any] 
 
 
 def _told(alarm: dict[str, Any] | None, alarm_id: str, output: str) -> int:
-    if output == "json":
-        print_json({"alarm": alarm})
+    if output != "table":
+        print_object({"alarm": alarm}, output)
     else:
         click.echo(f"{alarm_id}: {'NORMAL' if alarm is None else alarm['state']}")
     return Exit.OK

@@ -75,6 +75,8 @@ class Wish:
     reason: str
     dry_run: bool
     yes: bool
+    exit_code: bool = False
+    """With a dry run: exit 8 where something would change."""
     wait_s: float | None = None
     """How long to wait until the order is carried out, as measured; None: not at all."""
 
@@ -105,31 +107,34 @@ def ordering(verb: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(verb)
     def wished(*, reason: str, dry_run: bool, yes: bool, wait: bool, timeout: str | None, **rest: Any) -> Any:
+        exit_code = bool(rest.pop("exit_code"))
+        if exit_code and not dry_run:
+            raise click.UsageError("--exit-code is about --dry-run")
         if wait != (timeout is not None):
             raise click.UsageError("--wait and --timeout 60s go together")
         wait_s = None if timeout is None else span_s(timeout)
-        return verb(wish=Wish(reason=reason, dry_run=dry_run, yes=yes, wait_s=wait_s), **rest)
+        return verb(wish=Wish(reason=reason, dry_run=dry_run, yes=yes, exit_code=exit_code, wait_s=wait_s), **rest)
 
     wished = click.option("--timeout", default=None, help="Longest wait with --wait: 60s, 5m.")(wished)
     wished = click.option("--wait", is_flag=True, help="Wait until it is carried out, as measured.")(wished)
     wished = click.option("--yes", is_flag=True, help="Do not ask.")(wished)
+    wished = click.option("--exit-code", is_flag=True, help="With --dry-run: exit 8 where it would change something.")(
+        wished
+    )
     wished = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")(wished)
     return click.option("--reason", required=True, help="Why; it stands in the journal.")(wished)
 
 
-def order(client: ControlClient, verb: str, reason: str, **params: object) -> dict[str, Any]:
+def order(client: ControlClient, verb: str, reason: str, *, selector: str = "", **params: object) -> dict[str, Any]:
     """Give one order; a broken link may repeat it without harm."""
-    return client.post(
-        "/v1/commands",
-        {"verb": verb, "reason": reason, "params": params, "idempotency_key": str(uuid.uuid4())},
-    )
+    body = {"verb": verb, "reason": reason, "selector": selector, "params": params}
+    return client.post("/v1/commands", {**body, "idempotency_key": str(uuid.uuid4())})
 
 
-def rehearse(client: ControlClient, verb: str, reason: str, **params: object) -> dict[str, Any]:
+def rehearse(client: ControlClient, verb: str, reason: str, *, selector: str = "", **params: object) -> dict[str, Any]:
     """What an order would do."""
-    plan: dict[str, Any] = client.post(
-        "/v1/commands", {"verb": verb, "reason": reason, "params": params, "dry_run": True}
-    )["plan"]
+    body = {"verb": verb, "reason": reason, "selector": selector, "params": params}
+    plan: dict[str, Any] = client.post("/v1/commands", {**body, "dry_run": True})["plan"]
     return plan
 
 

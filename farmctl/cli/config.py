@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import config_option, print_json, print_rows, say
+from farmctl.cli.output import config_option, output_option, print_json, print_rows, say
 
 
 @click.group()
@@ -48,7 +49,7 @@ def validate(config_path: str | None, output: str) -> int:
 @config.command()
 @config_option
 @click.option("--show-origin", is_flag=True, help="Also the file and line, variable or default that set each key.")
-@click.option("-o", "--output", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
+@output_option
 def view(config_path: str | None, output: str, *, show_origin: bool) -> int:
     """Show every key with the value in force, defaults included; secrets are never read, only their files named."""
     from farmctl.cli.places import configuration  # noqa: PLC0415 - start-up of every verb would pay for it
@@ -61,6 +62,25 @@ def view(config_path: str | None, output: str, *, show_origin: bool) -> int:
     ]
     print_rows([{column: row[column] for column in columns} for row in rows], columns, output)
     return Exit.OK
+
+
+@config.command(cls=ClientVerb)
+@asking
+@output_option
+def diff(door: Door, output: str) -> int:
+    """Keys of the file that differ from what the running controller goes by: they count after a restart; exit 8."""
+    from farmctl.cli.places import configuration  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.config.view import settings  # noqa: PLC0415 - see above
+
+    running = {row["key"]: row["value"] for row in door.client().get("/v1/config")["rows"]}
+    on_disk = {each.key: each.value for each in settings(configuration(door.config_path))}
+    rows = [
+        {"key": key, "running": running.get(key, ""), "file": on_disk.get(key, "")}
+        for key in sorted(running.keys() | on_disk.keys())
+        if running.get(key) != on_disk.get(key)
+    ]
+    print_rows(rows, ("key", "running", "file"), output)
+    return Exit.PENDING if rows else Exit.OK
 
 
 @config.command()

@@ -9,14 +9,13 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import print_json, say
+from farmctl.cli.output import object_option, output_option, print_object, print_rows, say
 from farmctl.control.client import ControlClient, part
 from farmctl.control.sizes import span_s
 
 LOOK_S = 0.5
 ENDS = {"done": Exit.OK, "partial": Exit.PARTIAL, "superseded": Exit.CONFLICT}
 """State that an order ends in -> what the shell sees."""
-_output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 
 @click.group()
@@ -24,10 +23,37 @@ def jobs() -> None:
     """Watch orders that were taken."""
 
 
+@jobs.command("list", cls=ClientVerb)
+@asking
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True)
+@output_option
+def list_jobs(*, door: Door, limit: int, output: str) -> int:
+    """Orders since the controller started, newest first."""
+    rows = door.client().get("/v1/jobs", limit=limit)["rows"]
+    print_rows(rows, ("id", "verb", "owner", "state", "text", "at", "reason"), output)
+    return Exit.OK
+
+
+@jobs.command("cancel", cls=ClientVerb)
+@asking
+@click.argument("job_id")
+@click.option("--reason", required=True, help="Why; it stands in the journal.")
+@object_option
+def cancel_job(*, door: Door, job_id: str, reason: str, output: str) -> int:
+    """Take an order back as far as that is possible: commands on the wire are not called back."""
+    told = door.client().delete(f"/v1/jobs/{part(job_id)}", {"reason": reason})
+    if output != "table":
+        print_object(told, output)
+    else:
+        sent = (told["job"]["progress"] or {}).get("total", 0)
+        click.echo(f"{job_id} is taken back; {sent} miners had been commanded, new commands follow the new target")
+    return Exit.OK
+
+
 @jobs.command("get", cls=ClientVerb)
 @asking
 @click.argument("job_id")
-@_output
+@object_option
 def get_job(*, door: Door, job_id: str, output: str) -> int:
     """How far one order has got."""
     _show(door.client().get(f"/v1/jobs/{part(job_id)}")["job"], output)
@@ -38,7 +64,7 @@ def get_job(*, door: Door, job_id: str, output: str) -> int:
 @asking
 @click.argument("job_id")
 @click.option("--timeout", required=True, help="Longest wait: 60s, 5m.")
-@_output
+@object_option
 def wait_job(*, door: Door, job_id: str, timeout: str, output: str) -> int:
     """Wait until an order is carried out, as measured; Ctrl-C leaves it running."""
     return wait_for(door.client(), job_id, span_s(timeout), output)
@@ -69,8 +95,8 @@ def _ended(client: ControlClient, job_id: str, deadline: float) -> dict[str, Any
 
 
 def _show(job: dict[str, Any], output: str) -> None:
-    if output == "json":
-        print_json({"job": job})
+    if output != "table":
+        print_object({"job": job}, output)
         return
     click.echo(f"{job['id']} {job['verb']} by {job['owner']}: {job['state']}, {job['text']} ({job['reason']})")
     if job["progress"]:

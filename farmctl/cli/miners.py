@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from farmctl.cli.asking import ClientVerb, Door, asking
-from farmctl.cli.output import print_json, print_rows
+from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
+from farmctl.cli.exits import Exit
+from farmctl.cli.giving import followed, pending
+from farmctl.cli.output import FORMATS, object_option, print_object, print_rows, say
 from farmctl.control.client import ControlClient, part
 
 NARROW = ("id", "cont", "rack", "slot", "model", "state", "want", "w", "ths", "t", "age", "reason")
@@ -16,6 +19,7 @@ WIDE = (
     "tier", "protected", "reason",
 )  # fmt: skip
 PAGE = 2_000
+IDS_AT_ONCE = 80
 
 
 @click.group()
@@ -26,41 +30,120 @@ def miners() -> None:
 @miners.command("list", cls=ClientVerb)
 @asking
 @click.option("-l", "--filter", "filters", multiple=True, help="Such as 'state=fault model~S21 t>85 !cont=C041'.")
+@click.argument("ids", nargs=-1)
 @click.option("--sort-by", default="id", show_default=True, help="A column; -COLUMN for the greatest first.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="At most so many; default: all.")
 @click.option(
-    "-o", "--output", type=click.Choice(["table", "wide", "json", "jsonl", "csv", "name"]), default="table",
-    show_default=True,
+    "-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True,
 )  # fmt: skip
 def list_miners(
     *,
     door: Door,
+    ids: tuple[str, ...],
     filters: tuple[str, ...],
     sort_by: str,
     limit: int | None,
     output: str,
 ) -> int:
-    """All miners that fulfil the filter."""
+    """All miners that fulfil the filter; IDS take globs, ranges such as C010..C019, and - for stdin."""
     client = door.client()
-    rows = _fetched(client, " ".join(filters), sort_by, limit)
-    print_rows(rows, NARROW if output == "table" else WIDE, output)
+    rows: list[dict[str, Any]] = []
+    for text in selections(ids, filters):
+        rows += _fetched(client, text, sort_by, None if limit is None else limit - len(rows))
+    print_rows(rows, WIDE if output in ("wide", "csv") else NARROW, "table" if output == "wide" else output)
     return 0
 
 
 @miners.command("get", cls=ClientVerb)
 @asking
 @click.argument("miner")
-@click.option("-o", "--output", type=click.Choice(["table", "json", "name"]), default="table", show_default=True)
+@click.option("-o", "--output", type=click.Choice(["table", "json", "yaml", "name"]), default="table")
 def get_miner(*, door: Door, miner: str, output: str) -> int:
     """One miner: where it is, what it does, its operating points."""
     found = door.client().get(f"/v1/miners/{part(miner)}")
-    if output == "json":
-        print_json(found)
-    elif output == "name":
+    if output == "name":
         click.echo(found["id"])
-    else:
+    elif output == "table":
         _show(found)
+    else:
+        print_object(found, output)
     return 0
+
+
+@miners.command("describe", cls=ClientVerb)
+@asking
+@click.argument("miner")
+@object_option
+def describe_miner(*, door: Door, miner: str, output: str) -> int:
+    """One miner with everything: place, readings, ladder, and why it is where it is."""
+    from farmctl.cli.why import described  # noqa: PLC0415 - a verb of its own
+
+    client = door.client()
+    found, why = (client.get(f"/v1/miners/{part(miner)}{tail}") for tail in ("", "/why"))
+    if output == "table":
+        _show(found)
+        click.echo(f"\n{described(why)}")
+    else:
+        print_object({**found, "why": {name: value for name, value in why.items() if name != "schema"}}, output)
+    return 0
+
+
+@miners.command("locate", cls=ClientVerb)
+@asking
+@ordering
+@click.argument("ids", nargs=-1)
+@click.option("-l", "--filter", "filters", multiple=True, help="Such as 'cont=C041 state=fault'.")
+@click.option("--off", is_flag=True, help="Stop blinking.")
+@object_option
+def locate_miners(
+    *, door: Door, wish: Wish, ids: tuple[str, ...], filters: tuple[str, ...], off: bool, output: str
+) -> int:
+    """Blink the lights of some miners, so that a person finds them."""
+    return _by_hand(door, "locate", wish, selections(ids, filters), output, on=not off)
+
+
+@miners.command("reboot", cls=ClientVerb)
+@asking
+@ordering
+@click.argument("ids", nargs=-1)
+@click.option("-l", "--filter", "filters", multiple=True, help="Such as 'cont=C041 state=fault'.")
+@click.option("--confirm", "site", default="", help="The site's name, where much power is interrupted.")
+@object_option
+def reboot_miners(
+    *, door: Door, wish: Wish, ids: tuple[str, ...], filters: tuple[str, ...], site: str, output: str
+) -> int:
+    """Restart the control boards of some miners; takes an engineer."""
+    return _by_hand(door, "reboot", wish, selections(ids, filters), output, confirm=site)
+
+
+def selections(ids: tuple[str, ...], filters: tuple[str, ...]) -> list[str]:
+    """Filters that together mean what ids and filters say; many ids become several, for a filter has its length."""
+    named = [word for each in ids for word in (sys.stdin.read().split() if each == "-" else [each])]
+    text = " ".join(filters)
+    if not named:
+        return [text]
+    return [f"id={','.join(named[at : at + IDS_AT_ONCE])} {text}".strip() for at in range(0, len(named), IDS_AT_ONCE)]
+
+
+def _by_hand(door: Door, verb: str, wish: Wish, texts: list[str], output: str, **params: object) -> int:
+    """One order for each filter."""
+    if not any(texts):
+        raise click.UsageError("expected miners: ids, globs, or -l FILTER")
+    client, code = door.client(), int(Exit.OK)
+    plans = [rehearse(client, verb, wish.reason, selector=text, **params) for text in texts]
+    told = f"{verb}: {sum(plan['total'] for plan in plans)} miners, {sum(plan['power_kw'] for plan in plans):.1f} kW"
+    if wish.dry_run:
+        if output == "table":
+            click.echo(told)
+        else:
+            print_object({"plans": plans}, output)
+        return max(pending(plan, wish) for plan in plans)
+    say(told)
+    wish.consent(f"{told}?")
+    for text in texts:
+        answer = order(client, verb, wish.reason, selector=text, **params)
+        code = max(code, followed(client, answer, wish, output))
+    return code
 
 
 def _fetched(client: ControlClient, text: str, sort_by: str, limit: int | None) -> list[dict[str, Any]]:

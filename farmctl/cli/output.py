@@ -11,14 +11,20 @@ import click
 
 SCHEMA = "farmctl/v1"
 
+FORMATS = ("table", "wide", "json", "jsonl", "csv", "yaml", "name")
+
 output_option = click.option(
     "-o",
     "--output",
-    type=click.Choice(["table", "json", "jsonl", "csv", "name"]),
+    type=click.Choice(FORMATS),
     default="table",
     show_default=True,
     help="Format of the data on stdout.",
 )
+object_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True,
+    help="Format of the data on stdout.",
+)  # fmt: skip
 config_option: Callable[..., Any] = click.option(
     "--config", "config_path", type=click.Path(dir_okay=False), help="farm.toml; else the usual places are searched."
 )
@@ -29,10 +35,22 @@ def print_json(data: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"schema": SCHEMA, **data}, separators=(",", ":"), allow_nan=False))
 
 
+def print_object(data: Mapping[str, Any], output: str) -> None:
+    """One object as JSON or YAML; a person's form is the verb's own."""
+    if output == "yaml":
+        click.echo("\n".join(_yaml({"schema": SCHEMA, **data}, 0)))
+    else:
+        print_json({name: value for name, value in data.items() if name != "schema"})
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: str) -> None:
-    """Rows as a table, JSON, JSON lines, CSV, or the first column alone."""
+    """Rows as a table, JSON, JSON lines, CSV, YAML, the first column alone, or wide: a table of every plain field."""
     if output == "json":
         print_json({"rows": [dict(row) for row in rows]})
+    elif output == "yaml":
+        click.echo("\n".join(_yaml({"schema": SCHEMA, "rows": [dict(row) for row in rows]}, 0)))
+    elif output == "wide":
+        click.echo(table(rows, wide(rows, columns)))
     elif output == "jsonl":
         for row in rows:
             click.echo(json.dumps(dict(row), separators=(",", ":"), allow_nan=False))
@@ -47,6 +65,12 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output
             click.echo(row[columns[0]])
     else:
         click.echo(table(rows, columns))
+
+
+def wide(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """The columns of a table and behind them every other field that fits a cell."""
+    more = {name for row in rows for name, value in row.items() if not isinstance(value, Mapping | list | tuple)}
+    return [*columns, *sorted(more - set(columns))]
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -76,3 +100,31 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
     return str(value)
+
+
+def _yaml(value: object, depth: int) -> list[str]:
+    """Block style; scalars as JSON has them, which is YAML too."""
+    pad = "  " * depth
+    lines: list[str] = []
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            lines += _yaml_item(f"{pad}{_yaml_key(str(name))}:", item, depth)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            inner = _yaml(item, depth + 1) if isinstance(item, Mapping | list | tuple) and item else []
+            lines += [f"{pad}- {inner[0].lstrip()}", *inner[1:]] if inner else [f"{pad}- {_yaml_scalar(item)}"]
+    return lines
+
+
+def _yaml_item(head: str, item: object, depth: int) -> list[str]:
+    if isinstance(item, Mapping | list | tuple) and item:
+        return [head, *_yaml(item, depth + 1)]
+    return [f"{head} {_yaml_scalar(item)}"]
+
+
+def _yaml_scalar(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _yaml_key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() and not name[0].isdigit() else json.dumps(name)

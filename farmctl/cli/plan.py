@@ -10,7 +10,7 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import print_json
+from farmctl.cli.output import object_option, print_object
 from farmctl.cli.past import Past, looking_back
 from farmctl.control.sizes import moment, size_of, span_s
 
@@ -24,7 +24,7 @@ from farmctl.control.sizes import moment, size_of, span_s
 @click.option("--dry-run", is_flag=True, help="Said for clearness: a plan is never sent.")
 @click.option("--exit-code", is_flag=True, help="Exit 8 where the plan moves any miner.")
 @click.option("--rows", type=click.IntRange(0, 10_000), default=200, show_default=True, help="Moves in the JSON.")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@object_option
 def plan(
     *,
     door: Door,
@@ -51,8 +51,8 @@ def plan(
         made = plan_then(past.picture(), to=to, by=by, rows=rows)
     if until is not None:
         made |= _lasting(made, until)
-    if output == "json":
-        print_json({"plan": made})
+    if output != "table":
+        print_object({"plan": made}, output)
     else:
         click.echo(described(made))
     return Exit.PENDING if exit_code and made["lowered"] + made["raised"] else Exit.OK

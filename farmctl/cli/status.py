@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
-from farmctl.cli.output import print_json, say
+from farmctl.cli.output import object_option, print_object, say
 from farmctl.control.client import ControlClient, ControllerRefusedError
 from farmctl.control.sizes import span_s
 from farmctl.errors import FarmError, SilentPeerError
@@ -27,14 +27,14 @@ FEED_TIMEOUT_S = 5.0
 @click.option("-w", "--watch", is_flag=True, help="Keep it live until Ctrl-C.")
 @click.option("--every", default="1s", show_default=True, help="Time between two pictures with --watch.")
 @click.option("--times", type=click.IntRange(1), default=None, help="With --watch: stop after so many pictures.")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@object_option
 def status(*, door: Door, watch: bool, every: str, times: int | None, output: str) -> int:
     """One screen: target, actual, deviation, mode, miners by state, signal age, alarms."""
     client = door.client()
     if not watch:
         state = client.get("/v1/state")
-        if output == "json":
-            print_json(state)
+        if output != "table":
+            print_object(state, output)
         else:
             click.echo(screen(state))
         return 0
@@ -130,8 +130,8 @@ def _redraw(client: ControlClient, output: str) -> None:
     except FarmError as error:
         say(f"farmctl: {error}; trying again")
         return
-    if output == "json":
-        print_json(state)
+    if output != "table":
+        print_object(state, output)
     elif sys.stdout.isatty():
         click.echo(f"\x1b[H\x1b[J{screen(state)}")
     else:

@@ -9,8 +9,9 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
 from farmctl.cli.exits import Exit
+from farmctl.cli.giving import pending
 from farmctl.cli.jobs import wait_for
-from farmctl.cli.output import print_json, say
+from farmctl.cli.output import object_option, print_object, say
 from farmctl.cli.plan import described
 from farmctl.control.client import ControlClient, ControllerRefusedError
 from farmctl.errors import ConfigError, MalformedReplyError, SilentPeerError
@@ -19,14 +20,13 @@ STALLED_S = 5.0
 """A controller whose last cycle is older takes orders but carries none out."""
 STOP_TIMEOUT_S = 5.0
 CLIENT_ERRORS = range(400, 500)
-_output = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 
 @click.command("stop-all", cls=ClientVerb)
 @asking
 @ordering
 @click.option("--direct", is_flag=True, help="Go straight to the miners, do not ask the controller.")
-@_output
+@object_option
 def stop_all(
     *,
     door: Door,
@@ -39,8 +39,9 @@ def stop_all(
     if wish.dry_run:
         if client is None:
             raise click.UsageError("--dry-run asks the controller; without one nothing can be rehearsed")
-        _show_plan(rehearse(client, "stop_all", wish.reason), output)
-        return Exit.OK
+        plan = rehearse(client, "stop_all", wish.reason)
+        _show_plan(plan, output)
+        return pending(plan, wish)
     wish.consent("Put every miner of the site to sleep?")
     if client is None:
         return _directly(door.config_path, "told to go without it, or it has no known socket", output)
@@ -54,7 +55,7 @@ def stop_all(
 @asking
 @ordering
 @click.option("--confirm", "site", default="", help="The site's name, where the change is large.")
-@_output
+@object_option
 def resume(
     *,
     door: Door,
@@ -67,7 +68,7 @@ def resume(
     plan = rehearse(client, "resume", wish.reason)
     if wish.dry_run:
         _show_plan(plan, output)
-        return Exit.OK
+        return pending(plan, wish)
     say(described(plan))
     wish.consent("Permit the site to run again?")
     return _told(client, order(client, "resume", wish.reason, confirm=site), wish, output)
@@ -108,8 +109,8 @@ def _directly(config_path: str | None, why: str, output: str) -> int:
     say(f"farmctl: {why}\nfarmctl: going straight to the miners, without the controller")
     report = asyncio.run(stop_all_directly(config_path))
     failed = {str(miner): text for miner, text in sorted(report.failed.items())}
-    if output == "json":
-        print_json({"direct": True, "total": report.total, "ok": report.ok, "failed": failed})
+    if output != "table":
+        print_object({"direct": True, "total": report.total, "ok": report.ok, "failed": failed}, output)
     else:
         click.echo(f"{report.ok} of {report.total} miners told to sleep, {len(failed)} could not be told")
         for miner, text in failed.items():
@@ -124,15 +125,15 @@ def _told(client: ControlClient, answer: dict[str, Any], wish: Wish, output: str
     """Say what became of an order that the controller took."""
     if wish.wait_s is not None:
         return wait_for(client, answer["job"], wish.wait_s, output)
-    if output == "json":
-        print_json({**answer, "direct": False})
+    if output != "table":
+        print_object({**answer, "direct": False}, output)
     else:
         click.echo(f"taken as {answer['job']}; farmctl jobs get {answer['job']} shows how far it is")
     return Exit.OK
 
 
 def _show_plan(plan: dict[str, Any], output: str) -> None:
-    if output == "json":
-        print_json({"plan": plan})
+    if output != "table":
+        print_object({"plan": plan}, output)
     else:
         click.echo(described(plan))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
-from farmctl.cli.output import print_json
+from farmctl.cli.output import object_option, print_object
 from farmctl.cli.past import Past, looking_back
 from farmctl.control.client import part
 
@@ -17,18 +17,23 @@ from farmctl.control.client import part
 @asking
 @looking_back
 @click.argument("miner")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@object_option
 def why(*, door: Door, past: Past | None, miner: str, output: str) -> int:
     """Why a miner is where it is: wanted, seen, the reason, its rank, what binds it, what would move it.
 
     With --at: why it was there at a moment of the past, from the recording beside the journal.
     """
     found = door.client().get(f"/v1/miners/{part(miner)}/why") if past is None else _then(past, miner)
-    if output == "json":
-        print_json(found)
+    if output != "table":
+        print_object(found, output)
     else:
-        click.echo("\n".join(f"{label:<9} {text}" for label, text in _lines(found)))
+        click.echo(described(found))
     return 0
+
+
+def described(found: dict[str, Any]) -> str:
+    """The answer for people."""
+    return "\n".join(f"{label:<9} {text}" for label, text in _lines(found))
 
 
 def _then(past: Past, miner: str) -> dict[str, Any]:

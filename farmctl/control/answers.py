@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
+from farmctl import __version__
 from farmctl.control import audit, groups, history, jobs, leases, miners, openapi, past, plan, strip, why
 from farmctl.control.bells import AlarmDoor
 from farmctl.control.commands import CommandDoor
@@ -210,7 +211,9 @@ class Answers:
 
     async def _whoami(self, request: web.Request) -> web.Response:
         caller = request[CALLER]
-        return answer({"uid": caller.uid, "name": caller.name, "role": caller.role.name.lower()})
+        return answer(
+            {"uid": caller.uid, "name": caller.name, "role": caller.role.name.lower(), "version": __version__}
+        )
 
     async def _job(self, request: web.Request) -> web.Response:
         job_id = request.match_info["id"]

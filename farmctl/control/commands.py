@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import secrets
 from collections import OrderedDict
@@ -18,6 +17,7 @@ import structlog
 from farmctl.control import filter as filters
 from farmctl.control import jobs
 from farmctl.control.asked import DESK_DEADLINE_S, Asked, ordered, read
+from farmctl.control.effects import circuit_of, meaning, override_of, view_after
 from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller
 from farmctl.control.jobs import ENDED, Job, JobBook, JobState, Work, drawn_w
@@ -35,11 +35,9 @@ from farmctl.control.orders import (
     StopAll,
     read_order,
 )
-from farmctl.control.plan import held_at, imagine, needs_name, released, stopped, told
+from farmctl.control.plan import imagine, needs_name, told
 from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import ApiError, Json
-from farmctl.core.fleet import FleetView
-from farmctl.core.model import Override
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW, IdColumn, to_kw
 from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.control import By, Glass, Hands, Orders, SitePicture
@@ -186,7 +184,7 @@ class CommandDoor:
         work = Work(total=len(chosen)) if isinstance(order, Reboot | Locate) else None
         try:
             async with asyncio.timeout(DESK_DEADLINE_S):
-                await self._order(order, by, override_id, now_ms)
+                await self._order(order, by, override_id, now_ms, picture)
                 await self._by_hand(order, by, picture, chosen, work)
         except RefusedError as error:
             raise ApiError(409, str(error)) from error
@@ -196,7 +194,7 @@ class CommandDoor:
             message = f"{order.verb}: the journal did not answer within {DESK_DEADLINE_S:.0f} s"
             raise ApiError(507, message, hint="farmctl stop-all needs no disk") from None
         self._changed_rev = rev + 1
-        circuit = "" if picture is None else _circuit_of(order, picture)
+        circuit = "" if picture is None else circuit_of(order, picture)
         job = Job(
             job_id=f"job-{secrets.token_hex(4)}",
             verb=order.verb,
@@ -216,7 +214,7 @@ class CommandDoor:
         named = {"override": override_id} if isinstance(order, OverrideSet) else {}
         return Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, **named})
 
-    async def _order(self, order: Order, by: By, override_id: str, now_ms: int) -> None:
+    async def _order(self, order: Order, by: By, override_id: str, now_ms: int, picture: SitePicture | None) -> None:
         desk = self._orders
         match order:
             case StopAll():
@@ -224,18 +222,7 @@ class CommandDoor:
             case Resume():
                 await desk.set_stop_all(by, on=False)
             case OverrideSet():
-                await desk.set_override(
-                    Override(
-                        override_id=override_id,
-                        owner=by.owner,
-                        reason=order.reason,
-                        set_at_ms=now_ms,
-                        expires_ms=int(order.params.expires_at.timestamp() * MS_PER_S),
-                        target_w=order.params.target_kw * WATTS_PER_KW,
-                        selector=order.params.circuit,
-                    ),
-                    by,
-                )
+                await desk.set_override(override_of(order, by.owner, override_id, now_ms, picture), by)
             case OverrideRelease():
                 await desk.release_override(order.params.id, by)
             case Maintenance():
@@ -294,8 +281,8 @@ class CommandDoor:
             if large and order.params.confirm != self._site.name:
                 raise self._unnamed(order.verb, f"interrupts {power_w / WATTS_PER_KW:.0f} kW")
             return
-        view = _view_after(order, picture)
-        imagined = await asyncio.to_thread(imagine, picture, view, self._site, _circuit_of(order, picture))
+        view = view_after(order, picture)
+        imagined = await asyncio.to_thread(imagine, picture, view, self._site, circuit_of(order, picture))
         if needs_name(imagined, self._site) and order.params.confirm != self._site.name:
             raise self._unnamed(order.verb, f"moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW")
 
@@ -325,8 +312,8 @@ class CommandDoor:
             raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
         if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
             raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")
-        view = _view_after(order, picture)
-        imagined = await asyncio.to_thread(imagine, picture, view, self._site, _circuit_of(order, picture))
+        view = view_after(order, picture)
+        imagined = await asyncio.to_thread(imagine, picture, view, self._site, circuit_of(order, picture))
         return told(imagined, self._site, PLAN_ROWS)
 
     def _known(self, order: Order, caller: Caller) -> Answer | None:
@@ -339,7 +326,7 @@ class CommandDoor:
         before = self._keys.get((caller.uid, order.idempotency_key))
         if before is None:
             return None
-        if before.meaning != _meaning(order):
+        if before.meaning != meaning(order):
             message = f"idempotency_key {order.idempotency_key}: it was used for another order"
             raise ApiError(409, message, field="idempotency_key", hint="take a new key for a new order")
         return before.answer
@@ -347,41 +334,7 @@ class CommandDoor:
     def _remember(self, order: Order, caller: Caller, answer: Answer) -> None:
         if order.idempotency_key is None:
             return
-        known = _Remembered(meaning=_meaning(order), at_ms=self._clock.now_ms(), answer=answer)
+        known = _Remembered(meaning=meaning(order), at_ms=self._clock.now_ms(), answer=answer)
         self._keys[caller.uid, order.idempotency_key] = known
         while len(self._keys) > MOST_KEYS:
             self._keys.popitem(last=False)
-
-
-def _view_after(order: StopAll | Resume | OverrideSet | OverrideRelease, picture: SitePicture) -> FleetView:
-    match order:
-        case StopAll():
-            return stopped(picture, on=True)
-        case Resume():
-            return stopped(picture, on=False)
-        case OverrideSet():
-            return held_at(picture, order.params.target_kw * WATTS_PER_KW, order.params.circuit)
-        case OverrideRelease():
-            return released(picture, order.params.id)
-        case _:
-            assert_never(order)
-
-
-def _circuit_of(order: Order, picture: SitePicture) -> str:
-    """The circuit that an order is about; empty: the whole site. Raises ApiError 404 for an unknown one."""
-    circuit = ""
-    match order:
-        case OverrideSet():
-            circuit = order.params.circuit
-            if circuit and circuit not in picture.view.circuits.names:
-                raise ApiError(404, f"circuit {circuit!r}: the site has no such circuit", field="params.circuit")
-        case OverrideRelease():
-            circuit = next((o.selector for o in picture.view.overrides if o.override_id == order.params.id), "")
-        case _:
-            pass
-    return circuit
-
-
-def _meaning(order: Order) -> str:
-    """Hash of what an order says; its spelling does not matter."""
-    return hashlib.sha256(order.model_dump_json().encode()).hexdigest()

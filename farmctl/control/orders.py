@@ -41,6 +41,8 @@ class OverrideParams(_Strict):
 
     target_kw: Annotated[float, Field(ge=0, le=LARGEST_KW)]
     expires_at: Annotated[AwareDatetime, Field(strict=False)]
+    ramp_kw_per_min: Annotated[float, Field(gt=0, le=LARGEST_KW)] | None = None
+    """How fast the site goes down to it; left out: as fast as the machines can. A circuit takes none."""
     circuit: Annotated[str, Field(max_length=64)] = ""
     """Which node of the limit tree, such as a container; empty: the whole site."""
     confirm: str = ""

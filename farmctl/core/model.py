@@ -124,6 +124,16 @@ class Override:
     target_w: float
     selector: str = ""
     """Empty: the whole site; else a circuit's name."""
+    ramp_w_per_s: float | None = None
+    """How fast the site goes down to it; None: as fast as the machines can."""
+    from_w: float | None = None
+    """What the site drew when it was set: a ramp starts there."""
+
+    def wanted_w(self, now_ms: int) -> float:
+        """Where the site should be now, W."""
+        if self.ramp_w_per_s is None or self.from_w is None:
+            return self.target_w
+        return max(self.target_w, self.from_w - self.ramp_w_per_s * (now_ms - self.set_at_ms) / 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
             reason=Reason.OVERRIDE,
             priority=OPERATOR_PRIORITY,
             newer_ms=override.set_at_ms,
-            target_w=override.target_w,
+            target_w=override.wanted_w(now_ms),
             expires_ms=override.expires_ms,
             urgent=True,
         )

@@ -211,3 +211,14 @@ async def test_stop_all_needs_no_picture(house: Glasshouse, ask: Asker) -> None:
     assert taken["cycle_age_s"] is None
     assert house.desk.stop_all
     assert (await refused(ask, **hold(house, 0.5))).status == 503
+
+
+async def test_an_override_with_a_ramp_goes_down_no_faster(house: Glasshouse, ask: Asker) -> None:
+    rated_kw = house.day.rated_w / 1e3
+    order = hold(house, 0.4)
+    order["params"]["ramp_kw_per_min"] = 0.2 * rated_kw
+    await ask.post(**order)
+    house.run(60)
+    assert 0.7 < house.day.power_w / house.day.rated_w < 0.9
+    house.run(180)
+    assert house.day.power_w / house.day.rated_w == pytest.approx(0.4, abs=0.03)

@@ -1,0 +1,94 @@
+"""Checks of configuration and store: lint, disk, journal chain, alert route, unsigned mode."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+
+from farmctl.cli.doctor.finding import Finding, fail, ok, warn
+from farmctl.cli.doctor.patient import Patient
+from farmctl.cli.doctor.site import Check
+from farmctl.cli.places import journal_of
+from farmctl.errors import FarmError
+from farmctl.store.journal import Intact
+from farmctl.store.reader import open_reader
+
+ROOM = 0.10
+CHAIN_S = 60.0
+GIB = 2**30
+
+
+def _lint(patient: Patient) -> Iterator[Finding]:
+    if patient.loaded is None:
+        first = patient.config_error.splitlines()
+        yield fail("config lint", "; ".join(first[:3]), "farmctl config validate lists every fault")
+    else:
+        yield ok("config lint", f"no fault in {', '.join(map(str, patient.loaded.files))}")
+
+
+def _disk(patient: Patient) -> Iterator[Finding]:
+    if patient.loaded is None:
+        return
+    folder = patient.loaded.config.store.dir
+    try:
+        total, _, free = shutil.disk_usage(folder)
+    except OSError as error:
+        yield fail("disk", f"{folder}: {error.strerror}", "make the folder, for the daemon's user")
+        return
+    told = f"{free / GIB:.1f} GiB ({free / total:.0%}) free at {folder}"
+    yield ok("disk", told) if free > ROOM * total else fail("disk", told, "see docs/runbooks/store_filling.md")
+
+
+def _chain(patient: Patient) -> Iterator[Finding]:
+    if patient.loaded is None or patient.quick:
+        return
+    journal = journal_of(patient.loaded)
+
+    async def walk() -> str:
+        reader = await open_reader(journal)
+        try:
+            async with asyncio.timeout(CHAIN_S):
+                verdict = await reader.verify()
+        finally:
+            await reader.close()
+        return "" if isinstance(verdict, Intact) else f"record {verdict.seq} does not fit: {verdict.what.value}"
+
+    try:
+        broken = asyncio.run(walk())
+    except TimeoutError:
+        yield warn("journal chain", f"not walked within {CHAIN_S:.0f} s", "farmctl journal verify takes its time")
+    except FarmError as error:
+        yield warn("journal chain", str(error), "nothing was journalled here yet, or this user may not read it")
+    else:
+        fix = "see docs/runbooks/audit_chain_broken.md"
+        yield fail("journal chain", broken, fix) if broken else ok("journal chain", "intact")
+
+
+def _route(patient: Patient) -> Iterator[Finding]:
+    if patient.loaded is None:
+        return
+    names = [channel.name for channel in patient.loaded.config.notify]
+    late = [row["where"] for row in patient.alarms if row["alarm"] == "outbox_backlog"]
+    if late:
+        yield fail("alert route", f"{', '.join(late)} does not deliver", "farmctl notify test")
+    elif names:
+        yield ok("alert route", f"{', '.join(names)}; farmctl notify test proves it")
+    else:
+        yield warn(
+            "alert route", "no [[notify]] channel", "name one, or have Alertmanager page on farmctl_alarm_active"
+        )
+
+
+def _unsigned(patient: Patient) -> Iterator[Finding]:
+    if patient.loaded is None:
+        return
+    open_ones = [s.name for s in patient.loaded.config.signal if str(getattr(s, "auth", "")).startswith("unsigned")]
+    if open_ones:
+        fix = 'auth = "ed25519" with the issuer\'s key; unsigned is for a demo, or only ever lowers the load'
+        yield warn("unsigned mode", f"{', '.join(open_ones)} takes unsigned messages", fix)
+    else:
+        yield ok("unsigned mode", "no source takes unsigned messages")
+
+
+CHECKS: tuple[Check, ...] = (_lint, _disk, _chain, _route, _unsigned)

@@ -1,0 +1,166 @@
+"""The site by hand: curtail, hold, mode, lease, maintenance, emergency, miners; parts, audit, jobs; formats."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from farmctl.cli.exits import MEANING, Exit
+from farmctl.control.identity import Role
+from tests.cli.shell import Shell
+from tests.control.glasshouse import Glasshouse
+
+GUIDE = """
+0 ok | 5 partial: some miners failed
+1 error | 6 conflict: override active, lease held, if_rev changed, idempotency key reused
+2 usage or config | 7 timeout: target not reached
+3 controller unreachable | 8 changes pending (--dry-run --exit-code)
+4 not permitted or read-only | 130 interrupted
+"""
+WHY = ("--reason", "works on the pump", "--yes")
+
+
+async def test_curtail_takes_sizes_with_units_and_ends_by_itself(house: Glasshouse, shell: Shell) -> None:
+    rated_kw = house.day.rated_w / 1e3
+    said = await shell("curtail", "--to", f"{0.5 * rated_kw:.1f}kW", "--for", "90m", *WHY)
+    assert said.code == Exit.OK, said.err
+    assert "UTC)" in said.err
+    (live,) = house.desk.overrides
+    assert live.target_w == pytest.approx(0.5 * house.day.rated_w, rel=0.01)
+    house.run(60)
+    assert house.day.power_w / house.day.rated_w == pytest.approx(0.5, abs=0.03)
+    assert (await shell("curtail", "--to", "50", "--for", "90m", *WHY)).code == Exit.USAGE
+    assert (await shell("curtail", "--to", "50%", *WHY)).code == Exit.USAGE
+    assert (await shell("curtail", "--by", "10%", "--mode", "off", "--for", "1h", *WHY)).code == Exit.USAGE
+    assert (await shell("curtail", "--to", "50%", "--for", "1h", "--yes")).code == Exit.USAGE
+
+
+async def test_a_rehearsal_says_by_its_exit_code_that_something_would_change(house: Glasshouse, shell: Shell) -> None:
+    asked = ("curtail", "--by", "30%", "--for", "1h", "--reason", "x", "--dry-run", "--exit-code")
+    said = await shell(*asked, "-o", "json")
+    assert said.code == Exit.PENDING
+    assert said.data["plan"]["lowered"] > 0
+    assert house.desk.overrides == ()
+    yaml = await shell(*asked, "-o", "yaml")
+    assert 'schema: "farmctl/v1"' in yaml.out
+    assert "  lowered:" in yaml.out
+    assert (await shell("hold", "--for", "1h", "--reason", "x", "--exit-code")).code == Exit.USAGE
+
+
+async def test_mode_manual_holds_the_lease_and_the_power_and_auto_gives_both_back(
+    house: Glasshouse, shell: Shell
+) -> None:
+    assert (await shell("mode", "manual", "--for", "30m", *WHY)).code == Exit.OK
+    assert house.desk.lease is not None
+    assert len(house.desk.overrides) == 1
+    assert "kim until" in (await shell("lease", "show")).out
+    assert (await shell("mode", "auto", *WHY)).code == Exit.OK
+    assert "nobody" in (await shell("lease", "show")).out
+    assert "ov-" not in (await shell("override", "list")).out
+    assert (await shell("lease", "release", "--reason", "x")).code == Exit.CONFLICT
+
+
+async def test_a_lease_keeps_another_operator_out_with_exit_6(house: Glasshouse, shell: Shell) -> None:
+    assert (await shell("lease", "take", "--for", "1h", "--reason", "mine")).code == Exit.OK
+    house.identify = lambda uid: house.badge(uid + 1)
+    lease = house.desk.lease
+    assert lease is not None
+    house.desk._in_force = type(house.desk._in_force)(
+        lease=type(lease)(owner="ada", uid=4711, reason="x", taken_ms=lease.taken_ms, expires_ms=lease.expires_ms)
+    )
+    said = await shell("hold", "--for", "1h", *WHY)
+    assert said.code == Exit.CONFLICT
+    assert "held by ada" in said.err
+    assert (await shell("stop-all", *WHY)).code == Exit.OK
+
+
+async def test_maintenance_of_a_container_and_parts_of_the_site(house: Glasshouse, shell: Shell) -> None:
+    assert (await shell("maintenance", "on", "--container", "C003", *WHY)).code == Exit.OK
+    house.run(2)
+    rows = (await shell("containers", "list", "C00*", "-o", "json")).data["rows"]
+    assert [row["name"] for row in rows if row["maintenance"]] == ["C003"]
+    assert (await shell("containers", "get", "C003", "-o", "json")).data["miners"] == 10
+    assert (await shell("containers", "get", "C999")).code == Exit.ERROR
+    assert "RATING KW" in (await shell("circuits", "list")).out
+    assert (await shell("racks", "list", "-o", "name")).out.splitlines()[0] == "C000/R00"
+    assert "site" in (await shell("meters", "list")).out
+    assert (await shell("maintenance", "off", "--container", "C003", *WHY)).code == Exit.OK
+
+
+async def test_miners_are_found_and_restarted_by_ids_ranges_stdin_and_filter(house: Glasshouse, shell: Shell) -> None:
+    ids = (await shell("miners", "list", "-l", "cont=C001..C002", "-o", "name")).out.split()
+    assert len(ids) == 20
+    assert len((await shell("miners", "list", "-", "-o", "jsonl", typed="\n".join(ids[:3]))).out.splitlines()) == 3
+    said = await shell("miners", "locate", "-l", "cont=C001", *WHY)
+    assert said.code == Exit.OK, said.err
+    assert {what for what, _ in house.hands.done} == {"light on"}
+    assert (await shell("miners", "reboot", ids[0], *WHY)).code == Exit.DENIED
+    house.badge.role = Role.ENGINEER
+    house.hands.unable = {ids[0]}
+    waited = await shell("miners", "reboot", "-", *WHY, "--wait", "--timeout", "20s", typed="\n".join(ids[:2]))
+    assert waited.code == Exit.PARTIAL, waited.err
+    assert (await shell("miners", "reboot", *WHY)).code == Exit.USAGE
+    described = await shell("miners", "describe", ids[0])
+    assert "step 0" in described.out
+    assert "marginal" in described.out
+
+
+async def test_audit_and_jobs_tell_who_did_what(house: Glasshouse, shell: Shell) -> None:
+    job = (await shell("hold", "--for", "1h", *WHY, "-o", "json")).data["job"]
+    house.run(3)
+    assert job in (await shell("jobs", "list")).out
+    assert (await shell("jobs", "cancel", job, "--reason", "no need")).code == Exit.OK
+    assert house.desk.overrides == ()
+    rows = (await shell("audit", "-o", "json", "--owner", "kim")).data["rows"]
+    assert {row["verb"] for row in rows} >= {"set", "release"}
+    assert all(row["owner"] == "kim" for row in rows)
+
+
+async def test_an_emergency_is_released_by_name_only(house: Glasshouse, shell: Shell) -> None:
+    house.day.emergency("blackout")
+    house.run(20)
+    house.badge.role = Role.ENGINEER
+    listed = await shell("events", "list")
+    assert "EMERGENCY" in listed.out
+    assert "limit_kw" in (await shell("events", "show", "blackout")).out
+    assert (await shell("emergency", "release", *WHY)).code == Exit.USAGE
+    assert (await shell("emergency", "release", *WHY, "--confirm", "other")).code == Exit.USAGE
+    assert (await shell("emergency", "release", *WHY, "--confirm", "demo")).code == Exit.OK
+    house.run(2)
+    assert (await shell("status", "-o", "json")).data["mode"] != "EMERGENCY"
+
+
+async def test_an_alarm_is_tried_through_the_whole_chain(house: Glasshouse, shell: Shell) -> None:
+    async def time_passes() -> None:
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            house.run(1)
+
+    passing = asyncio.create_task(time_passes())
+    said = await shell("alarms", "test", "--reason", "commissioning")
+    passing.cancel()
+    assert (said.code, said.out.strip()) == (Exit.OK, "raised, seen on the board, taken back")
+    assert len((await shell("alarms", "catalogue", "-o", "name")).out.split()) == 48
+    refused = await shell("alarms", "report", "store_failed", "--reason", "x")
+    assert refused.code == Exit.CONFLICT
+
+
+def test_the_exit_codes_are_those_of_the_operations_guide(tmp_path: Path) -> None:
+    cells = [cell.strip() for line in GUIDE.strip().splitlines() for cell in line.split("|")]
+    guide = {int(cell.split()[0]): cell.split(maxsplit=1)[1] for cell in cells}
+    assert {int(code) for code in MEANING} == set(guide)
+    told = Shell(tmp_path).now("help", "exit-codes").out
+    for code, text in guide.items():
+        first = re.split(r"[:,(]", text)[0].strip()
+        assert re.search(rf"^ *{code}  {re.escape(first)}", told, re.MULTILINE), (code, told)
+
+
+async def test_every_list_speaks_every_format(shell: Shell) -> None:
+    lists = (("miners", "list"), ("containers", "list"), ("circuits", "list"), ("alarms", "catalogue"), ("audit",))
+    for verb in lists:
+        for output in ("table", "wide", "json", "jsonl", "csv", "yaml", "name"):
+            said = await shell(*verb, "-o", output)
+            assert said.code == Exit.OK, (verb, output, said.err)
