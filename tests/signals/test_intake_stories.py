@@ -186,6 +186,18 @@ def test_one_bad_entry_refuses_the_whole_snapshot_once() -> None:
     assert desk.hears(Route.SNAPSHOT, body, retained=True) == Duplicate(ack=None)
 
 
+def test_an_entry_that_was_rejected_before_is_left_out_of_the_snapshot_unless_it_would_end_a_live_event() -> None:
+    desk = Desk()
+    desk.accepts(event(1, id="live"))
+    rejected = event(2, id="bad", priority=-1)
+    desk.refuses(rejected)
+    assert listed(desk.hears(Route.SNAPSHOT, snapshot(3, event(1, id="live"), rejected))) == ["live"]
+    worse = event(4, id="live", priority=-1)
+    refused(desk.hears(Route.UPDATE, note(worse, "UPDATE")))
+    assert "events.0" in refused(desk.hears(Route.SNAPSHOT, snapshot(5, worse))).refusal.detail
+    assert set(desk.intake.standing.known) == {"live"}
+
+
 def test_other_bad_snapshots_are_refused() -> None:
     for body in (
         snapshot(1, expiresAt="2026-11-25T10:03:50Z"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from farmctl.core.grid import EventClass, SnapshotPut
+from farmctl.core.grid import EventClass, EventState, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.signals._intake import origin
 from farmctl.signals._intake.desk import Claim, Desk, Route, pair_of
 from farmctl.signals._intake.keys import KeysMessage, rotated
 from farmctl.signals._intake.notification import asked_reports, checked
-from farmctl.signals._intake.on_event import check_latch, known_event
+from farmctl.signals._intake.on_event import EXTENSION, check_latch, known_event
 from farmctl.signals._intake.sequence import Order, order_of
 from farmctl.signals._intake.shape import JsonObject
 from farmctl.signals._intake.snapshot import MOST_VALID_MS, HeartbeatBody, SnapshotBody, events_of, hashes_of
@@ -59,6 +59,7 @@ def on_snapshot(payload: JsonObject, desk: Desk) -> Accepted | Duplicate | Defer
     desk.check_offset(None)
     if standing.pair is None and desk.hearing.beat_hash not in hashes:
         return Deferred(detail="no sequence is stored here yet: waiting for a heartbeat that confirms this snapshot")
+    body = body.model_copy(update={"events": [e for e in body.events if not _was_rejected(e, desk)]})
     events = events_of(body, desk.rules, now_ms=desk.now_ms)
     for event, _ in events:
         check_latch(event, standing, desk.now_ms)
@@ -116,6 +117,19 @@ def on_keys(payload: JsonObject, desk: Desk) -> KeysChanged | Duplicate:
         raise NotAcceptedError(Reason.OLD_SEQUENCE, "issuedAt is before the last accepted keys message")
     ring = rotated(desk.keyring, body)
     return Duplicate(ack=None) if ring == desk.keyring else KeysChanged(keyring=ring)
+
+
+def _was_rejected(entry: JsonObject, desk: Desk) -> bool:
+    """Whether that very message was answered REJECTED: both sides know that it does not live.
+
+    An entry that changes a live event is never left out: without it the snapshot would cancel the event.
+    """
+    extension = entry.get(EXTENSION)
+    msg_id = extension.get("msgId") if isinstance(extension, dict) else None
+    if not isinstance(msg_id, str) or entry.get("id") in desk.standing.known:
+        return False
+    told = desk.seen.last_ack(msg_id)
+    return told is not None and told.state is EventState.REJECTED
 
 
 def _check_order(pair: Pair, hashes: frozenset[str], standing: Standing) -> None:

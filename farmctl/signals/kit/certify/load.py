@@ -120,8 +120,8 @@ async def silence(stage: Stage) -> None:
             raise BrokenRuleError(f"load rose from {top_kw:.0f} to {peak_kw:.0f} kW while the grid was silent")
     finally:
         console.silent = False
+        left_ms = console.clock.now_ms()
         await console.list_live()
-    left_ms = console.clock.now_ms()
     if not await console.until(lambda: stage.state()["mode"] not in FAILSAFE_MODES, allow.leaves_failsafe_s):
         raise BrokenRuleError(f"still {stage.state()['mode']} after a newer snapshot and a heartbeat")
     stage.measured["left_s"] = round((console.clock.now_ms() - left_ms) / 1_000, 1)
