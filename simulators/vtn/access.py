@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote_plus
 
 MOST_CHARS = 4_096
 
@@ -41,6 +43,18 @@ class OAuthError(ValueError):
         super().__init__(told)
         self.error = error
         self.status = status
+
+
+def basic(header: str | None) -> dict[str, str]:
+    """Client id and secret of an HTTP Basic header, which RFC 6749 2.3.1 lets clients use; nothing without one."""
+    scheme, _, coded = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        name, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
+    except ValueError:
+        return {}
+    return {"client_id": unquote_plus(name), "client_secret": unquote_plus(secret)}
 
 
 class Tokens:

@@ -10,9 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from simulators.vtn.access import Client, OAuthError, Role, Tokens
+from simulators.vtn.access import Client, OAuthError, Role, Tokens, basic
 from simulators.vtn.notices import Messenger, Notice, topics_of
-from simulators.vtn.shapes import REQUESTS, ShapeError
+from simulators.vtn.shapes import REQUESTS, ShapeError, without_nulls
 from simulators.vtn.shelf import KINDS, WRITERS, Shelf
 
 MOST_PAGE = 50
@@ -131,8 +131,8 @@ class Vtn:
         return web.json_response({"tokenURL": f"http://{request.host}/auth/token"})
 
     async def _auth_token(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        return web.json_response(self.tokens.grant({k: v for k, v in form.items() if isinstance(v, str)}))
+        form = {k: v for k, v in (await request.post()).items() if isinstance(v, str)}
+        return web.json_response(self.tokens.grant({**basic(request.headers.get("Authorization")), **form}))
 
     async def _notifiers(self, request: web.Request) -> web.Response:
         del request
@@ -198,7 +198,7 @@ class Vtn:
         if client.role not in WRITERS[path]:
             raise web.HTTPForbidden(text=f"{client.role} may not write {path}")
         try:
-            body = await request.json()
+            body = without_nulls(await request.json())
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise web.HTTPBadRequest(text="expected JSON") from error
         REQUESTS[path](body, path[:-1])

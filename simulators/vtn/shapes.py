@@ -21,6 +21,13 @@ class ShapeError(ValueError):
     """A member is missing or wrong; the message names it."""
 
 
+def without_nulls(value: Any) -> Any:
+    """The same without members that are null: openadr3-client 2.4.2 writes null for each that it leaves out."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
 def text(value: Any, place: str) -> None:
     """1 to 128 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= MOST_CHARS:
