@@ -95,8 +95,8 @@ async def until(true: Callable[[], Awaitable[bool]], what: str, *, within_s: flo
 
 
 @asynccontextmanager
-async def stack(folder: Path, *, site: str, scrape: str) -> AsyncIterator[Stack]:
-    """Run both beside a controller that serves its metrics at `scrape`."""
+async def stack(folder: Path, *, site: str, scrape: str, door: dict[str, Any] | None = None) -> AsyncIterator[Stack]:
+    """Run both beside a controller that serves its metrics at `scrape`; `door`: scheme, TLS and login of the jobs."""
     assert PROMETHEUS is not None
     assert ALERTMANAGER is not None
     async with AsyncExitStack() as held:
@@ -105,7 +105,7 @@ async def stack(folder: Path, *, site: str, scrape: str) -> AsyncIterator[Stack]
         there = Stack(prometheus=f"http://127.0.0.1:{ports[0]}", alertmanager=f"http://127.0.0.1:{ports[1]}", http=http)
         await held.enter_async_context(_receiver(there, ports[2]))
         (folder / "alertmanager.yml").write_text(_routes(ports[2]), encoding="utf-8")
-        (folder / "prometheus.yml").write_text(_scrapes(site, scrape, ports[1]), encoding="utf-8")
+        (folder / "prometheus.yml").write_text(_scrapes(site, scrape, ports[1], door or {}), encoding="utf-8")
         (folder / "rules").mkdir()
         for file in (CONFIGS / "prometheus" / "rules").glob("*.yml"):
             (folder / "rules" / file.name).write_text(hurried(file.read_text(encoding="utf-8")), encoding="utf-8")
@@ -141,13 +141,15 @@ def _seconds(span: str) -> int:
     return sum(int(number) * _SECONDS[unit] for number, unit in _SPAN.findall(span))
 
 
-def _scrapes(site: str, scrape: str, alertmanager: int) -> str:
-    """The shipped configuration, pointed at the story and asking every other second."""
+def _scrapes(site: str, scrape: str, alertmanager: int, door: dict[str, Any]) -> str:
+    """The shipped configuration, pointed at the story and asking every other second; with a shard of the miners."""
     document = yaml.safe_load((CONFIGS / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
     document["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     document["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager}"]
     (job,) = document["scrape_configs"]
-    job["static_configs"] = [{"targets": [scrape], "labels": {"site": site}}]
+    job |= {"static_configs": [{"targets": [scrape], "labels": {"site": site}}], **door}
+    shard = {"job_name": "farmctl-miners", "metrics_path": "/metrics/miners", "params": {"shard": ["1/1"]}}
+    document["scrape_configs"] = [job, {**job, **shard}]
     return str(yaml.safe_dump(document))
 
 

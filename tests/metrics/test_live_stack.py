@@ -19,6 +19,7 @@ from simulators.meter.server import MeterFault
 from tests.farm.controller import ROOT, Daemon, daemon
 from tests.farm.setting import SITE, Setting
 from tests.farm.site import Site, site
+from tests.metrics.certificate import certificate
 from tests.metrics.stack import ALERTMANAGER, PROMETHEUS, Stack, stack, until
 
 pytestmark = [
@@ -126,14 +127,13 @@ async def no_controller(running: Daemon, page: Stack) -> None:
 async def test_alerts_fire_group_inhibit_and_resolve_and_planned_curtailment_fires_none(tmp_path: Path) -> None:
     began_s = time.time()
     async with site(tmp_path, SETTING) as there:
-        text = there.config_path.read_text(encoding="utf-8")
-        there.config_path.write_text(text.replace("[poll]\n", "[poll]\nfacts_interval_s = 5.0\n"), encoding="utf-8")
-        listen = there.loaded.config.metrics.listen
-        async with daemon(there) as running, _watched(there, running, listen) as page:
+        door = _door(there)
+        async with daemon(there) as running, _watched(there, running, door) as page:
             await curtailed(there)
             assert await page.fired() == WATCHDOG
             assert page.pages == []
             assert page.beats
+            assert await page.query("count(farmctl_miner_up == 1)")
             assert "\n".join(await empty(page, began_s)) == ""
             await no_meter(there, page)
             await no_signal(there, page)
@@ -144,11 +144,29 @@ async def test_alerts_fire_group_inhibit_and_resolve_and_planned_curtailment_fir
             assert not await page.fired() & {"FarmctlPowerAboveTarget", "FarmctlHashrateLow", "FarmctlTwoLeaders"}
 
 
+def _door(there: Site) -> dict[str, Any]:
+    """Close the endpoint with a certificate and a login, serve the miners too; how Prometheus gets in."""
+    tls, login = certificate(there.folder), there.folder / "metrics.password"
+    login.write_text("story", encoding="utf-8")
+    for secret in (tls.key, login):
+        secret.chmod(0o600)
+    closed = f'cert_file = "{tls.cert}"\nkey_file = "{tls.key}"\nuser = "prometheus"\npassword_file = "{login}"\n'
+    text = there.config_path.read_text(encoding="utf-8")
+    text = text.replace("[poll]\n", "[poll]\nfacts_interval_s = 5.0\n")
+    text = text.replace("[metrics]\n", f"[metrics]\nper_miner = true\n{closed}")
+    there.config_path.write_text(text, encoding="utf-8")
+    return {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(tls.cert), "server_name": "localhost"},
+        "basic_auth": {"username": "prometheus", "password_file": str(login)},
+    }
+
+
 @asynccontextmanager
-async def _watched(there: Site, running: Daemon, listen: str) -> AsyncIterator[Stack]:
+async def _watched(there: Site, running: Daemon, door: dict[str, Any]) -> AsyncIterator[Stack]:
     """Prometheus begins when the controller is up: a slow start is no absence."""
     await up(there, running)
-    async with stack(there.folder, site=SITE, scrape=listen) as page:
+    async with stack(there.folder, site=SITE, scrape=there.loaded.config.metrics.listen, door=door) as page:
         yield page
 
 
