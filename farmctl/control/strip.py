@@ -110,7 +110,8 @@ def reach(picture: SitePicture) -> list[Json]:
     30 ms at 50,000 rows: call it off the loop.
     """
     decision = picture.decision
-    able = capability(picture.view, decision.seen, decision.site, decision.allocation, decision.budget, decision.at_ms)
+    of = decision
+    able = capability(picture.view, of.seen, of.site, of.allocation, of.budget, of.at_ms, of.lessons)
     return [
         {
             "within_s": one.within_s,

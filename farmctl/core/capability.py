@@ -10,6 +10,8 @@ from farmctl.core.allocate import Allocation
 from farmctl.core.circuits import feeder_of, node_load_w
 from farmctl.core.confirm import Seen, nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
+from farmctl.core.learning import travel_s
+from farmctl.core.lessons import Lessons, Move
 from farmctl.core.memory import Standing
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.model import Budget
@@ -42,9 +44,19 @@ class Capability:
 
 
 def capability(
-    view: FleetView, seen: Seen, site: SitePower, allocation: Allocation, budget: Budget, now_ms: int
+    view: FleetView,
+    seen: Seen,
+    site: SitePower,
+    allocation: Allocation,
+    budget: Budget,
+    now_ms: int,
+    lessons: Lessons | None = None,
 ) -> Capability:
-    """Only rows that answer, follow and are not on their way count; all but the view is of one decision."""
+    """Only rows that answer, follow and are not on their way count; all but the view is of one decision.
+
+    Times are those that each kind of miner has shown; confidence falls with every command that was never followed.
+    """
+    lessons = (lessons or Lessons.none()).aligned(view.groups)
     table = view.table
     ready = seen.movable & (seen.rows.standing == Standing.SETTLED) & (table.ladder != NO_LADDER)
     asked = table.commandable & (table.ladder != NO_LADDER)
@@ -53,39 +65,41 @@ def capability(
     reaches = tuple(
         Reach(
             within_s=within_s,
-            down_w=site.gain * float(_down_w(view, seen, allocation, within_s)[ready].sum()),
+            down_w=site.gain * float(_down_w(view, seen, allocation, lessons, within_s)[ready].sum()),
             up_w=_up_w(
                 view,
                 seen,
                 site,
                 budget.ceiling_w,
-                np.where(ready, _rise_w(view, seen, within_s, now_ms), 0.0),
+                np.where(ready, _rise_w(view, seen, lessons, within_s, now_ms), 0.0),
                 within_s,
             ),
         )
         for within_s in HORIZONS_S
     )
-    return Capability(at_ms=now_ms, reaches=reaches, confidence=float(full_w[ready].sum()) / max(asked_w, 1.0))
+    sure = lessons.success()[table.group] if lessons.groups else np.ones(len(table))
+    return Capability(at_ms=now_ms, reaches=reaches, confidence=float((full_w * sure)[ready].sum()) / max(asked_w, 1.0))
 
 
-def _down_w(view: FleetView, seen: Seen, allocation: Allocation, within_s: float) -> FloatColumn:
+def _down_w(view: FleetView, seen: Seen, allocation: Allocation, lessons: Lessons, within_s: float) -> FloatColumn:
     """What each row can shed in time: asleep if its firmware is fast enough, else throttled."""
-    book, ladder, now_w = view.ladders, view.table.ladder, seen.power_now_w
+    ladder, now_w = view.table.ladder, seen.power_now_w
     asleep_w = nominal_w(view, np.zeros(len(ladder), dtype=np.int64))
     low_w = nominal_w(view, throttle_step(view))
-    sleeps = (book.down_s[ladder] <= within_s) & ~allocation.min_on
-    throttles = book.trim_s[ladder] <= within_s
+    sleeps = (travel_s(lessons, view, Move.DOWN) <= within_s) & ~allocation.min_on
+    throttles = travel_s(lessons, view, Move.TRIM) <= within_s
     reachable_w = np.where(sleeps, asleep_w, np.where(throttles, np.minimum(low_w, now_w), now_w))
     yielding = ~view.table.protected
     return np.where(yielding, np.maximum(now_w - reachable_w, 0.0), 0.0)
 
 
-def _rise_w(view: FleetView, seen: Seen, within_s: float, now_ms: int) -> FloatColumn:
+def _rise_w(view: FleetView, seen: Seen, lessons: Lessons, within_s: float, now_ms: int) -> FloatColumn:
     """What each row can add in time, before any limit."""
-    book, ladder, rows = view.ladders, view.table.ladder, seen.rows
+    rows = seen.rows
     rests_s = np.where(rows.off_since_ms >= 0, view.rules.min_off_s - (now_ms - rows.off_since_ms) / MS_PER_S, 0.0)
     asleep = rows.wanted == 0
-    needs_s = np.where(asleep, book.up_s[ladder] + np.maximum(rests_s, 0.0), book.trim_s[ladder])
+    up_s, trim_s = travel_s(lessons, view, Move.UP), travel_s(lessons, view, Move.TRIM)
+    needs_s = np.where(asleep, up_s + np.maximum(rests_s, 0.0), trim_s)
     gain_w = np.maximum(nominal_w(view, top_step(view)) - seen.power_now_w, 0.0)
     return np.where(needs_s <= within_s, gain_w, 0.0)
 

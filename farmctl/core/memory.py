@@ -10,6 +10,7 @@ import numpy as np
 from farmctl.core.events import EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.holding import HeldLimit
+from farmctl.core.lessons import Lessons
 from farmctl.core.reasons import CODE, Reason
 from farmctl.core.units import NEVER_MS, CodeColumn, FloatColumn, IdColumn, IntColumn
 
@@ -153,6 +154,8 @@ class Memory:
     loop: MeterLoop = MeterLoop()
     pace: Pace = field(default_factory=Pace)
     held: tuple[HeldLimit, ...] = ()
+    lessons: Lessons = field(default_factory=Lessons.none)
+    """How fast and how surely each kind of miner follows."""
     """Limits of ended events that stay until a newer message."""
 
     @classmethod

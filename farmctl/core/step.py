@@ -19,6 +19,8 @@ from farmctl.core.explain import row_reasons
 from farmctl.core.fleet import FleetView
 from farmctl.core.grid import Ack, EventClass, EventState, SiteMode
 from farmctl.core.holding import hold
+from farmctl.core.learning import learned
+from farmctl.core.lessons import Lessons
 from farmctl.core.memory import Memory, Pace
 from farmctl.core.meter_loop import SitePower, follow
 from farmctl.core.model import Budget, Command
@@ -63,6 +65,8 @@ class Decision:
     """Power that was told to go and has not been seen to."""
     seen: Seen
     link: LinkFacts
+    lessons: Lessons
+    """How fast and how surely each kind of miner follows."""
 
 
 def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
@@ -70,6 +74,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     view = narrowed(view, now_ms)
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
     view = replace(view, circuits=carried(view, seen.counted_w))
+    lessons = learned(memory.lessons, view, seen, now_ms)
     loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
     facts = link_facts(view, memory.booted_ms, now_ms)
     # What is over ended by itself; a snapshot that no longer lists it cancels nothing.
@@ -125,6 +130,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         unconfirmed_w=float(np.maximum(seen.counted_w - seen.wanted_w, 0.0)[seen.movable].sum()),
         seen=seen,
         link=facts,
+        lessons=lessons,
     )
     elapsed_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
     after = replace(
@@ -135,6 +141,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
         rows=replace(noted(sent.rows, view, seen.fresh).rested(elapsed_s), reason=reasons),
         tracks=judged.tracks,
+        lessons=lessons,
         pace=Pace(
             ramp_w=ramp_now_w,
             wake_credit_w=credit_w - (allocation.woken_w if view.armed else 0.0),

@@ -8,6 +8,8 @@ from farmctl import __version__
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import FleetView
 from farmctl.core.grid import EventClass
+from farmctl.core.learning import travel_s
+from farmctl.core.lessons import Move
 from farmctl.core.memory import Memory
 from farmctl.core.model import MinerState, Proposal
 from farmctl.core.modes import newest_link
@@ -88,16 +90,15 @@ def site_state(view: FleetView, decision: Decision, memory: Memory, *, signed: b
 def capability(view: FleetView, decision: Decision) -> Capability:
     """What the movable part of the fleet could give up or take on, by seconds: on change and every 5 min.
 
-    Powers are those measured and learned per miner; a miner moves evenly over its ladder's own time.
+    Powers are those measured and learned per miner; a miner moves evenly over the time that its kind has shown.
     """
     seen, rules = decision.seen, view.rules
     movable = seen.movable
     now_w = seen.power_now_w[movable]
     floor_w = nominal_w(view, np.zeros(len(view.table), dtype=np.int64))[movable]
     full_w = nominal_w(view, top_step(view))[movable]
-    ladder = view.table.ladder[movable]
-    down_s = np.maximum(view.ladders.down_s[ladder], 1.0)
-    up_s = np.maximum(view.ladders.up_s[ladder], 1.0)
+    down_s = np.maximum(travel_s(decision.lessons, view, Move.DOWN)[movable], 1.0)
+    up_s = np.maximum(travel_s(decision.lessons, view, Move.UP)[movable], 1.0)
     room_w = max(decision.budget.ceiling_w - decision.site.power_w, 0.0)
     down = {s: float((np.maximum(now_w - floor_w, 0) * np.minimum(s / down_s, 1.0)).sum()) for s in DOWN_IN_S}
     up = {s: float((np.maximum(full_w - now_w, 0) * np.minimum(s / up_s, 1.0)).sum()) for s in UP_IN_S}

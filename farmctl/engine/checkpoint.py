@@ -11,10 +11,12 @@ from pydantic import TypeAdapter
 from farmctl.core.events import EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.holding import HeldLimit
+from farmctl.core.lessons import Lessons
 from farmctl.core.memory import Memory, MeterLoop, Pace, RowMemory
 from farmctl.core.units import NEVER_MS
 from farmctl.errors import StoreError
 
+_LESSONS = ("seconds", "deviation", "proved", "failed")
 _COLUMNS = tuple(column.name for column in fields(RowMemory))
 
 
@@ -33,6 +35,7 @@ class _Small:
     release_ms: int = NEVER_MS
     refined_ms: int = NEVER_MS
     disturbed_ms: int = NEVER_MS
+    groups: tuple[str, ...] = ()
 
 
 _SMALL = TypeAdapter(_Small)
@@ -54,10 +57,12 @@ def dump(memory: Memory) -> bytes:
         release_ms=memory.pace.release_ms,
         refined_ms=memory.pace.refined_ms,
         disturbed_ms=memory.pace.disturbed_ms,
+        groups=memory.lessons.groups,
     )
     text = np.frombuffer(_SMALL.dump_json(small), dtype=np.uint8)
     file = io.BytesIO()
     columns = {f"rows.{name}": getattr(memory.rows, name) for name in _COLUMNS}
+    columns |= {f"lessons.{name}": getattr(memory.lessons, name) for name in _LESSONS}
     np.savez_compressed(file, allow_pickle=False, small=text, wake_credit_w=memory.pace.wake_credit_w, **columns)
     return file.getvalue()
 
@@ -71,6 +76,7 @@ def load(data: bytes) -> Memory:
             kept = {name: file[f"rows.{name}"] for name in _COLUMNS if f"rows.{name}" in file}
             rows = replace(blank, **kept)
             credit_w = file["wake_credit_w"]
+            told = {name: file[f"lessons.{name}"] for name in _LESSONS if f"lessons.{name}" in file}
     except (ValueError, KeyError, OSError, EOFError) as error:
         message = f"checkpoint of the control state: expected a readable npz with {len(_COLUMNS)} columns, got {error}"
         raise StoreError(message) from error
@@ -92,4 +98,5 @@ def load(data: bytes) -> Memory:
             disturbed_ms=small.disturbed_ms,
         ),
         held=small.held,
+        lessons=Lessons(groups=small.groups, **told) if told else Lessons.none(),
     )

@@ -157,7 +157,8 @@ def _available(picture: Picture) -> tuple[Available, ...]:
     decision = picture.decision
     if not len(picture.view.table):
         return ()
-    able = capability(picture.view, decision.seen, decision.site, decision.allocation, decision.budget, decision.at_ms)
+    of = decision
+    able = capability(picture.view, of.seen, of.site, of.allocation, of.budget, of.at_ms, of.lessons)
     return tuple(
         Available(direction=direction, within=HORIZON_NAMES[reach.within_s], power_w=power_w)
         for reach in able.reaches

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from farmctl.core.capability import Capability, capability
+from farmctl.core.fleet import LadderBook
 from farmctl.core.grid import EventState
+from farmctl.core.lessons import Move
+from farmctl.engine import checkpoint
 from tests.scenarios.day import Day, farm, ladder
 
 STOCK = ladder("stock", throttle=False, down_s=60.0, up_s=240.0)
@@ -13,7 +16,7 @@ STOCK = ladder("stock", throttle=False, down_s=60.0, up_s=240.0)
 
 def _offer(day: Day) -> Capability:
     made = day.decision
-    return capability(day.view(), made.seen, made.site, made.allocation, made.budget, day.now_ms)
+    return capability(day.view(), made.seen, made.site, made.allocation, made.budget, day.now_ms, made.lessons)
 
 
 def test_the_offer_counts_only_what_is_fast_enough() -> None:
@@ -56,6 +59,38 @@ def test_deaf_and_silent_miners_lower_the_confidence_and_are_not_offered() -> No
     offer = _offer(day)
     assert offer.confidence == pytest.approx(2 / 3, abs=0.05)
     assert offer.reaches[1].down_w <= 40 * 3_400.0
+
+
+def test_a_firmware_that_is_slower_than_its_ladder_says_is_offered_as_it_is() -> None:
+    claims = ladder("claims 5 s")
+    site = farm(60, ladders=(claims,))
+    day = Day(site).run(10)
+    slow_s = 40.0
+    site.book.down_s[:] = slow_s  # what the machines really do
+    day.changes["ladders"] = LadderBook.of((claims,))
+    promised = _offer(day)
+    assert promised.reaches[1].down_w > 0.9 * day.rated_w
+    for number in range(3):
+        day.event(f"low-{number}", limit_w=0.05 * day.rated_w, for_s=90)
+        day.run(140)
+    offer = {reach.within_s: reach.down_w for reach in _offer(day).reaches}
+    assert offer[30.0] < 0.7 * day.rated_w  # throttling only
+    assert offer[300.0] > 0.9 * day.rated_w
+    kept = checkpoint.load(checkpoint.dump(day.memory)).lessons
+    assert kept.seconds[0, Move.DOWN] == day.memory.lessons.seconds[0, Move.DOWN] > 20.0
+
+
+def test_commands_that_were_never_followed_lower_the_confidence() -> None:
+    site = farm(60)
+    day = Day(site, confirm_timeout_s=5.0, max_attempts=2).run(10)
+    site.deaf[:20] = True
+    day.event("low", limit_w=0.05 * day.rated_w, for_s=60)
+    day.run(60)
+    site.deaf[:] = False
+    day.run(400)
+    offer = _offer(day)
+    assert 0.5 < offer.confidence < 0.95
+    assert offer.reaches[0].down_w > 0
 
 
 def test_an_offer_upwards_stops_at_the_limit() -> None:
