@@ -31,6 +31,7 @@ METHODS = ("MBMA", "FIRM", "BOTTOM_UP", "X_OF_Y")
 @click.option(
     "--against", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Verify this JSON or HTML."
 )
+@click.option("--nth", type=click.IntRange(min=1), default=None, help="Which time that EVENT was live; else the last.")
 @click.option("--method", type=click.Choice(METHODS), help="Baseline to count the money against.")
 @click.option("--x-of-y", metavar="X:Y", help="Also the baseline X of Y, such as 5:10.")
 @click.option("--tariff", type=click.FloatRange(min=0), help="Per kWh, instead of the journalled price.")
@@ -60,7 +61,8 @@ async def _made(event: str | None, period: str | None, options: Mapping[str, Any
     reader = await _opened(options)
     try:
         if options["raw"] and event is not None:
-            _write(raw_csv((await gather(reader, event)).series).encode(), options["target"])
+            case = await gather(reader, event, nth=options["nth"] or 0)
+            _write(raw_csv(case.series).encode(), options["target"])
             return Exit.OK
         built = await _built(reader, event, period, _wanted(options))
     finally:
@@ -78,7 +80,7 @@ async def _verified(event: str | None, period: str | None, options: Mapping[str,
     copy: Mapping[str, Any] | None = None
     if against is not None:
         copy = read_copy(await asyncio.to_thread(against.read_text, encoding="utf-8"))
-        wanted = Wanted.of(copy.get("options", {}))
+        wanted = Wanted.of({**copy.get("options", {}), "nth": copy.get("identity", {}).get("nth", 0)})
     reader = await _opened(options)
     try:
         verdict = await reader.verify()
@@ -115,6 +117,7 @@ def _wanted(options: Mapping[str, Any]) -> Wanted:
         tariff_per_kwh=options["tariff"],
         hash_price_per_th_day=options["hash_price"],
         method=options["method"],
+        nth=options["nth"] or 0,
         x_of_y=_pair(options["x_of_y"]) if options["x_of_y"] else None,
     )
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farmctl.core.events import TERMINAL
 from farmctl.core.grid import EventState
 from farmctl.errors import StoreError
 from farmctl.ports.series import SETTLEMENT_FACTS
@@ -21,8 +20,6 @@ BEFORE_MS = 15 * 60_000
 """The baseline looks back so far (SIGNALS section 12: the last 5-15 min)."""
 AFTER_MS = 15 * 60_000
 """The return is watched for so long (acceptance target 8: 95 % of the hash rate within 15 min)."""
-_TERMINAL = frozenset(state.value for state in TERMINAL)
-_LIVE = EventState.ACTIVE.value
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -54,6 +51,8 @@ class SiteFacts:
 class Case:
     """One event with all records around it."""
 
+    nth: int
+    """Which time that the event was live."""
     versions: tuple[Version, ...]
     moves: tuple[StoredRecord, ...]
     """EVENT records of this event, oldest first."""
@@ -86,23 +85,32 @@ class Case:
         """Where the event has got to."""
         return str(self.moves[-1].record.body["state"]) if self.moves else EventState.RECEIVED.value
 
+    @property
+    def known_until_ms(self) -> int:
+        """The horizon; before the report is final no later than the last sample."""
+        last_ms = int(self.series.at_ms[-1]) if len(self.series.at_ms) else self.end_ms
+        return self.horizon_ms if self.final else max(min(self.horizon_ms, last_ms), self.end_ms)
+
     def others_live(self, from_ms: int, to_ms: int) -> list[str]:
         """Other events that were under way in a stretch."""
         return other_events(self.records, self.event_id, from_ms, to_ms)
 
 
-async def gather(journal: Journal, event_id: str, lives: Mapping[str, Life] | None = None) -> Case:
-    """Read one event. Raises NoSuchEventError; StoreError where the journal has no series for it."""
-    life = source.of_event(await source.lives(journal, event_id) if lives is None else lives, event_id)
+async def gather(journal: Journal, event_id: str, lives: Mapping[str, Life] | None = None, nth: int = 0) -> Case:
+    """Read one event: the last time, or the nth time, that it was live.
+
+    Raises NoSuchEventError, NeverLiveError; StoreError where the journal has no series for it.
+    """
+    life = source.of_event(await source.lives(journal, event_id) if lives is None else lives, event_id, nth)
     stated, moves = tuple(life.versions), tuple(life.moves)
     last = stated[-1].event
     earliest_ms = min(each.event.start_ms for each in stated)
     horizon_ms = max(each.event.end_ms for each in stated) + AFTER_MS
     around = await source.window(journal, earliest_ms - BEFORE_MS, horizon_ms + AFTER_MS)
     records = around.records
-    active = [each.record.at_ms for each in moves if each.record.body["state"] == _LIVE]
+    active = [each.record.at_ms for each in moves if each.record.body["state"] == source.LIVE_WORD]
     start_ms = active[0] if active else last.start_ms
-    ended = [each.record.at_ms for each in moves if each.record.body["state"] in _TERMINAL]
+    ended = [each.record.at_ms for each in moves if each.record.body["state"] in source.TERMINAL_WORDS]
     end_ms = max(ended[-1] if ended else last.end_ms, start_ms)
     other = _next_start(records, event_id, end_ms)
     horizon_ms = min(end_ms + AFTER_MS, *([other[0]] if other else [horizon_ms + AFTER_MS]))
@@ -115,6 +123,7 @@ async def gather(journal: Journal, event_id: str, lives: Mapping[str, Life] | No
     fact_records = [await source.record_at(journal, each.seq) for each in facts]
     used = {each.seq: each for each in (*inside, *moves, *signals, *fact_records)}
     return Case(
+        nth=life.nth,
         versions=stated,
         moves=moves,
         records=tuple(inside),
@@ -156,10 +165,10 @@ def other_events(records: Sequence[StoredRecord], event_id: str, from_ms: int, t
         if each.record.kind is not RecordKind.EVENT or body.get("event") == event_id:
             continue
         name, state = str(body["event"]), str(body["state"])
-        if state in _TERMINAL:
+        if state in source.TERMINAL_WORDS:
             if live.pop(name, to_ms) < to_ms and at_ms > from_ms:
                 found.add(name)
-        elif state == _LIVE:
+        elif state == source.LIVE_WORD:
             live[name] = at_ms
     return sorted(found | {name for name, at_ms in live.items() if at_ms < to_ms})
 
@@ -179,7 +188,11 @@ def _later(stored: StoredRecord, at_ms: int) -> bool:
 def _next_start(records: Sequence[StoredRecord], event_id: str, end_ms: int) -> tuple[int, str] | None:
     for each in records:
         body = each.record.body
-        begins = each.record.kind is RecordKind.EVENT and body.get("state") == _LIVE and body.get("event") != event_id
+        begins = (
+            each.record.kind is RecordKind.EVENT
+            and body.get("state") == source.LIVE_WORD
+            and body.get("event") != event_id
+        )
         if begins and each.record.at_ms >= end_ms:
             return each.record.at_ms, str(body["event"])
     return None

@@ -39,17 +39,19 @@ class Wanted:
     shortfall_per_mwh: float | None = None
     method: str | None = None
     x_of_y: tuple[int, int] | None = None
+    nth: int = 0
+    """Which time that the event was live, from 1; 0: the last."""
 
     @property
     def told(self) -> Json:
         """What was asked for, as the report states it; empty for nothing."""
-        given = {name: getattr(self, name) for name in (field.name for field in fields(self))}
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "nth"}
         return {name: list(value) if name == "x_of_y" else value for name, value in given.items() if value is not None}
 
     @property
     def prices(self) -> dict[str, float | str | None]:
         """What replaces the journalled prices."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "x_of_y"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("x_of_y", "nth")}
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Wanted:
@@ -65,7 +67,7 @@ async def event_report(
 ) -> Json:
     """The report as its JSON is printed; `lives` saves a pass over the journal. Raises NoSuchEventError, StoreError."""
     choice = wanted or Wanted()
-    case = await gather(journal, event_id, lives)
+    case = await gather(journal, event_id, lives, choice.nth)
     x_of_y = choice.x_of_y or ((5, 10) if choice.method == baselines.X_OF_Y else None)
     days = await earlier_days(journal, case, x_of_y[1]) if x_of_y else None
     lines = baselines.baselines(case, days, x_of_y)
@@ -93,7 +95,7 @@ async def event_report(
             "curve": _curve(case),
             "intervals": slices(case, lines),
             "timeline": timeline(case),
-            "data_gaps": data_gaps(case.series, case.start_ms - BEFORE_MS, case.horizon_ms),
+            "data_gaps": data_gaps(case.series, case.start_ms - BEFORE_MS, case.known_until_ms),
             "meter": meter_source(case.series, list(case.facts.body["meter"])),
             "inputs": _inputs(case),
             "options": choice.told,
@@ -109,6 +111,7 @@ def _identity(case: Case) -> Json:
         "resource": facts["site"],
         "programme": _programme(case.versions[-1]),
         "event": event.event_id,
+        "nth": case.nth,
         "class": event.event_class.value,
         "source": event.source,
         "issuer": event.issuer,
@@ -119,7 +122,7 @@ def _identity(case: Case) -> Json:
         "start": iso(case.start_ms),
         "end": iso(case.end_ms),
         "duration_s": rounded((case.end_ms - case.start_ms) / 1e3, 1),
-        "watched_until": iso(case.horizon_ms),
+        "watched_until": iso(case.known_until_ms),
         "others_live": case.others_live(case.start_ms, case.end_ms),
         "farmctl": facts["version"],
         "config_sha256": facts["config_sha256"],

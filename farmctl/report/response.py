@@ -83,7 +83,7 @@ def came_back(case: Case) -> Json:
     before_ghs = hashes.clipped(case.start_ms - FROM_MS, case.start_ms).mean()
     why = f"event {case.next_event} followed" if case.next_event else ""
     return {
-        "watched_s": rounded((case.horizon_ms - case.end_ms) / MS_PER_S, 1),
+        "watched_s": rounded((case.known_until_ms - case.end_ms) / MS_PER_S, 1),
         "ended_by": why,
         "power_back_s": _back_s(power, case, before_w),
         "hash_back_s": _back_s(hashes, case, before_ghs),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from farmctl.core.grid import GridEvent
+from farmctl.core.events import TERMINAL
+from farmctl.core.grid import EventState, GridEvent
+from farmctl.core.units import NEVER_MS
 from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.store import RecordKind, StoredRecord
 
@@ -16,11 +18,17 @@ SLACK_MS = 120_000
 """Records of parts that write on their own are out of order by no more than this."""
 LATE_MS = 3_600_000 + SLACK_MS
 """A page of series waits so long for a disk that is full."""
+TERMINAL_WORDS = frozenset(state.value for state in TERMINAL)
+LIVE_WORD = EventState.ACTIVE.value
 _EVENT: TypeAdapter[GridEvent] = TypeAdapter(GridEvent)
 
 
 class NoSuchEventError(RefusedError):
     """The journal knows no event of that name."""
+
+
+class NeverLiveError(RefusedError):
+    """The event is known, but it was never active: there is nothing to settle."""
 
 
 class Journal(Protocol):
@@ -57,6 +65,8 @@ class Life:
     """Every statement, oldest first."""
     moves: list[StoredRecord]
     """EVENT records, oldest first."""
+    nth: int = 0
+    """Which time that the event was live, from 1; 0: all of them."""
 
 
 async def lives(journal: Journal, only: str | None = None) -> dict[str, Life]:
@@ -76,13 +86,44 @@ async def lives(journal: Journal, only: str | None = None) -> dict[str, Life]:
     return found
 
 
-def of_event(found: Mapping[str, Life], event_id: str) -> Life:
-    """One of them. Raises NoSuchEventError, naming the last events that are known."""
+def of_event(found: Mapping[str, Life], event_id: str, nth: int = 0) -> Life:
+    """One time that an event of this name was live: the last one, or the nth.
+
+    Raises NoSuchEventError, naming the last events that are known; NeverLiveError.
+    """
     life = found.get(event_id)
     if life is None or not life.versions:
         known = ", ".join([name for name in found if name != event_id][-5:]) or "none"
         raise NoSuchEventError(f"event {event_id}: not in this journal; the last ones are: {known}")
-    return life
+    times = episodes(life)
+    if not times:
+        state = life.moves[-1].record.body.get("state") if life.moves else EventState.RECEIVED.value
+        raise NeverLiveError(f"event {event_id}: it never became active; it is {state}")
+    if nth > len(times):
+        raise NoSuchEventError(f"event {event_id}: it was live {len(times)} times, expected at least {nth}")
+    return times[nth - 1]
+
+
+def episodes(life: Life) -> list[Life]:
+    """Each time that the event was live: a name may be used again once its event is over."""
+    found: list[Life] = []
+    moves: list[StoredRecord] = []
+    since_ms = NEVER_MS
+    for move in life.moves:
+        moves.append(move)
+        if move.record.body.get("state") in TERMINAL_WORDS:
+            found.append(Life(versions=_versions(life, since_ms, move.record.at_ms), moves=moves))
+            moves, since_ms = [], move.record.at_ms
+    if moves:
+        found.append(Life(versions=_versions(life, since_ms, None), moves=moves))
+    live = [each for each in found if any(move.record.body.get("state") == LIVE_WORD for move in each.moves)]
+    return [replace(each, nth=number) for number, each in enumerate(live, 1)]
+
+
+def _versions(life: Life, since_ms: int, until_ms: int | None) -> list[Version]:
+    """What was stated in a stretch; where nothing was, the last statement before it."""
+    heard = [each for each in life.versions if until_ms is None or each.heard_ms <= until_ms]
+    return [each for each in heard if each.heard_ms > since_ms] or heard[-1:] or life.versions[:1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from farmctl.core.events import TERMINAL
 from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.store import RecordKind, StoredRecord
 from farmctl.report import account, money, source
@@ -18,10 +17,9 @@ from farmctl.report.event import REPORT_FORMAT, Wanted, event_report
 from farmctl.report.gaps import data_gaps, meter_source
 from farmctl.report.series import MAX_GAP_MS, Page, SiteSeries, joined, pages, raw_digest, wh
 from farmctl.report.slices import COMPLETE
-from farmctl.report.source import Journal
+from farmctl.report.source import Journal, Life
 
 QUARTER_MS = 900_000
-_ENDS = frozenset(state.value for state in TERMINAL)
 _PERIOD = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _KINDS = frozenset({RecordKind.SERIES, RecordKind.EVENT})
 
@@ -59,9 +57,11 @@ async def period_report(journal: Journal, period: str, timezone: str | None, wan
     facts = await facts_of(journal, found)
     if timezone is None and facts[-1].body["timezone"] != "UTC":
         return await period_report(journal, period, str(facts[-1].body["timezone"]), choice)
-    names = _ended_in(records, from_ms, to_ms)
     lives = await source.lives(journal)
-    events = [await event_report(journal, name, choice, lives) for name in names]
+    events = [
+        await event_report(journal, name, replace(choice, nth=nth), lives)
+        for name, nth in _ended_in(lives, from_ms, to_ms)
+    ]
     stretch = _Period(
         name=period,
         timezone=timezone or "UTC",
@@ -136,17 +136,18 @@ def _told(stretch: _Period, events: Sequence[Json], choice: Wanted) -> Json:
     }
 
 
-def _ended_in(records: Sequence[StoredRecord], from_ms: int, to_ms: int) -> list[str]:
-    """Events that were live and ended in the period, in order of their end: each counts in one period only."""
-    names: dict[str, None] = {}
-    for each in records:
-        body = each.record.body
-        if each.record.kind is RecordKind.EVENT and body.get("state") in _ENDS and from_ms <= each.record.at_ms < to_ms:
-            if body.get("state") in ("REJECTED", "EXPIRED"):
-                continue
-            names.pop(str(body["event"]), None)
-            names[str(body["event"])] = None
-    return list(names)
+def _ended_in(lives: Mapping[str, Life], from_ms: int, to_ms: int) -> list[tuple[str, int]]:
+    """Name and number of every time that an event was live and ended in the period, in order of the end.
+
+    Each counts in one period only.
+    """
+    found: list[tuple[int, str, int]] = []
+    for name, life in lives.items():
+        for each in source.episodes(life):
+            last = each.moves[-1].record
+            if last.body.get("state") in source.TERMINAL_WORDS and from_ms <= last.at_ms < to_ms:
+                found.append((last.at_ms, name, each.nth))
+    return [(name, nth) for _, name, nth in sorted(found)]
 
 
 def _row(event: Json) -> Json:

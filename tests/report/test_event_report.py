@@ -9,7 +9,7 @@ from farmctl.core.units import DAY_MS
 from farmctl.errors import StoreError
 from farmctl.report.canonical import text
 from farmctl.report.event import Wanted, event_report
-from farmctl.report.source import NoSuchEventError
+from farmctl.report.source import NeverLiveError, NoSuchEventError
 from farmctl.report.window import period_report
 from farmctl.store.memory import MemoryStore
 from tests.report.diary import PRICES, Diary, handmade, trapezoids
@@ -22,14 +22,24 @@ def near(value: float) -> object:
     return pytest.approx(value, rel=1e-3, abs=1e-6)
 
 
+TOLD: dict[int, tuple[MemoryStore, Diary]] = {}
+
+
 async def curtailed(store: MemoryStore, *, deaf: int = 0) -> Diary:
-    """Two minutes at full, an event of two minutes at 60 %, and two minutes after it."""
-    day = Day(farm(60, feeders=2, aux_w=9_000.0))
+    """Two minutes at full, an event of two minutes at 60 %, and two minutes after it; lived once, told often."""
+    if deaf not in TOLD:
+        TOLD[deaf] = await lived(deaf)
+    written, diary = TOLD[deaf]
+    await store.append([each.record async for each in written.records()])
+    return diary
+
+
+async def lived(deaf: int = 0) -> tuple[MemoryStore, Diary]:
+    day, store = Day(farm(60, feeders=2, aux_w=9_000.0)), MemoryStore()
     day.farm.deaf[:deaf] = True
     diary = await Diary(day, store).run(120)
     day.event("ev-1", setpoint_w=0.6 * day.rated_w, for_s=120, tolerance_w=0.02 * day.rated_w)
-    await diary.run(121)
-    return await diary.run(120)
+    return store, await diary.run(241)
 
 
 async def test_a_curtailment_is_told_as_the_meter_showed_it() -> None:
@@ -163,8 +173,7 @@ async def test_an_order_that_is_changed_midway_is_judged_by_what_was_known() -> 
 
 
 async def test_the_same_journal_gives_the_same_bytes_and_a_final_report_never_changes() -> None:
-    store = MemoryStore()
-    diary = await curtailed(store)
+    store, diary = await lived()
     assert text(await event_report(store, "ev-1")) == text(await event_report(store, "ev-1"))
     diary.day.now_ms += 30 * 60 * S
     await diary.run(3)
@@ -213,3 +222,47 @@ async def test_an_unknown_event_and_an_empty_journal_are_plain_errors() -> None:
         await event_report(store, "nothing")
     with pytest.raises(StoreError, match="no series"):
         await period_report(store, "2026-11-24", None)
+
+
+async def test_a_name_that_is_used_again_is_reported_time_by_time() -> None:
+    day, store = Day(farm(30, feeders=1, aux_w=3_000.0)), MemoryStore()
+    diary = await Diary(day, store).run(30)
+    for share in (0.8, 0.5):
+        day.event("daily", setpoint_w=share * day.rated_w, for_s=60)
+        await diary.run(90)
+    last, first = await event_report(store, "daily"), await event_report(store, "daily", Wanted(nth=1))
+    assert (first["identity"]["nth"], last["identity"]["nth"]) == (1, 2)
+    assert first["response"]["target_kw"] == near(0.8 * day.rated_w / 1e3)
+    assert last["response"]["target_kw"] == near(0.5 * day.rated_w / 1e3)
+    assert first["identity"]["end"] < last["identity"]["start"]
+    told = await period_report(store, "2026-11-24", None)
+    assert [row["sha256"] for row in told["events"]] == [first["sha256"], last["sha256"]]
+    with pytest.raises(NoSuchEventError, match="live 2 times"):
+        await event_report(store, "daily", Wanted(nth=3))
+
+
+async def test_an_event_that_was_withdrawn_before_it_began_settles_nothing() -> None:
+    day, store = Day(farm(30, feeders=1, aux_w=3_000.0)), MemoryStore()
+    diary = await Diary(day, store).run(10)
+    day.event("later", setpoint_w=0.5 * day.rated_w, for_s=60, starts_in_s=600)
+    await diary.run(5)
+    day.withdraw("later")
+    await diary.run(5)
+    with pytest.raises(NeverLiveError, match="CANCELLED"):
+        await event_report(store, "later")
+    assert (await period_report(store, "2026-11-24", None))["events"] == []
+
+
+async def test_a_restart_in_the_middle_of_an_event_leaves_a_gap_and_adds_up() -> None:
+    day, store = Day(farm(30, feeders=1, aux_w=3_000.0)), MemoryStore()
+    diary = await Diary(day, store).run(30)
+    day.event("ev", setpoint_w=0.5 * day.rated_w, for_s=120)
+    await diary.run(60)
+    day.restart(off_s=20)
+    await Diary(day, store).run(80)  # another run: facts of its own
+    told = await event_report(store, "ev")
+    inside = [gap["seconds"] for gap in told["data_gaps"] if gap["from"] > told["identity"]["start"]]
+    assert inside == [21.0]
+    energy = told["energy"]
+    assert sum(row["mwh"] for row in energy["owners"]) == near(energy["metered_mwh"])
+    assert energy["unmetered_s"] == pytest.approx(21.0, abs=1.0)
