@@ -146,7 +146,7 @@ def _stats(status: str) -> Stats:
         softoff=whole(softoff),
         power_w=watts(_at(supply, WALL_W) if wall_w != wall_w else wall_w),  # noqa: PLR0124 - NaN is unequal to itself
         output_w=watts(_at(supply, OUTPUT_W)),
-        hash_rate_hs=hashes(_number(body, "GHSspd"), HASHES_PER_GIGAHASH),
+        hash_rate_hs=_hash_rate(body),
         expected_hs=hashes(_number(body, "GHSmm"), HASHES_PER_GIGAHASH),
         chip_temperature_c=hottest if hottest > 0 else nan,  # 0: the chips are off
         boards_c=tuple([degrees(heat) for heat in boards_c if heat != 0]),
@@ -179,6 +179,15 @@ def _joined(modules: list[Stats]) -> Stats:
         boards=sum(module.boards or 0 for module in modules) or None,
         errors=tuple(error for module in modules for error in module.errors),
     )
+
+
+def _hash_rate(body: Mapping[str, str]) -> float:
+    """Of this moment; where old firmware (A8, A9) tells none, the mean over its life, which it has no sleep to fool."""
+    for key in ("GHSspd", "GHSavg"):
+        rate = hashes(_number(body, key), HASHES_PER_GIGAHASH)
+        if rate == rate or (key == "GHSspd" and body.get("SoftOFF")):  # noqa: PLR0124 - NaN is unequal to itself
+            return rate
+    return nan
 
 
 def _pairs(status: str) -> dict[str, str]:

@@ -83,7 +83,9 @@ class WhatsminerDevice(Device):
         pools = wire.parse_pools(await ask(self.host, self.port, wire.POOLS))
         summary_reply = await ask(self.host, self.port, wire.SUMMARY)
         summary = wire.parse_summary(summary_reply)
-        _, boards = wire.parse_boards(await ask(self.host, self.port, wire.DEVDETAILS))
+        _, boards = wire.parse_boards(await _ask_or_nothing(self.host, self.port, wire.DEVDETAILS))
+        if boards is None:
+            boards = wire.count_boards(await _ask_or_nothing(self.host, self.port, wire.DEVS))
         limit_w = nan if summary is None else summary.power_limit_w
         original_w = self._belief.original_limit_w
         return Facts(
@@ -227,7 +229,11 @@ def _whole(point: OperatingPoint, value: str, highest: int) -> int:
 
 
 async def _identify(host: str, port: int) -> Identity | None:
-    version = wire.parse_version(await ask(host, port, wire.GET_VERSION))
+    reply = await ask(host, port, wire.GET_VERSION)
+    version = wire.parse_version(reply)
+    if version is None and wire.is_of_the_make(reply):
+        # Firmware of 2019 knows no get_version, and says whose it is when it refuses it.
+        version = wire.parse_old_version(await _ask_or_nothing(host, port, wire.SUMMARY))
     # API 3 takes its writes on port 4433 with other tokens: not this driver's family.
     if version is None or version.api.startswith("3."):
         return None

@@ -31,6 +31,7 @@ STATUS = request("status")
 GET_VERSION = request("get_version")
 GET_MINER_INFO = request("get_miner_info")
 DEVDETAILS = request("devdetails")
+DEVS = request("devs")
 POOLS = request("pools")
 GET_TOKEN = request("get_token")
 
@@ -126,6 +127,22 @@ def parse_version(reply: Mapping[str, Any]) -> Version | None:
         return None
     # Firmware of 2021 says "whatsminer v1.4.0", later ones "2.0.5".
     return Version(api=text(msg.get("api_ver")).removeprefix("whatsminer v"), firmware=text(msg.get("fw_ver")))
+
+
+def is_of_the_make(reply: Mapping[str, Any]) -> bool:
+    """Whether whoever refuses a command is btminer."""
+    said = head_of(reply).description.lower()
+    return "whatsminer" in said or "btminer" in said
+
+
+def parse_old_version(reply: Mapping[str, Any]) -> Version:
+    """Firmware as a summary tells it: "'20190801.00.REL'", or nothing."""
+    return Version(api="1", firmware=text(row(reply, "SUMMARY").get("Firmware Version")))
+
+
+def count_boards(reply: Mapping[str, Any]) -> int | None:
+    """Boards that devs lists, for firmware without devdetails."""
+    return len(rows(reply, "DEVS")) or None
 
 
 def parse_info_mac(reply: Mapping[str, Any]) -> str:

@@ -99,7 +99,7 @@ class WhatsminerV3Device(Device):
         return Facts(
             identity=_identity(info, link.peer),
             pools=wire.parse_pools(status),
-            boards=info.boards,
+            boards=info.boards or len(summary.boards_c) or None,
             nominal_hash_rate_hs=wire.parse_nominal_hs(status),
             nominal_power_w=original_w if isfinite(original_w) else summary.power_limit_w,
         )
