@@ -16,8 +16,8 @@ from farmctl.core.units import HASHES_PER_TERAHASH
 from farmctl.ports.devices import Facts, Reading
 
 COLUMNS = (
-    "id", "host", "driver", "model", "firmware", "state", "power_w", "hash_rate_ths", "temperature_c", "uptime_s",
-    "boards", "fans", "pool", "user", "errors",
+    "id", "host", "driver", "model", "firmware", "state", "power_w", "power_pm_w", "hash_rate_ths", "temperature_c",
+    "uptime_s", "boards", "fans", "pool", "user", "errors",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _row(said: Facts, reading: Reading) -> dict[str, Any]:
         "model": said.identity.model,
         "firmware": said.identity.firmware,
         "state": reading.state.name.lower(),
-        "power_w": _known(reading.power_w),
+        **_power(said, reading),
         "hash_rate_ths": _known(reading.hash_rate_hs / HASHES_PER_TERAHASH),
         "temperature_c": _known(reading.temperature_c),
         "uptime_s": _known(reading.uptime_s),
@@ -75,6 +75,20 @@ def _row(said: Facts, reading: Reading) -> dict[str, Any]:
             {"code": each.code, "cause": str(each.cause), "means": each.means, "action": each.action} for each in errors
         ],
     }
+
+
+def _power(said: Facts, reading: Reading) -> dict[str, Any]:
+    """Watts as the device measures them, else those of its model with what they may be off by."""
+    if isfinite(reading.power_w):
+        return {"power_w": reading.power_w, "power_pm_w": None, "power_source": reading.power_source.name.lower()}
+    from farmctl.config.shipped import shipped_profiles  # noqa: PLC0415 - only machines that measure nothing need it
+    from farmctl.inventory.profiles import estimate_power, read_profiles  # noqa: PLC0415
+
+    who = said.identity
+    found = estimate_power(who.driver, who.model, who.firmware, reading.hash_rate_hs, read_profiles(shipped_profiles()))
+    if found is None:
+        return {"power_w": None, "power_pm_w": None, "power_source": None}
+    return {"power_w": round(found.power_w), "power_pm_w": _known(round(found.pm_w, 0)), "power_source": "model"}
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

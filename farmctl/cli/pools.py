@@ -15,7 +15,7 @@ from farmctl.control.client import ControlClient
 from farmctl.control.sizes import span_s
 from farmctl.core.grid import EventState
 from farmctl.errors import RefusedError, SilentPeerError
-from farmctl.ports.devices import Facts, PoolLogin
+from farmctl.ports.devices import Facts, PoolLogin, SetsPools
 
 OVER = frozenset(
     {EventState.REJECTED, EventState.COMPLETED, EventState.FAILED, EventState.CANCELLED, EventState.SUPERSEDED}
@@ -177,9 +177,11 @@ async def _plan(places: Sequence[Any], logins: Sequence[PoolLogin]) -> dict[str,
     from farmctl.wiring import pools as work  # noqa: PLC0415 - drivers and numpy come with it
 
     found = await work.read_facts(places)
-    known = {str(miner): facts for miner, facts in found.items() if isinstance(facts, Facts)}
+    can = {place.row.miner_id for place in places if isinstance(place.device, SetsPools)}
+    known = {str(miner): facts for miner, facts in found.items() if isinstance(facts, Facts) and miner in can}
     return {
         "total": len(places),
+        "cannot": sorted(str(place.row.miner_id) for place in places if place.row.miner_id not in can),
         "would_change": [miner for miner, facts in known.items() if not work.same_pools(facts.pools, logins)],
         "unchanged": [miner for miner, facts in known.items() if work.same_pools(facts.pools, logins)],
         "failed": {str(miner): why for miner, why in found.items() if isinstance(why, str)},

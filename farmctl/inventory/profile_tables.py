@@ -99,5 +99,15 @@ class ProfileFile(_Table):
     """Name of the driver; * stands for every driver without a file of its own."""
     models_of: str | None = None
     """Another driver whose machines these are, under other firmware."""
+    watts_pm_pct: Annotated[float, Field(strict=True, gt=0, le=50)] | None = None
+    """How far the draw of one unit may lie from these watts, %; for drivers whose machines measure none."""
+    watts_pm_source: Text | None = None
+    """Where that number comes from."""
     model: tuple[ModelTable, ...] = ()
     firmware: tuple[FirmwareTable, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _the_spread_has_a_source(self) -> Self:
+        if (self.watts_pm_pct is None) != (self.watts_pm_source is None):
+            raise ValueError("watts_pm_pct: expected it together with watts_pm_source")
+        return self

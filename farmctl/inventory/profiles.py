@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from math import nan
 
 from pydantic import ValidationError
 
@@ -16,6 +17,8 @@ from farmctl.inventory.profile_tables import Controls, FirmwareTable, ModelTable
 
 HS_PER_THS = 1e12
 ANY_DRIVER = "*"
+MOST_SHARE = 1.2
+"""An overclocked machine may exceed its nameplate; more is another machine."""
 _WILD = frozenset("*?[]")
 
 
@@ -63,6 +66,28 @@ def ladder_for(driver: str, model: str, firmware: str, profiles: Profiles) -> La
         if machine is not None and rule is not None:
             return make_ladder(f"{driver} {machine.match} {rule.match}", machine, rule)
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerEstimate:
+    """Draw of a machine that measures none, from its ladder and its hash rate."""
+
+    power_w: float
+    pm_w: float
+    """What it may be off by, either way; NaN where the profile does not say."""
+
+
+def estimate_power(
+    driver: str, model: str, firmware: str, hash_rate_hs: float, profiles: Profiles
+) -> PowerEstimate | None:
+    """Scale the ladder of a machine by its hash rate, H/s; None without a ladder or a rate."""
+    ladder = ladder_for(driver, model, firmware, profiles)
+    if ladder is None or not hash_rate_hs >= 0:
+        return None
+    asleep, full = ladder.points[0], ladder.points[-1]
+    power_w = asleep.power_w + (full.power_w - asleep.power_w) * min(hash_rate_hs / full.hash_rate_hs, MOST_SHARE)
+    spread = next((file.watts_pm_pct for file in profiles.files if file.driver == driver), None)
+    return PowerEstimate(power_w=power_w, pm_w=nan if spread is None else power_w * spread / 100)
 
 
 def make_ladder(name: str, machine: ModelTable, rule: FirmwareTable) -> Ladder:

@@ -148,7 +148,7 @@ async def _change(place: Place, pools: Sequence[PoolLogin], report: PoolReport, 
         if not isinstance(device, SetsPools):
             raise RefusedError(f"driver {place.row.driver} changes no pools")
         before = await device.facts()
-        if before.identity.miner_id != miner:
+        if before.identity.miner_id.lower() != miner.lower():
             raise RefusedError(f"{place.row.host} is {before.identity.miner_id} now, expected {miner}")
         if same_pools(before.pools, pools):
             report.unchanged.append(miner)
