@@ -126,6 +126,7 @@ def _rule(table: MqttTable, issuer: IssuerTable | None) -> IssuerRule:
         payload_types=frozenset(issuer.payload_types) if issuer.payload_types else None,
         min_w=issuer.min_kw * WATTS_PER_KW,
         max_w=None if issuer.max_kw is None else issuer.max_kw * WATTS_PER_KW,
+        max_step_w=None if issuer.max_step_kw is None else issuer.max_step_kw * WATTS_PER_KW,
         default_kid=issuer.keys[0].kid if issuer.keys else "",
     )
 

@@ -263,6 +263,21 @@ def test_an_issuer_is_kept_within_its_range() -> None:
     assert desk.accepts(event(5, payloads=limit(10_000))).intervals[0].limit_w == 10e6
 
 
+def test_an_issuer_moves_a_set_point_by_at_most_its_step_also_across_forms_and_restarts() -> None:
+    target: JsonObject = {"class": "TARGET"}
+    desk = Desk(issuer=IssuerRule(name="grid-op", max_step_w=2e6))
+    desk.accepts(event(1, id="a", x=target, **one("DISPATCH_SETPOINT", 10_000)))
+    refused = desk.refuses(event(2, id="b", x=target, **one("DISPATCH_SETPOINT", 12_001)))
+    assert (refused.code, refused.reason) == (252, Reason.NOT_FOR_THIS_SITE)
+    desk.accepts(event(3, id="c", x=target, **one("DISPATCH_SETPOINT", 12_000, 14_000)))
+    assert desk.refuses(event(4, id="d", x=target, **one("DISPATCH_SETPOINT", 12_000, 9_000))).code == 252
+    again = Desk(issuer=desk.rules.issuer, stored=desk.intake.standing)
+    assert again.refuses(event(5, id="e", x=target, **one("DISPATCH_SETPOINT", 11_999))).code == 252
+    again.accepts(event(6, id="f", payloads=limit(0)))
+    again.accepts(event(7, id="g", x={"class": "EMERGENCY"}, **one("DISPATCH_SETPOINT", 0)))
+    again.accepts(event(8, id="h", x=target, **one("DISPATCH_SETPOINT", 14_000)))
+
+
 def test_simple_levels_need_a_table() -> None:
     assert Desk(simple_levels_w=None).refuses(event(**one("SIMPLE", 1))).code == 251
 

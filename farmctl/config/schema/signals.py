@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from farmctl.config.schema.kinds import AtLeastZero, Endpoint, Label, SiteName, SitePath, Table, Text
+from farmctl.config.schema.kinds import AtLeastZero, Endpoint, Label, Positive, SiteName, SitePath, Table, Text
 from farmctl.config.schema.publickey import check_ed25519
 from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 
@@ -48,6 +48,8 @@ class IssuerTable(Table):
     """Lowest power it may ask for."""
     max_kw: AtLeastZero | None = None
     """Highest power it may state; left out: the site's rated power."""
+    max_step_kw: Positive | None = None
+    """Largest change of a set-point from one to the next; an EMERGENCY is not bound by it. Left out: any."""
     keys: tuple[KeyTable, ...] = ()
     """Its public keys."""
     root_key: Annotated[str, AfterValidator(check_ed25519)] | None = None

@@ -10,7 +10,7 @@ from farmctl.signals._intake import origin
 from farmctl.signals._intake.convert import ceiling_w, grid_event
 from farmctl.signals._intake.desk import CANCELLED_CODE, RECEIVED_CODE, Claim, Desk, Route, pair_of
 from farmctl.signals._intake.notification import Withdrawal, asked_reports, event_of, withdrawal_of
-from farmctl.signals._intake.permissions import check_class
+from farmctl.signals._intake.permissions import check_class, check_step, last_setpoint_w
 from farmctl.signals._intake.sequence import Order
 from farmctl.signals._intake.shape import JsonObject
 from farmctl.signals._intake.signature import digest
@@ -102,12 +102,14 @@ def _put(body: JsonObject, claim: Claim, desk: Desk) -> Accepted:
     if event.end_ms <= desk.now_ms:
         raise NotAcceptedError(Reason.EXPIRED, "its last interval has ended", code=EXPIRED)
     check_latch(event, desk.standing, desk.now_ms)
+    check_step(desk.rules.issuer, event, desk.standing.setpoint_w)
     known = desk.standing.known.get(event.event_id)
     fresh = known_event(event, body)
     if desk.delivery.route is Route.CREATE and known is not None and known.digest != fresh.digest:
         raise NotAcceptedError(Reason.BAD_FIELD, f"CREATE of event {event.event_id}, which exists with other content")
     pair = (x.epoch, x.seq)
-    after = replace(desk.standing, pair=pair).with_event(event.event_id, fresh, desk.now_ms)
+    setpoint_w = last_setpoint_w(event, desk.standing.setpoint_w)
+    after = replace(desk.standing, pair=pair, setpoint_w=setpoint_w).with_event(event.event_id, fresh, desk.now_ms)
     told = EventState.RECEIVED in event.ack_states
     ack = desk.ack(claim, EventState.RECEIVED, RECEIVED_CODE) if told else None
     put = EventPut(event=event)

@@ -10,7 +10,7 @@ from farmctl.signals._intake import origin
 from farmctl.signals._intake.convert import ceiling_w
 from farmctl.signals._intake.desk import CANCELLED_CODE, RECEIVED_CODE, Claim, Desk, pair_of
 from farmctl.signals._intake.notification import checked
-from farmctl.signals._intake.permissions import check_class
+from farmctl.signals._intake.permissions import check_class, check_step, last_setpoint_w
 from farmctl.signals._intake.sequence import Order
 from farmctl.signals._intake.shape import JsonObject
 from farmctl.signals._intake.simple import SimpleBody, check_until, grid_event
@@ -45,6 +45,8 @@ def on_simple(payload: JsonObject, claim: Claim, desk: Desk) -> Accepted:
     if body.release:
         return _released(body, claim, desk, pair, order)
     event = _lowered(grid_event(body, desk.rules, now_ms=desk.now_ms), desk)
+    check_step(desk.rules.issuer, event, desk.standing.setpoint_w)
+    setpoint_w = last_setpoint_w(event, desk.standing.setpoint_w)
     known = KnownEvent(
         event_class=event.event_class,
         digest="",
@@ -53,7 +55,9 @@ def on_simple(payload: JsonObject, claim: Claim, desk: Desk) -> Accepted:
         simple=True,
     )
     latched = {k: v for k, v in desk.standing.known.items() if v.event_class is EventClass.EMERGENCY}
-    after = replace(desk.standing, pair=pair, known=latched).with_event(event.event_id, known, desk.now_ms)
+    after = replace(desk.standing, pair=pair, known=latched, setpoint_w=setpoint_w).with_event(
+        event.event_id, known, desk.now_ms
+    )
     return desk.accepted(
         EventPut(event=event, replaces_source=True),
         after=after,

@@ -11,6 +11,7 @@ from farmctl.signals._intake.desk import Claim, Desk, Route, pair_of
 from farmctl.signals._intake.keys import KeysMessage, rotated
 from farmctl.signals._intake.notification import asked_reports, checked
 from farmctl.signals._intake.on_event import EXTENSION, check_latch, known_event
+from farmctl.signals._intake.permissions import check_step, last_setpoint_w
 from farmctl.signals._intake.sequence import Order, order_of
 from farmctl.signals._intake.shape import JsonObject
 from farmctl.signals._intake.snapshot import MOST_VALID_MS, HeartbeatBody, SnapshotBody, events_of, hashes_of
@@ -61,11 +62,22 @@ def on_snapshot(payload: JsonObject, desk: Desk) -> Accepted | Duplicate | Defer
         return Deferred(detail="no sequence is stored here yet: waiting for a heartbeat that confirms this snapshot")
     body = body.model_copy(update={"events": [e for e in body.events if not _was_rejected(e, desk)]})
     events = events_of(body, desk.rules, now_ms=desk.now_ms)
+    setpoint_w = standing.setpoint_w
     for event, _ in events:
         check_latch(event, standing, desk.now_ms)
+        if event.event_id not in standing.known:
+            check_step(desk.rules.issuer, event, setpoint_w)
+            setpoint_w = last_setpoint_w(event, setpoint_w)
     latched = {k: v for k, v in standing.known.items() if v.event_class is EventClass.EMERGENCY}
     listed = {event.event_id: known_event(event, entry) for event, entry in events}
-    after = replace(standing, pair=pair, snapshot=pair, snapshot_hash=min(hashes), known={**latched, **listed})
+    after = replace(
+        standing,
+        pair=pair,
+        snapshot=pair,
+        snapshot_hash=min(hashes),
+        known={**latched, **listed},
+        setpoint_w=setpoint_w,
+    )
     asked = {event.event_id: asked_reports(entry) for event, entry in events}
     message = SnapshotPut(
         source=desk.rules.source,

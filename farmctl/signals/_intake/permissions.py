@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from farmctl.core.grid import EventClass
+from farmctl.core.grid import EventClass, GridEvent
 from farmctl.core.reasons import Reason
 from farmctl.core.units import to_kw
 from farmctl.signals._intake.verdict import NOT_APPLICABLE, NotAcceptedError
@@ -22,6 +22,8 @@ class IssuerRule:
     """Lowest power it may name; an alert without a number is not bound by it."""
     max_w: float | None = None
     """Highest power it may name; None: any."""
+    max_step_w: float | None = None
+    """Largest change from one set-point to the next; None: any."""
     default_kid: str = ""
     """Key of a simple message that names none."""
 
@@ -35,6 +37,34 @@ def check_class(rule: IssuerRule, event_class: EventClass) -> None:
             f"issuer {rule.name} may not send class {event_class}, only {allowed}",
             code=NOT_APPLICABLE,
         )
+
+
+def check_step(rule: IssuerRule, event: GridEvent, last_w: float | None) -> None:
+    """Raises NotAcceptedError where a set-point is further from the one before it than the issuer may go.
+
+    `last_w` is the last accepted set-point, None where there is none: the first of all may be anywhere in the range.
+    """
+    if rule.max_step_w is None or event.event_class is EventClass.EMERGENCY:
+        return
+    for setpoint_w in (i.setpoint_w for i in event.intervals if i.setpoint_w is not None):
+        if last_w is not None and abs(setpoint_w - last_w) > rule.max_step_w:
+            raise NotAcceptedError(
+                Reason.NOT_FOR_THIS_SITE,
+                f"issuer {rule.name} may change a set-point by at most {to_kw(rule.max_step_w)} kW, "
+                f"{to_kw(last_w)} kW to {to_kw(setpoint_w)} kW is more",
+                code=NOT_APPLICABLE,
+            )
+        last_w = setpoint_w
+
+
+def last_setpoint_w(event: GridEvent, before_w: float | None) -> float | None:
+    """The set-point from which the next step is counted: the last that the event states, else the one before it.
+
+    Neither a rehearsal nor an EMERGENCY, after which the site returns to where it was, is a step.
+    """
+    stated = [i.setpoint_w for i in event.intervals if i.setpoint_w is not None]
+    counts = stated and event.event_class not in (EventClass.TEST, EventClass.EMERGENCY)
+    return stated[-1] if counts else before_w
 
 
 def check_payload(rule: IssuerRule, payload_type: str, power_w: float | None) -> None:

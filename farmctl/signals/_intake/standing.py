@@ -41,6 +41,8 @@ class Standing:
     snapshot: Pair | None = None
     snapshot_hash: str = ""
     known: Mapping[str, KnownEvent] = field(default_factory=lambda: MappingProxyType({}))
+    setpoint_w: float | None = None
+    """Last accepted set-point, from which the issuer's next step is counted."""
 
     def with_event(self, event_id: str, event: KnownEvent, now_ms: int) -> Standing:
         """With one more event, without those that ended; an EMERGENCY stays until it is released."""
@@ -78,6 +80,7 @@ def to_bytes(standing: Standing) -> bytes:
         "pair": standing.pair,
         "snapshot": standing.snapshot,
         "snapshotHash": standing.snapshot_hash,
+        "setpointW": standing.setpoint_w,
         "known": {k: [v.event_class, v.digest, v.until_ms, v.ceiling_w, v.simple] for k, v in standing.known.items()},
     }
     return json.dumps(body, separators=(",", ":")).encode()
@@ -98,6 +101,7 @@ def from_bytes(stored: bytes | None) -> Standing:
             snapshot=_pair(body["snapshot"]),
             snapshot_hash=str(body["snapshotHash"]),
             known=known,
+            setpoint_w=None if (setpoint_w := body.get("setpointW")) is None else float(setpoint_w),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Standing()
