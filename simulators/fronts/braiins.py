@@ -1,4 +1,4 @@
-"""Braiins OS: the REST API of 25.07 and later, a few GraphQL answers of every version, cgminer on 4028."""
+"""Braiins OS: the REST API of 25.07 and later, GraphQL of every version, cgminer on 4028."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from simulators.faults import Fault
+from simulators.fronts.braiins_graphql import LUCI, GraphqlPages
 from simulators.fronts.braiins_reads import DESCRIPTION, REST_READS, has_rest, limits_w, rpc
 from simulators.fronts.cgminer import INVALID_COMMAND, Request, failure
 from simulators.fronts.http import HttpReply, HttpRequest
@@ -43,13 +44,14 @@ class BraiinsWeb:
     def __init__(self, miner: SimMiner) -> None:
         self._miner = miner
         self._tokens = TokenBook(miner, TOKEN_LIFE_S)
+        self._pages = GraphqlPages(miner)
 
     def answer(self, request: HttpRequest) -> HttpReply:
         """Serve the page, GraphQL's identity, or the REST API."""
         if request.path == "/":
             return HttpReply(200, PAGE, "text/html")
-        if request.path == "/graphql":
-            return self._graphql(request.body)
+        if request.path == "/graphql" or (request.path.startswith(LUCI) and not has_rest(self._miner)):
+            return self._pages.answer(request)
         if not request.path.startswith(API) or not has_rest(self._miner):
             return HttpReply(404, b"<html><title>404 Not Found</title></html>", "text/html")
         return self._rest(request.path.removeprefix(API).strip("/"), request)
@@ -81,12 +83,6 @@ class BraiinsWeb:
         if not good or Fault.UNAUTHORIZED in self._miner.faults:
             return _said(401, "wrong user or password")
         return HttpReply(200, orjson.dumps({"token": self._tokens.give(), "timeout_s": round(TOKEN_LIFE_S)}))
-
-    def _graphql(self, text: bytes) -> HttpReply:
-        p = self._miner.personality
-        info = {"bosminer": {"info": {"modelName": p.model}}, "bos": {"info": {"version": {"full": p.firmware}}}}
-        wanted = "bosminer" if b"bosminer" in text else "bos"
-        return HttpReply(200, orjson.dumps({"data": {wanted: info[wanted]}}))
 
 
 def act(miner: SimMiner, call: str, body: Any) -> HttpReply:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 MAX_HEAD, MAX_BODY = 16_384, 1_048_576
 MAX_NONCES = 64
 FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^,\s]+))')
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 500: "Error"}
+REASONS = {
+    200: "OK",
+    302: "Found",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    500: "Error",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,10 @@ def _percent(miner: SimMiner, param: object) -> None:
 
 
 def _limit(miner: SimMiner, param: object) -> None:
-    """The device restarts mining to apply it, says the manual."""
-    if not isinstance(param, int) or not 0 <= param <= MAX_LIMIT_W:
+    """The device restarts mining to apply it, says the manual; JSON has one kind of number (pyasic_rs sends 2752.0)."""
+    if isinstance(param, bool) or not isinstance(param, (int, float)) or not 0 <= param <= MAX_LIMIT_W:
         raise WriteError(INVALID_ITEM, "invalid json item")
-    miner.limit_w = min(param, round(miner.personality.full_w))
+    miner.limit_w = min(round(param), round(miner.personality.full_w))
     miner.percent = FULL_PERCENT
     miner.set_level(miner.limit_w, restart=not miner.fast_boot)
 

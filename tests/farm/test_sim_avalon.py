@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulators.miner import SimMiner
 
 MODELS = {"a1246": ("Avalon 1246", "Avalon1246"), "avalon-q": ("Avalon Q Home", "AvalonHomeQ")}
-CALL_S = 20.0
+CALL_S = 50.0
 NET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
 """Addresses of this test process: the clients insist on the real ports."""
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 from simulators.world import World
 from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
 
-CALL_S = 20.0
+CALL_S = 50.0
 
 # pyasic 0.79.0: pydantic class Config at import, sockets left open on its timeout path
 pytestmark = [

@@ -14,7 +14,7 @@ from simulators.faults import Fault
 from simulators.world import World
 from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
 
-CALL_S = 20.0
+CALL_S = 50.0
 MODELS = {"braiins-s19jpro": "S19J Pro", "braiins-s19xp": "S19 XP"}
 OLD, NEW = 0, 1
 
@@ -139,3 +139,48 @@ async def test_pyasic_rs_finds_polls_pauses_resumes_and_limits_over_rest(real_po
     await world.advance(900)
     assert true_w(world, NEW) == pytest.approx(full_w * 2000 / sim.personality.full_w, rel=0.01)
     assert sim.fingerprint() == before
+
+
+@needs_port_80
+async def test_pyasic_rs_polls_pauses_resumes_and_limits_old_firmware_by_graphql(real_ports: World) -> None:
+    """It follows LuCI's redirect without the cookie it was given, and so has no MAC of it."""
+    pyasic_rs = pytest.importorskip("pyasic_rs")
+    world, sim = real_ports, real_ports.miners[OLD]
+    full_w, before = true_w(world, OLD), sim.fingerprint()
+    async with asyncio.timeout(CALL_S):
+        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        data = await client.get_data()
+        assert data.device_info.model == "S19jPro"
+        assert data.is_mining is True
+        assert data.wattage == pytest.approx(full_w, rel=0.02)
+        assert await client.pause() is True
+    await world.advance(20)
+    assert true_w(world, OLD) == pytest.approx(sim.personality.standby_w)
+    async with asyncio.timeout(CALL_S):
+        assert await client.resume() is True
+        assert await client.set_power_limit(2000) is True
+    await world.advance(900)
+    assert true_w(world, OLD) == pytest.approx(full_w * 2000 / sim.personality.full_w, rel=0.01)
+    assert sim.fingerprint() == before
+
+
+async def test_graphql_wants_a_session_and_knows_its_fields(world: World) -> None:
+    where = world.miners[OLD].endpoint
+
+    async def asked(query: str, variables: dict[str, str] | None = None) -> Any:
+        body = {"query": query, "variables": variables}
+        async with session.post(f"http://{where.host}:{where.http}/graphql", json=body) as reply:
+            return await reply.json()
+
+    login = "mutation ($u: String!) { auth { login(username: $u) { ... on VoidResult { void } } } }"
+    power = "{ bosminer { info { summary { power { limitW } } } } }"
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        assert (await asked("{ bos { info { version { full } } } }"))["data"]["bos"]["info"]["version"]["full"]
+        assert (await asked(power))["errors"] == [{"message": "Unauthorized"}]
+        await asked(login, {"username": "root", "password": "wrong"})
+        assert (await asked(power))["errors"]
+        await asked(login, {"username": "root", "password": "root"})
+        assert (await asked(power))["data"] == {"bosminer": {"info": {"summary": {"power": {"limitW": 3050}}}}}
+        assert (await asked("{ bos { colour } }"))["errors"] == [{"message": "Unknown field 'colour'"}]
+        world.put_fault([OLD], Fault.EXPIRED)
+        assert (await asked(power))["errors"] == [{"message": "Unauthorized"}]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulators.miner import SimMiner
 
 MODELS = ("epic-s19xp", "epic-s19xp-powertune")
-CALL_S = 20.0
+CALL_S = 50.0
 NET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
 """Addresses of this test process: the clients insist on the real ports."""
 

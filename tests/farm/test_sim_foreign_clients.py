@@ -30,7 +30,7 @@ MODELS = {
 NO_WATTS = {"s19pro", "s21"}
 """Stock Antminers report no power."""
 
-CALL_S = 20.0
+CALL_S = 50.0
 NET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
 """Addresses of this test process: the clients insist on the real ports."""
 
@@ -123,6 +123,38 @@ async def test_pyasic_rs_finds_polls_pauses_and_resumes(world: World, model: str
             assert await client.resume() is True
         await world.advance(900)
     assert _true_w(world, sim) == pytest.approx(full_w, rel=0.01)
+    assert sim.fingerprint() == before
+
+
+@needs_port_80
+@pytest.mark.parametrize(
+    ("model", "lands_at"), [("m30s++", 0.7), ("m50", 0.7), ("m60s", 0.7), ("luxos-s19kpro", 0.7), ("luxos-s21", 0.65)]
+)
+async def test_pyasic_limits_watts_and_the_true_power_follows(world: World, model: str, lands_at: float) -> None:
+    """On LuxOS it takes the highest profile below the limit, which on an S21 is some way below."""
+    pyasic = pytest.importorskip("pyasic")
+    sim = _miner(world, model)
+    full_w, before = _true_w(world, sim), sim.fingerprint()
+    async with asyncio.timeout(CALL_S):
+        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        assert await client.set_power_limit(round(0.7 * sim.personality.full_w)) is True
+    await world.advance(900)
+    assert _true_w(world, sim) == pytest.approx(lands_at * full_w, rel=0.04)
+    assert sim.fingerprint() == before
+
+
+@needs_port_80
+@pytest.mark.parametrize("model", ["m50", "m60s"])
+async def test_pyasic_rs_limits_watts_and_the_true_power_follows(world: World, model: str) -> None:
+    pyasic_rs = pytest.importorskip("pyasic_rs")
+    sim = _miner(world, model)
+    full_w, before = _true_w(world, sim), sim.fingerprint()
+    async with asyncio.timeout(CALL_S):
+        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        assert client.supports_set_power_limit
+        assert await client.set_power_limit(round(0.8 * sim.personality.full_w)) is True
+    await world.advance(900)
+    assert _true_w(world, sim) == pytest.approx(0.8 * full_w, rel=0.02)
     assert sim.fingerprint() == before
 
 

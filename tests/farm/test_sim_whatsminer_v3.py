@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulators.miner import SimMiner
 
 MODELS = ("m60s-v3", "m60s-v3only")
-CALL_S = 20.0
+CALL_S = 50.0
 NET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
 """Addresses of this test process: the clients insist on the real ports."""
 
@@ -123,6 +123,9 @@ async def test_pyasic_rs_finds_polls_pauses_and_resumes(world: World) -> None:
     assert await _within(client.resume()) is True
     await world.advance(900)
     assert _true_w(world, sim) == pytest.approx(full_w, rel=0.01)
+    assert await _within(client.set_power_limit(2752)) is True
+    await world.advance(900)
+    assert _true_w(world, sim) == pytest.approx(2752, rel=0.06)
     assert sim.fingerprint() == before
 
 
