@@ -260,7 +260,22 @@ async def test_stop_all_does_not_trust_a_controller_that_decides_nothing(
 
 
 @pytest.mark.parametrize(
-    "verb", ["status", "miners list", "why x", "plan --to 1MW", "override list", "jobs get x", "check"]
+    "verb",
+    [
+        "status",
+        "miners list",
+        "why x",
+        "plan --to 1MW",
+        "override list",
+        "jobs get x",
+        "check",
+        "containers list",
+        "curtail --to 1MW --for 1h --reason x --yes",
+        "events show x",
+        "audit",
+        "lease show",
+        "alarms stats",
+    ],
 )
 def test_a_client_verb_starts_without_the_heavy_libraries(folder: Path, verb: str) -> None:
     program = (
