@@ -84,12 +84,13 @@ class Sidelines:
         )
 
     def faults(self, fresh: MaskColumn) -> tuple[FaultCount, ...]:
-        """Codes that miners show now; what a silent one last showed is not known any more."""
+        """Codes that miners show now; what a silent one last showed is not known any more.
+
+        May be called beside the loop: one C call takes the list, so that a poll in between breaks nothing.
+        """
+        shown_now = list(self._errors.items())
         counts = Counter(
-            (_worded(code), self._models[row])
-            for row, errors in self._errors.items()
-            if fresh[row]
-            for code in set(errors)
+            (_worded(code), self._models[row]) for row, errors in shown_now if fresh[row] for code in set(errors)
         )
         shown = dict(counts.most_common(MOST_FAULTS))
         rest = Counter[tuple[str, str]]()

@@ -97,6 +97,8 @@ class MetricsWatch:
         for firmware in sorted(set(self._firmware.values())):
             self.controller.know(firmware)
         self._sidelines = Sidelines([row.model or "unknown" for row in rows])
+        if self._probed is not None:
+            self.probe(self._probed)
 
     def probe(self, probed: Probed) -> None:
         """Know the parts that are asked now and then, and hear what the poller hears."""

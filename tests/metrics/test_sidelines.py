@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import random
+import threading
 
 import numpy as np
 import pytest
@@ -99,3 +102,23 @@ def test_a_meter_with_a_register_of_its_own_is_believed_and_never_counts_down() 
     for at_ms, register_j in ((0, 9e9), (1_000, 9e9 + 5.0), (90_000, 9e9 + 500.0), (91_000, 3.0), (92_000, 10.0)):
         energy.sample(at_ms, 1_000.0, register_j)
     assert energy.joules == pytest.approx(500.0 + 7.0)
+
+
+def test_faults_are_read_beside_a_loop_that_polls_on() -> None:
+    sidelines, fresh = Sidelines(["M50"] * 2_000), np.ones(2_000, dtype=np.bool_)
+    faulty = dataclasses.replace(READING, errors=("111",))
+    stop = threading.Event()
+
+    def poll() -> None:
+        for row in itertools.cycle(range(2_000)):
+            sidelines.heard(row, faulty if random.random() < 0.5 else READING)  # noqa: S311 - a die
+            if stop.is_set():
+                return
+
+    polling = threading.Thread(target=poll)
+    polling.start()
+    try:
+        assert all(sum(f.count for f in sidelines.faults(fresh)) <= 2_000 for _ in range(200))
+    finally:
+        stop.set()
+        polling.join()
