@@ -1,7 +1,6 @@
 """A regulation signal in the manner of a fast frequency-regulation product, and its published score.
 
-The signal is made here from seeded noise: no operator's data is shipped. It moves every four seconds between
--1 and +1 and returns to zero on the average, as the fast signal of PJM does.
+The signal ships as simulators/traces/regulation.csv; `simulators.traces.regulation` made it from seeded noise.
 
 The score follows PJM Manual 12, Balancing Operations, section 4.5.6 "Performance Score Calculation": per interval
 the delay score is (300 s - delay at the best correlation) / 300 s within five minutes, the correlation score is the
@@ -11,7 +10,9 @@ absolute regulation signal, and the composite is a third of each.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +22,8 @@ PERIOD_S = 4
 DELAY_WINDOW_S = 300
 SAMPLE_S = 10
 """PJM computes the score on ten-second samples."""
-FAST_POLE, SLOW_POLE = 0.90, 0.985
+BASE_PU, SWING_PU = 0.75, 0.15
+SHIPPED = Path(__file__).resolve().parents[1] / "simulators" / "traces" / "regulation.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +40,12 @@ class Score:
         return (self.precision + self.delay + self.correlation) / 3.0
 
 
-def signal(minutes: int, *, seed: int = 11) -> FloatColumn:
-    """One value per four seconds in [-1, 1], mean zero; the same for the same seed."""
-    dice = np.random.default_rng(seed)
-    count = minutes * 60 // PERIOD_S
-    fast, slow = np.zeros(count), np.zeros(count)
-    noise = dice.normal(size=(2, count))
-    for n in range(1, count):
-        fast[n] = FAST_POLE * fast[n - 1] + noise[0, n]
-        slow[n] = SLOW_POLE * slow[n - 1] + noise[1, n]
-    mixed = fast / fast.std() + slow / slow.std()
-    mixed -= mixed.mean()
-    scaled: FloatColumn = np.clip(mixed / np.quantile(np.abs(mixed), 0.97), -1.0, 1.0)
-    return scaled
+def signal(minutes: int) -> FloatColumn:
+    """One value per four seconds in [-1, 1], from the shipped signal; it is 40 minutes long."""
+    with SHIPPED.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    targets = np.array([float(row["target_pu"]) for row in rows[: minutes * 60 // PERIOD_S]])
+    return (targets - BASE_PU) / SWING_PU
 
 
 def score(asked: FloatColumn, given: FloatColumn) -> Score:

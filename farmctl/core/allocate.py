@@ -9,6 +9,7 @@ import numpy as np
 from farmctl.core.confirm import Seen
 from farmctl.core.draft import Ask, Draft, planned_w, present_w, site_w
 from farmctl.core.fleet import FleetView
+from farmctl.core.guards import Guarded, cool, guarded
 from farmctl.core.ideal import Bounds
 from farmctl.core.memory import Standing
 from farmctl.core.meter_loop import SitePower
@@ -55,6 +56,8 @@ class Allocation:
     """Rows that a circuit's rating holds down."""
     wake_held: MaskColumn
     """Rows that wait for their feeder's next start packet."""
+    guards: Guarded
+    """Rows that are too hot or faulty."""
 
 
 def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Policy, now_ms: int) -> Allocation:
@@ -70,6 +73,8 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     yielding = movable & (~view.table.protected | budget.emergency)
     may_sleep = yielding & ~locks.min_on & ~(locks.worn & budget.economic)
     shedder = Shedder(view=view, policy=policy, throttle=yielding, sleep=may_sleep, soon_s=ask.soon_s, wear=rows.cycles)
+    guards = guarded(view, seen)
+    cool(draft, seen, guards)
     held_by = relieve(draft, shedder)
     expected_w = site_w(site, draft.plan_w)
     if budget.emergency:  # a meter that shows less than the rows is no reason to leave one of them on
@@ -84,11 +89,12 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     room_w = min(min(goal_w, ask.ramp_w) - site_w(site, present_w(draft, seen)), budget.ceiling_w - worst_w)
     if room_w > dead_w and ask.may_raise and view.may_raise:
         wakable = ~view.table.maintained & ask.may_wake
-        may = MayRise(lift=movable & ~held_by, wake=movable & ~locks.min_off & ~held_by & wakable)
+        well = movable & ~held_by & ~guards.held
+        may = MayRise(lift=well, wake=well & ~locks.min_off & wakable)
         raised = raise_ahead(draft, seen, room_w / site.gain, ask, policy, may)
         marginal = raised.marginal
     elif ask.refine and abs(excess_w) <= dead_w and ask.may_raise and view.may_raise and not held_by.any():
-        free = yielding & (rows.standing == Standing.SETTLED)
+        free = yielding & (rows.standing == Standing.SETTLED) & ~guards.held
         bounds = Bounds(
             free=free,
             awake=locks.min_on | locks.worn,
@@ -113,6 +119,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         min_off=locks.min_off & movable,
         circuit_held=held_by | raised.circuit_held,
         wake_held=raised.wake_held,
+        guards=guards,
     )
 
 

@@ -66,6 +66,9 @@ class Reason(StrEnum):
     CANCELLED = "CANCELLED"
     TARGET_MISSED = "TARGET_MISSED"
     TEST = "TEST"
+    # a row, continued
+    TOO_HOT = "TOO_HOT"
+    FAULTY = "FAULTY"
 
 
 HELP: dict[Reason, str] = {
@@ -119,6 +122,8 @@ HELP: dict[Reason, str] = {
     Reason.SUPERSEDED: "a newer set-point of the same or better precedence replaced it",
     Reason.CANCELLED: "withdrawn by its issuer",
     Reason.TARGET_MISSED: "the end came before the target was reached",
+    Reason.TOO_HOT: "its chips are too hot; lowered until they have cooled",
+    Reason.FAULTY: "reports a fault; not raised before it is well",
     Reason.TEST: "a test event: everything up to the device write was run",
 }
 

@@ -85,6 +85,8 @@ class Farm:
     warmth: FloatColumn = field(init=False)
     """True draw over the ladder's: ambient drift and spread between machines."""
     pretends_sleep: MaskColumn = field(init=False)
+    faulty: MaskColumn = field(init=False)
+    """Reports a fault, and hashes on."""
 
     def __post_init__(self) -> None:
         """Everything at full, honest and well."""
@@ -97,6 +99,7 @@ class Farm:
         self.bias = np.ones(rows)
         self.warmth = np.ones(rows)
         self.pretends_sleep = np.zeros(rows, dtype=np.bool_)
+        self.faulty = np.zeros(rows, dtype=np.bool_)
         self.true_w = self.heading_w()
 
     @property
@@ -144,6 +147,7 @@ class Farm:
         awake = np.where(below & (self.at > 0), MinerState.THROTTLED, MinerState.HASHING)
         state = np.where(asleep, MinerState.CURTAILED, np.where(booting, MinerState.BOOTING, awake))
         state = np.where(self.pretends_sleep, MinerState.CURTAILED, state)
+        state = np.where(self.faulty, MinerState.FAULT, state)
         hashing = (state == MinerState.HASHING) | (state == MinerState.THROTTLED)
         table.power_w[due] = np.where(self.pretends_sleep, 40.0, watts)[due]
         table.power_source[due] = PowerSource.DEVICE
