@@ -88,7 +88,8 @@ def top_step(view: FleetView) -> IntColumn:
 def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     """Compare what is wanted with what telemetry shows; O(rows), no Python loop."""
     table, rules = view.table, view.rules
-    fresh = (table.seen_ms >= 0) & (now_ms - table.seen_ms <= rules.seen_stale_s * MS_PER_S)
+    # A reading from the future was stamped by a clock that has been put back since: how old it is nobody knows.
+    fresh = (table.seen_ms >= 0) & (table.seen_ms <= now_ms) & (now_ms - table.seen_ms <= rules.seen_stale_s * MS_PER_S)
     top = top_step(view)
     laddered = top >= 0
     rows = _adopted(found_again(rows, view), view, fresh & laddered, now_ms)

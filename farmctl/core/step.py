@@ -31,6 +31,7 @@ from farmctl.core.phases import carried
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import judge, shadow
 from farmctl.core.proposals import held_circuits, in_boot_grace, live_overrides, narrowed, proposals
+from farmctl.core.putback import put_back
 from farmctl.core.reasons import Reason
 from farmctl.core.rungs import noted
 from farmctl.core.shift import spread
@@ -72,6 +73,7 @@ class Decision:
 def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
     """Decide what the farm should do now; pure: same arguments, same bits."""
     view = narrowed(view, now_ms)
+    memory = put_back(memory, now_ms)
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
     view = replace(view, circuits=carried(view, seen.counted_w))
     lessons = learned(memory.lessons, view, seen, now_ms)
@@ -95,7 +97,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         budget=budget,
         ramp_w=ramp_now_w,
         may_raise=not failsafe or (mode is SiteMode.LOCAL_OVERRIDE and not in_boot_grace(memory, now_ms)),
-        may_wake=not view.maintenance,
+        may_wake=not view.maintenance and (mode is not SiteMode.EMERGENCY or _takes_load(tracks, budget, now_ms)),
         wake_credit_w=credit_w,
         soon_s=SOON_S if budget.urgent else np.inf,
         outlook=outlook(memory, view, facts, budget.target_w, now_ms),
@@ -158,6 +160,17 @@ def _priced(view: FleetView, tracks: Iterable[EventTrack], now_ms: int) -> Fleet
     """The newest live price of the grid is the power price, whatever the configuration says."""
     price = live_price(tracks, now_ms)
     return view if price is None else replace(view, rules=replace(view.rules, power_price_per_kwh=price))
+
+
+def _takes_load(tracks: tuple[EventTrack, ...], budget: Budget, now_ms: int) -> bool:
+    """The set-point in force is an emergency's own: a grid with too much power orders load, too.
+
+    Else nobody is woken while an emergency is latched, not even into room below its limit: it must stay down.
+    """
+    own = [
+        t.event for t in tracks if t.event.event_id == budget.event_id and t.event.event_class is EventClass.EMERGENCY
+    ]
+    return any((interval := event.at(now_ms)) and interval.setpoint_w is not None for event in own)
 
 
 def _mode(memory: Memory, view: FleetView, facts: LinkFacts, budget: Budget, now_ms: int) -> SiteMode:

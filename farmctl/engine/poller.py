@@ -75,7 +75,7 @@ class Poller:
 
     def take(self, links: Iterable[Link]) -> None:
         """Schedule these links, each first polled within one interval."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         self._heap.clear()
         spread_ms = max(int(self._rules.interval_s * MS_PER_S), 1)
         for link in links:
@@ -84,7 +84,7 @@ class Poller:
     def hasten(self, link: Link, within_s: float | None = None) -> None:
         """Poll this link soon: it has an open command."""
         wait_s = self._rules.fast_interval_s if within_s is None else within_s
-        due_ms = self._clock.now_ms() + int(wait_s * MS_PER_S)
+        due_ms = self._now_ms() + int(wait_s * MS_PER_S)
         if due_ms < link.due_ms:
             self._schedule(link, due_ms)
 
@@ -96,7 +96,7 @@ class Poller:
                 await self._clock.sleep(TICK_S)
 
     def _start_due(self, tasks: asyncio.TaskGroup) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         heap = self._heap
         while heap and heap[0][0] <= now_ms:
             if self.in_flight >= self._rules.in_flight:
@@ -116,12 +116,16 @@ class Poller:
         self._entries += 1
         heapq.heappush(self._heap, (due_ms, self._entries, link))
 
+    def _now_ms(self) -> int:
+        """The schedule's time: it never jumps, or a clock that is put back would stop the sweep for as long."""
+        return int(self._clock.monotonic_s() * MS_PER_S)
+
     async def _poll(self, link: Link) -> None:
         started = self._clock.monotonic_s()
         ok = False
         try:
             async with asyncio.timeout(self._rules.deadline_s):
-                if not link.proved or self._clock.now_ms() >= link.facts_due_ms:
+                if not link.proved or self._now_ms() >= link.facts_due_ms:
                     await self._prove(link)
                 reading = await link.device.poll()
                 if reading.uptime_s + 1.0 < link.uptime_s:
@@ -148,7 +152,7 @@ class Poller:
     async def _prove(self, link: Link) -> None:
         """Read the slow facts; the miner must be who the inventory says before it is commanded."""
         facts = await link.device.facts()
-        link.facts_due_ms = self._clock.now_ms() + int(self._rules.facts_interval_s * MS_PER_S)
+        link.facts_due_ms = self._now_ms() + int(self._rules.facts_interval_s * MS_PER_S)
         same = facts.identity.miner_id == link.miner_id
         if not same:
             link.proved = False
@@ -167,7 +171,7 @@ class Poller:
 
     async def _prepare(self, link: Link) -> None:
         """Keep a token ready: a Whatsminer login costs more than its command (SCALE section 3)."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         device = link.device
         if not self._rules.prepares or now_ms < link.prepare_due_ms or not isinstance(device, Prepares):
             return
@@ -198,7 +202,7 @@ class Poller:
             log.info("miner_lost", miner=link.miner_id, error=str(error))
 
     def _again(self, link: Link) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         rules = self._rules
         if link.failures:
             self._schedule(link, link.backed_off_ms(now_ms, rules.interval_s, rules.backoff_max_s))

@@ -47,7 +47,12 @@ class Liveness:
         return replace(heard, confirmed=True) if self.simple_only else heard
 
     def on_time(self, now_ms: int) -> Liveness:
-        """Lost once the last valid message is too old; then the exit test begins anew."""
+        """Lost once the last valid message is too old; then the exit test begins anew.
+
+        A message from the future was stamped by a clock that has been put back: silence counts from now.
+        """
+        if self.last_valid_ms > now_ms:
+            return replace(self, last_valid_ms=now_ms)
         if not self.confirmed or now_ms - self.last_valid_ms < self.loss_after_ms:
             return self
         return replace(self, confirmed=False, hashes=frozenset(), beat_hash="", above=self.snapshot)
