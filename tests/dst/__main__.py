@@ -23,7 +23,7 @@ from tests.dst.run import Outcome, run_history
 @click.command()
 @click.option("--seeds", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--first", type=int, default=1, show_default=True, help="First seed.")
-@click.option("--minutes", type=click.FloatRange(min=6.0), default=10.0, show_default=True, help="Length of a history.")
+@click.option("--minutes", type=click.FloatRange(min=8.0), default=12.0, show_default=True, help="Length of a history.")
 @click.option("--miners", type=click.IntRange(min=4), default=24, show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes.")
 @click.option("--mutants", is_flag=True, help="Show that the laws can fail: every bug made by hand must be caught.")

@@ -125,7 +125,7 @@ class Grid:
     def _insist(self) -> None:
         """A release is said again until it is answered: no snapshot can clear an emergency."""
         for order in self.orders.values():
-            if order.deleted_s is not None and not order.is_over and order.event_class == "EMERGENCY":
+            if order.deleted_s is not None and order.event_class == "EMERGENCY" and "CANCELLED" not in order.states:
                 self.delete(order)
 
     def lists(self) -> None:
