@@ -21,7 +21,7 @@ from farmctl.core.grid import Ack, EventClass, EventState, SiteMode
 from farmctl.core.holding import hold
 from farmctl.core.learning import learned
 from farmctl.core.lessons import Lessons
-from farmctl.core.memory import Memory, Pace
+from farmctl.core.memory import Memory, Pace, Standing
 from farmctl.core.meter_loop import SitePower, follow
 from farmctl.core.model import Budget, Command
 from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
@@ -35,7 +35,7 @@ from farmctl.core.putback import put_back
 from farmctl.core.reasons import Reason
 from farmctl.core.rungs import noted
 from farmctl.core.shift import spread
-from farmctl.core.units import MS_PER_S, CodeColumn
+from farmctl.core.units import MS_PER_S, CodeColumn, MaskColumn
 
 SOON_S = 15.0
 """Rows that can be down within this time are asked first when the grid presses."""
@@ -103,6 +103,9 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         outlook=outlook(memory, view, facts, budget.target_w, now_ms),
         refine=_refine_allowance(memory, view, budget, now_ms),
     )
+    seen = replace(
+        seen, retry=seen.retry & ~_rises_unplanned(seen, budget, site, may_raise=ask.may_raise and ask.may_wake)
+    )
     allocation = allocate(view, seen, site, ask, POLICIES[policy], now_ms)
     sent = dispatch(
         view, seen, allocation, urgent=budget.urgent, cycle=memory.cycle + 1, now_ms=now_ms, economic=budget.economic
@@ -160,6 +163,18 @@ def _priced(view: FleetView, tracks: Iterable[EventTrack], now_ms: int) -> Fleet
     """The newest live price of the grid is the power price, whatever the configuration says."""
     price = live_price(tracks, now_ms)
     return view if price is None else replace(view, rules=replace(view.rules, power_price_per_kwh=price))
+
+
+def _rises_unplanned(seen: Seen, budget: Budget, site: SitePower, *, may_raise: bool) -> MaskColumn:
+    """Rows whose old wish would lift them although nobody may rise, or by more than the room that there is.
+
+    A row that was given up is planned no more: what it was once told is no reason to wake it in an emergency.
+    """
+    more_w = seen.wanted_w - seen.power_now_w
+    upward = (seen.rows.standing == Standing.GAVE_UP) & (more_w > 0.0)
+    room_w = max(budget.target_w - site.power_w, 0.0) if may_raise else 0.0
+    rises: MaskColumn = upward & (more_w > room_w)
+    return rises
 
 
 def _takes_load(tracks: tuple[EventTrack, ...], budget: Budget, now_ms: int) -> bool:

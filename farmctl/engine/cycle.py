@@ -11,7 +11,7 @@ import structlog
 from farmctl.core.alarms import EMPTY_BOARD, AlarmBoard, Condition, Scene, Yard
 from farmctl.core.fleet import CircuitTree, FleetView, SiteRules
 from farmctl.core.grid import EventState
-from farmctl.core.memory import Memory
+from farmctl.core.memory import Memory, Standing
 from farmctl.core.model import Command, MinerId
 from farmctl.core.step import Decision, step
 from farmctl.core.units import MS_PER_S
@@ -331,7 +331,16 @@ def scene_of(view: FleetView, decision: Decision, memory: Memory, yard: Yard | N
 
 
 def _lowering(decision: Decision) -> tuple[Command, ...]:
-    """While nothing can be made durable, only commands that lower power go out."""
-    seen = decision.seen
-    ids = {str(miner): row for row, miner in enumerate(seen.rows.miner_id)}
-    return tuple(c for c in decision.commands if c.step < int(seen.rows.wanted[ids[c.miner]]))
+    """While nothing can be made durable, only commands that surely lower power go out.
+
+    Below what is wanted is lower only where telemetry has confirmed it: a wish that a silent miner never followed may
+    stand above what it draws.
+    """
+    rows = decision.seen.rows
+    settled = rows.standing == Standing.SETTLED
+    ids = {str(miner): row for row, miner in enumerate(rows.miner_id)}
+    return tuple(
+        command
+        for command in decision.commands
+        if command.step == 0 or (settled[ids[command.miner]] and command.step < int(rows.wanted[ids[command.miner]]))
+    )

@@ -29,6 +29,7 @@ class Watcher:
         self._world = world
         self._intent: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._full_since_s: float | None = None
+        self._full_s = -1e9
         world.disk.on_record = self._recorded
 
     def tick(self) -> None:
@@ -38,6 +39,7 @@ class Watcher:
         world.grid.hear()
         world.shown_w.append((now_s, world.power_w()))
         self._full_since_s = None if not world.disk.is_full else self._full_since_s or now_s
+        self._full_s = now_s if world.disk.is_full else self._full_s
         for at_s, machine, before, after in world.applied:
             self._command(at_s, machine, before, after)
         world.applied.clear()
@@ -121,12 +123,12 @@ class Watcher:
     def _command(self, at_s: float, machine: Machine, before: OperatingPoint, after: OperatingPoint) -> None:
         world, grid = self._world, self._world.grid
         raises = after.power_w > before.power_w
-        if after.setting not in self._intent[str(machine.miner_id)] and (raises or self._full_since_s is None):
+        if after.setting not in self._intent[str(machine.miner_id)] and (raises or at_s - self._full_s > MARGIN_S):
             world.breaks("intent is durable before the wire", f"{machine.miner_id} {after.setting}")
         if not raises:
             return
         why = ""
-        if at_s - grid.said_s > LOST_S + MARGIN_S:
+        if at_s - max(grid.said_s, world.upset_s) > LOST_S + MARGIN_S:
             why = "the grid had been silent for longer than allowed"
         elif world.stopped_s is not None and at_s - world.stopped_s > MARGIN_S:
             why = "the operator had stopped the site"
