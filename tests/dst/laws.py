@@ -47,6 +47,7 @@ class Watcher:
             world.breaks("no part of the controller crashes", repr(world.life.crashes[0]))
         if now_s - world.upset_s > WINDOW_S and world.clock.shift_ms == 0 and world.life is not None:
             self._limits(now_s)
+            self._failsafe(now_s)
         self._nodes(now_s)
         quiet = world.life is not None and world.clock.shift_ms == 0 and now_s - world.upset_s > MARGIN_S
         for order in world.grid.orders.values():
@@ -81,6 +82,16 @@ class Watcher:
                 "no 10-s mean above a limit after its window",
                 f"{binding.event_id}: {mean_w:.0f} W above {allowed_w:.0f} W",
             )
+
+    def _failsafe(self, now_s: float) -> None:
+        """A grid that has been silent for long finds the site at its firm level."""
+        world = self._world
+        if now_s - max(world.grid.said_s, world.upset_s) < LOST_S + MARGIN_S + WINDOW_S:
+            return
+        everybody = range(len(world.machines))
+        allowed_w = OVER * world.rules.failsafe_limit_w + self._doubtful_w(everybody, now_s)
+        if world.shown_w[-1][1] > max(allowed_w, self._least_w()):
+            world.breaks("a silent grid finds the firm level", f"{world.shown_w[-1][1]:.0f} W above {allowed_w:.0f} W")
 
     def _binds(self, order: Order, now_s: float) -> bool:
         if order.limit_w is None or order.accepted_s is None or order.deleted_s is not None or order.is_over:

@@ -18,7 +18,7 @@ from farmctl.engine.desk import Desk
 from farmctl.engine.fleet import FleetKeeper, Seat
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.link import Link
-from farmctl.engine.metering import SiteMeter
+from farmctl.engine.metering import CircuitMeters, SiteMeter
 from farmctl.engine.poller import Poller, PollRules
 from farmctl.engine.tally import Tally
 from farmctl.ports.site import Meter
@@ -95,6 +95,7 @@ class Life:
             alarms=alarms,
             yard=None,
             meter=meter,
+            circuit_meters=CircuitMeters([], len(self._around.tree.names)),
             store=self.store,
             clock=clock,
             wake=wake,

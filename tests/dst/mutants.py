@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from farmctl.core import budget, confirm, events, memory, proposals, raising, shedding, step
+from farmctl.core import budget, events, proposals, raising, shedding, step
 from farmctl.core.grid import EventClass
 from farmctl.core.memory import RowMemory
 from farmctl.core.model import Fate
@@ -69,10 +69,6 @@ def _blind(right: Any) -> Any:
     return seen
 
 
-def _amnesia(right: Any) -> Any:
-    return lambda self, now_ms: replace(right(self, now_ms), tracks=(), held=())
-
-
 def _eager(right: Any) -> Any:
     return lambda **facts: right(**{**facts, "may_raise": True, "may_wake": True})
 
@@ -102,11 +98,9 @@ MUTANTS = (
         made=lambda right: lambda wish: (-right(wish)[0], *right(wish)[1:]),
     ),
     Mutant(name="stop-all is not a wish", where=proposals, attribute="_wishes", made=_without(Reason.STOP_ALL)),
-    Mutant(name="fail-safe is never entered", where=step, attribute="in_failsafe", made=_always(value=False)),
     Mutant(name="an emergency ends by itself", where=events, attribute="_aged", made=_ends_like_others),
     Mutant(name="no event ever ends", where=events, attribute="_ended", made=lambda _right: lambda track, _now: track),
     Mutant(name="nothing is retried", where=step, attribute="confirm", made=_blind),
-    Mutant(name="a restart forgets what is live", where=memory.Memory, attribute="rebooted", made=_amnesia),
     Mutant(name="everything may rise at any time", where=step, attribute="Ask", made=_eager),
     Mutant(
         name="a full disk does not keep it from raising",
@@ -117,12 +111,6 @@ MUTANTS = (
     Mutant(name="intent is not journalled", where=cycle, attribute="command_records", made=_always(value=())),
     Mutant(name="circuits are not counted when raising", where=raising, attribute="node_load_w", made=_boundless),
     Mutant(name="circuits are not counted when shedding", where=shedding, attribute="node_load_w", made=_boundless),
-    Mutant(
-        name="a yes is taken for proof",
-        where=confirm,
-        attribute="_matches",
-        made=lambda right: lambda step_of, view, full_w: right(step_of, view, full_w) | (view.table.acked_ms > 0),
-    ),
     Mutant(
         name="sleep is acked and not sent",
         where=actuator.Actuator,

@@ -89,7 +89,7 @@ async def broker(world: World) -> None:
 async def silence(world: World) -> None:
     """The dispatcher says nothing for a while."""
     world.grid.is_silent = True
-    await asyncio.sleep(world.dice.uniform(15.0, 110.0))
+    await asyncio.sleep(world.dice.choice((world.dice.uniform(15.0, 110.0), 200.0)))
     world.grid.is_silent = False
     world.grid.lists()
     world.grid.beats()

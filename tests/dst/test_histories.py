@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from tests.dst.mutants import MUTANTS, Mutant
 from tests.dst.run import run_history
 
-SEEDS = range(1, 7)
+SEEDS = range(1, 5)
 MUTANT_SEEDS = range(1, 9)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -31,7 +31,7 @@ def test_no_law_is_broken_whatever_fails(seed: int) -> None:
 
 
 def test_the_same_seed_is_the_same_history() -> None:
-    assert run_history(1) == run_history(1)
+    assert run_history(7, minutes=8.0) == run_history(7, minutes=8.0)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
