@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from farmctl.core import budget, events, proposals, raising, shedding, step
+from farmctl.core import budget, events, proposals, step
 from farmctl.core.grid import EventClass
 from farmctl.core.memory import RowMemory
 from farmctl.core.model import Fate
@@ -77,8 +77,13 @@ def _unsorted(_right: Any) -> Any:
     return lambda decision: decision.commands
 
 
-def _boundless(right: Any) -> Any:
-    return lambda tree, *rest: np.zeros_like(right(tree, *rest))
+def _unrated(right: Any) -> Any:
+    def freeze(self: Any, *arrivals: Any) -> Any:
+        view = right(self, *arrivals)
+        boundless = np.full_like(view.circuits.rating_w, np.inf)
+        return replace(view, circuits=replace(view.circuits, rating_w=boundless))
+
+    return freeze
 
 
 def _acknowledged_unsent(right: Any) -> Any:
@@ -109,8 +114,7 @@ MUTANTS = (
         made=_unsorted,
     ),
     Mutant(name="intent is not journalled", where=cycle, attribute="command_records", made=_always(value=())),
-    Mutant(name="circuits are not counted when raising", where=raising, attribute="node_load_w", made=_boundless),
-    Mutant(name="circuits are not counted when shedding", where=shedding, attribute="node_load_w", made=_boundless),
+    Mutant(name="the ratings of circuits are not known", where=cycle.Cycle, attribute="_freeze", made=_unrated),
     Mutant(
         name="sleep is acked and not sent",
         where=actuator.Actuator,
