@@ -74,6 +74,10 @@ class SyntheticFeed(Feed):
             return {"uid": 1000, "name": "operator1", "role": self._role}
         if body is not None and body.get("dry_run"):
             return {"plan": plan(self.rev, self.confirm)}
+        if path == "/v1/config":
+            return {"rows": [{"key": "site.name", "value": "site-07", "origin": "farm.toml:2"}]}
+        if path.startswith("/v1/history"):
+            raise RefusedError("no history is kept here")
         if path.startswith("/v1/miners/"):
             return {"id": path.split("/")[3], "reason": "PRICE_HIGH", "help": "shed by price", "locks": []}
         return {"job": "job-1", "rev": self.rev}

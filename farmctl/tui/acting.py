@@ -12,7 +12,7 @@ from textual.app import App
 
 from farmctl.errors import FarmError
 from farmctl.ports.feed import AlarmView, Feed, FleetImage
-from farmctl.tui.messages import OrderFailed, OrderTaken, WhoTold
+from farmctl.tui.messages import OrderFailed, OrderTaken, PastTold, WhoTold
 from farmctl.tui.modals.choices import MenuScreen, Note, NoteScreen, orders_now
 from farmctl.tui.modals.order import OrderScreen, Ready
 from farmctl.tui.orders import Draft, body
@@ -28,6 +28,10 @@ class Acting:
     def ask_who(self) -> None:
         """Learn who we are and what we may do."""
         self._in_background(self._who())
+
+    def ask_past(self) -> None:
+        """Learn what the trends show before this glass was opened."""
+        self._in_background(self._past())
 
     def menu(self, image: FleetImage, circuit: str) -> None:
         """Choose an order, perhaps about the circuit under the cursor, then see its preview."""
@@ -67,6 +71,15 @@ class Acting:
         except FarmError:
             return  # the link's own state tells that nobody answers; asked again when it is back
         self.app.post_message(WhoTold(str(me.get("name", "")), str(me.get("role", ""))))
+
+    async def _past(self) -> None:
+        try:
+            told = await self.feed.ask("GET", "/v1/history?series=site.power_w,site.target_w&from=2h")
+        except FarmError:
+            return  # a site that keeps no history has trends from now on
+        lines = {line["name"].rpartition(".")[2]: line["values"] for line in told.get("series", ())}
+        if {"power_w", "target_w"} <= lines.keys():
+            self.app.post_message(PastTold({"at_ms": told["at_ms"], **lines}))
 
     async def _send(self, ready: Ready, image: FleetImage) -> None:
         """One order; the key lets a broken link repeat it without harm."""

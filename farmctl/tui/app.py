@@ -24,7 +24,7 @@ from farmctl.tui.export import write_csv
 from farmctl.tui.filtering import Filter
 from farmctl.tui.glass import GlassScreen
 from farmctl.tui.keys import BY_ACTION, KEYS, Key, bindings
-from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, WhoTold
+from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, PastTold, WhoTold
 from farmctl.tui.modals.choices import ColumnsScreen, YesScreen
 from farmctl.tui.modals.reading import MinerScreen, ReadScreen, help_lines
 from farmctl.tui.orders import Draft
@@ -74,6 +74,7 @@ class FarmApp(App[None], inherit_bindings=False):
         self.set_keymap(dict(self.settings.keys))
         self.run_worker(self.feed.run(self._image_in, self._link_in), name="feed")
         self.acting.ask_who()
+        self.acting.ask_past()
 
     # ------------------------------------------------------------ what the workers tell
 
@@ -89,6 +90,10 @@ class FarmApp(App[None], inherit_bindings=False):
             self.acting.ask_who()
         self.glass.link = message.link
         self.glass.frame()
+
+    def on_past_told(self, message: PastTold) -> None:
+        """The trends begin before this glass was opened."""
+        self.glass.trace.fill(message.past)
 
     def on_who_told(self, message: WhoTold) -> None:
         """A viewer looks; the controller would refuse anything else anyway."""

@@ -48,7 +48,7 @@ class Column:
 def ages_s(image: FleetImage) -> FloatColumn:
     """Age of every row's last good poll when the image was made, s; NaN never seen."""
     seen_ms = number_of(image, "seen_ms")
-    return np.where(seen_ms < 0, np.nan, (image.at_ms - seen_ms) / MS_PER_S)
+    return np.where(seen_ms < 0, np.nan, np.maximum(image.at_ms - seen_ms, 0.0) / MS_PER_S)
 
 
 def number_of(image: FleetImage, name: str) -> FloatColumn:
@@ -94,13 +94,13 @@ def _age(value: float) -> str:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column(key="id", title="ID", width=14),
+    Column(key="id", title="ID", width=17),
     Column(key="container", title="Cont", width=6, word="container"),
-    Column(key="rack", title="Rack", width=5, word="rack"),
+    Column(key="rack", title="Rack", width=8, word="rack"),
     Column(key="slot", title="Slot", width=5, word="slot"),
-    Column(key="model", title="Model", width=14, word="model"),
-    Column(key="state", title="State", width=10, word="state"),
-    Column(key="want", title="Want", width=9, word="want"),
+    Column(key="model", title="Model", width=12, word="model"),
+    Column(key="state", title="State", width=9, word="state"),
+    Column(key="want", title="Want", width=8, word="want"),
     Column(key="power_w", title="W", width=6, number=_power),
     Column(key="want_w", title="Want W", width=7, number=_wanted),
     Column(key="ths", title="TH/s", width=6, number=_terahashes, shown=lambda value: fixed(value, 1)),
@@ -115,5 +115,16 @@ COLUMNS: tuple[Column, ...] = (
     Column(key="protected", title="Prot", width=4, word="protected"),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
-SHOWN = ("id", "container", "rack", "model", "state", "want", "power_w", "want_w", "ths", "temp", "age", "reason")
-"""At first; at 100 columns the last of them runs out of the screen and scrolls."""
+_USUAL = ("id", "container", "rack", "model", "state", "want", "power_w", "ths", "temp", "age", "reason")
+SHOWN: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (0, ("id", "rack", "model", "state", "power_w", "ths", "temp", "age", "reason")),
+    (118, _USUAL),
+    (140, (*_USUAL[:7], "want_w", "ths", "jth", *_USUAL[8:])),
+)
+"""Width of the table from which on these columns are shown, until somebody chooses others."""
+
+
+def shown_at(width: int) -> tuple[Column, ...]:
+    """What fits."""
+    keys = next(keys for least, keys in reversed(SHOWN) if width >= least)
+    return tuple(BY_KEY[key] for key in keys)

@@ -66,7 +66,7 @@ class GlassScreen(Screen[None]):
         self._keymap_given = keymap
         self._now_s = now_s
         self._intake = Intake(now_s)
-        self._trace = Trace()
+        self.trace = Trace()
         self._shown: FleetImage | None = None
         self._at_s = now_s()
         self._touched_s = self._ordered_s = -KEY_REST_S
@@ -81,13 +81,13 @@ class GlassScreen(Screen[None]):
         yield Lines(id="strip")
         yield Lines(id="banner")
         with ContentSwitcher(initial=self.page, id="body"):
-            yield OverviewPane(self._trace)
+            yield OverviewPane(self.trace)
             yield MapPane()
             yield self.miners
             yield self.alarms
-            yield PowerPane(self._trace)
+            yield PowerPane(self.trace)
             yield EventsPane()
-            yield SystemPane()
+            yield SystemPane(self.feed.ask)
         yield self.prompt
         yield Lines(id="log")
         yield Lines(id="keys")
@@ -126,7 +126,7 @@ class GlassScreen(Screen[None]):
         if arrived is None:
             return
         self.latest, self._at_s = arrived.image, arrived.at_s
-        self._trace.add(arrived.image)
+        self.trace.add(arrived.image)
         self._ring(arrived.image)
         if self.frozen != "all":
             self._show_arrived(arrived)
@@ -241,7 +241,7 @@ class GlassScreen(Screen[None]):
         return Sight(
             image=image,
             changed=changed,
-            trace=self._trace,
+            trace=self.trace,
             link=self.link,
             age_s=max(self._now_s() - self._at_s, 0.0),
             zone="UTC" if self.utc else image.strip.timezone,

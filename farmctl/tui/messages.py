@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from textual.message import Message
 
 from farmctl.ports.feed import LinkState
@@ -32,6 +34,14 @@ class OrderFailed(Message):
         super().__init__()
         self.what = what
         self.why = why
+
+
+class PastTold(Message):
+    """What the site drew and should have drawn before this glass was opened: columns by name."""
+
+    def __init__(self, past: Mapping[str, Sequence[float | None]]) -> None:
+        super().__init__()
+        self.past = past
 
 
 class WhoTold(Message):

@@ -49,7 +49,8 @@ class Draft:
     def title(self) -> str:
         """What it is, for people."""
         if self.verb == "override_set":
-            return f"Hold {self.circuit or 'the whole site'} at a power for a time"
+            what = self.circuit or "the whole site"
+            return f"Stop {what} for a time" if re.fullmatch(r"0\s*(MW|kW|W|%)", self.to) else f"Hold {what} at a power"
         return " ".join((TITLES[self.verb], self.override_id)).strip()
 
     @property

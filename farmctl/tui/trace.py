@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,18 @@ class Trace:
         ):
             values.append(value)
             del values[:-MOST]
+
+    def fill(self, past: Mapping[str, Sequence[float | None]]) -> None:
+        """Put the past before what was seen: `at_ms`, `power_w`, `target_w`, oldest first."""
+        first_s = self.at_s[0] if self.at_s else np.inf
+        older = [
+            (at_ms / 1_000, power_w / 1_000, np.nan if target_w is None else target_w / 1_000)
+            for at_ms, power_w, target_w in zip(past["at_ms"], past["power_w"], past["target_w"], strict=True)
+            if at_ms is not None and power_w is not None and at_ms / 1_000 < first_s
+        ]
+        if older:
+            at_s, power_kw, target_kw = (list(column) for column in zip(*older, strict=True))
+            self.at_s[:0], self.power_kw[:0], self.target_kw[:0] = at_s, power_kw, target_kw
 
     def span_s(self) -> float:
         """Length to draw: what there is, at least a minute, at most two hours."""

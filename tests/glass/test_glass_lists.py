@@ -12,6 +12,7 @@ from textual.strip import Strip
 from benchmarks._glass import SyntheticFeed
 from farmctl.tui.filtering import Filter
 from farmctl.tui.roster import Roster
+from farmctl.tui.screens.map import HeatMap
 
 
 class Sit(Protocol):
@@ -153,3 +154,16 @@ async def test_what_is_listed_can_be_taken_along(sit: Sit, tmp_path: Any, monkey
         assert lines[0].startswith("id,container,rack")
         await seat.press("y")
         assert seat.app.clipboard == seat.app.glass.miners.table.roster.cursor_id
+
+
+async def test_the_map_goes_from_container_to_rack_and_shows_every_miner(sit: Sit) -> None:
+    async with sit(80, 30) as seat:
+        await seat.press("2", "right", "right")
+        assert "C000 > R01  n 25" in seat.text()
+        await seat.press("enter")
+        assert seat.app.glass.filter.text == "cont=C000 rack=R01"
+        assert len(seat.app.glass.miners.table.roster.rows) == 25
+        assert "site-07 > C000 > R01" in seat.text()
+        cells = seat.app.glass.query_one(HeatMap)
+        shown = sum(stop - start for _, pieces in cells._lines for _, start, stop in pieces)
+        assert shown == 300

@@ -90,7 +90,7 @@ def test_a_shift_from_the_first_look_to_a_daemon_that_came_back(
 
     preview_a_stop_of_one_container(terminal)
     terminal.press("Escape")
-    terminal.until(lambda shown: "Hold C002" not in shown)
+    terminal.until(lambda shown: "Stop C002" not in shown)
     assert [order["selector"] for order in client.get("/v1/overrides")["rows"]] == [""]
     preview_a_stop_of_one_container(terminal)
     send(terminal, "smoke smelled")

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 IDENTITY = ("model", "fw", "driver", "serial", "host", "owner", "tag")
+TRENDS = {"power_w": "power W", "temperature_c": "Tmax C", "hash_ths": "TH/s"}
+"""Columns of the store that a miner's page draws."""
+BLOCKS = "▁▂▃▄▅▆▇█"
 PLACE = ("cont", "rack", "slot", "circuit")
 SHOWN = frozenset(
     {*IDENTITY, *PLACE, "id", "schema", "rev", "at", "wanted", "seen", "ladder", "reason", "help", "state", "want",
@@ -40,6 +43,22 @@ def miner_lines(found: Mapping[str, Any], why: Mapping[str, Any]) -> Iterator[st
     if rest:
         yield ""
         yield from told(rest)
+
+
+def trend_lines(past: Mapping[str, Any]) -> Iterator[str]:
+    """A line of blocks per column over the last day, between the least and the most; a gap where nothing is known."""
+    for line in past.get("series", ()):
+        known = [value for value in line["values"] if value is not None]
+        if known:
+            low, high = min(known), max(known)
+            blocks = "".join(_block(value, low, high) for value in line["values"])
+            yield f"{TRENDS.get(line['name'].rpartition('.')[2], ''):<9}|{blocks}| {low:.0f} ... {high:.0f}, 24 h"
+
+
+def _block(value: float | None, low: float, high: float) -> str:
+    if value is None:
+        return " "
+    return BLOCKS[round((value - low) / max(high - low, 1e-9) * (len(BLOCKS) - 1))]
 
 
 def told(document: Mapping[str, object], indent: int = 0) -> Iterator[str]:

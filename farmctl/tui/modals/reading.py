@@ -15,7 +15,7 @@ from textual.widgets import Static
 from typing_extensions import override
 
 from farmctl.errors import FarmError
-from farmctl.tui.modals.miner import miner_lines
+from farmctl.tui.modals.miner import TRENDS, miner_lines, trend_lines
 from farmctl.tui.modals.order import Ask
 
 
@@ -60,7 +60,15 @@ class MinerScreen(ReadScreen):
         except FarmError as error:
             text.update(f"{self._miner_id}: {error}")
             return
-        text.update("\n".join((*miner_lines(found, why), "", f"$ farmctl why {self._miner_id}")))
+        lines = [*miner_lines(found, why), "", f"$ farmctl why {self._miner_id}"]
+        text.update("\n".join(lines))
+        try:
+            names = ",".join(f"{self._miner_id}.{column}" for column in TRENDS)
+            past = await self._ask("GET", f"/v1/history?series={quote(names, safe=',.')}&from=24h&step=1200", None)
+        except FarmError:
+            return  # a site that keeps no history shows none
+        trends = [*trend_lines(past)]
+        text.update("\n".join((lines[0], *trends, *lines[1:])))
 
 
 def help_lines(keys: Iterable[tuple[str, str]]) -> Iterator[str]:

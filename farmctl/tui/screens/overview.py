@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
@@ -12,6 +13,7 @@ from farmctl.tui.palette import palette_of
 from farmctl.tui.screens.pane import Pane
 from farmctl.tui.sight import Sight
 from farmctl.tui.trace import Trace
+from farmctl.tui.widgets.lines import Lines
 from farmctl.tui.widgets.listing import Item, Listing
 from farmctl.tui.widgets.trend import Trend
 from farmctl.tui.words import clip, megawatts
@@ -28,6 +30,8 @@ class OverviewPane(Pane):
         self._trend = Trend(trace, id="overview-trend")
         self._containers = Listing("Containers", id="overview-containers", empty="no container known")
         self._alarms = Listing("Alarms", ALARM_HEAD, "no alarm", id="overview-alarms")
+        self._do = Lines(id="overview-do")
+        self._sight: Sight | None = None
 
     @override
     def compose(self) -> ComposeResult:
@@ -36,10 +40,12 @@ class OverviewPane(Pane):
             yield self._trend
             yield self._containers
         yield self._alarms
+        yield self._do
 
     @override
     def show(self, sight: Sight) -> None:
         """Worst container first; alarms that want somebody."""
+        self._sight = sight
         palette, image = palette_of(self), sight.image
         self._trend.show()
         worst = sorted(image.containers, key=lambda box: (-_bad(box.states), box.name))
@@ -65,6 +71,22 @@ class OverviewPane(Pane):
             [alarm_item(alarm, palette, sight.zone) for alarm in open_alarms],
             f"Alarms {len(open_alarms)}, unacknowledged first{f'; {hidden} shelved or suppressed' if hidden else ''}",
         )
+
+        self._tell()
+
+    def on_listing_cursor_moved(self) -> None:
+        """Another alarm has another response."""
+        self._tell()
+
+    def _tell(self) -> None:
+        """The whole response to the alarm under the cursor, which its line may be too narrow for."""
+        palette, alarms = palette_of(self), () if self._sight is None else self._sight.image.alarms
+        alarm = next((alarm for alarm in alarms if alarm.id == self._alarms.cursor_key), None)
+        if alarm is None:
+            self._do.put(())
+            return
+        pairs = (("do", alarm.response, palette.strong), ("else", alarm.consequence, palette.normal))
+        self._do.put([(Segment(f" {name:5}", palette.dim), Segment(text, style)) for name, text, style in pairs])
 
     @override
     def front(self) -> Widget:

@@ -51,18 +51,16 @@ class PowerPane(Pane):
         facts = (
             ("actual", f"{megawatts(strip.power_kw)} MW, meter {strip.meter_quality}"),
             ("target", f"{megawatts(strip.target_kw)} MW: {strip.reason}"),
-            ("", strip.reason_help),
             ("limit", f"{megawatts(strip.limit_kw)} MW: {strip.limit_reason} {strip.limit_source}".rstrip()),
-            ("rated", f"{megawatts(strip.rated_kw)} MW"),
+            ("rated", f"{megawatts(strip.rated_kw)} MW, unconfirmed {megawatts(strip.unconfirmed_kw)}"),
             *_reach(strip),
-            ("unconfirmed", f"{megawatts(strip.unconfirmed_kw)} MW"),
             ("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old"),
             ("authority", strip.authority if strip.lease is None else _lease(strip.lease, sight)),
         )
         self._facts.put(
             [
                 (Segment(rule("Now", self._facts.size.width), palette.dim),),
-                *((Segment(f" {name:12}", palette.dim), Segment(text, palette.normal)) for name, text in facts),
+                *((Segment(f" {name:11}", palette.dim), Segment(text, palette.normal)) for name, text in facts),
             ]
         )
         zone = sight.zone
@@ -95,11 +93,12 @@ class PowerPane(Pane):
 
 
 def _reach(strip: StripView) -> Iterator[tuple[str, str]]:
-    """What could be given up (v) and taken on (^), by horizon."""
-    for one in strip.reach:
-        yield f"in {span(one.within_s)}", f"v {megawatts(one.down_kw):>6}  ^ {megawatts(one.up_kw):>6} MW"
+    """What could be given up (v) and taken on (^), by horizon, in MW; the share of the fleet that it counts on."""
     if strip.reach:
-        yield "sure of", percent(strip.reach[0].confidence)
+        yield "within", " ".join(f"{span(one.within_s).replace('m00', 'm'):>6}" for one in strip.reach)
+        yield "give v", " ".join(f"{megawatts(one.down_kw):>6}" for one in strip.reach)
+        yield "take ^", " ".join(f"{megawatts(one.up_kw):>6}" for one in strip.reach)
+        yield "counted on", f"{percent(strip.reach[0].confidence)} of the fleet"
 
 
 def _lease(lease: LeaseView, sight: Sight) -> str:

@@ -6,15 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 from rich.segment import Segment
+from textual import work
 from textual.app import ComposeResult
+from textual.widget import Widget
 from typing_extensions import override
 
+from farmctl.errors import FarmError
 from farmctl.ports.feed import FleetImage
 from farmctl.tui.columns import ages_s
+from farmctl.tui.modals.order import Ask
 from farmctl.tui.palette import Palette, palette_of
 from farmctl.tui.screens.pane import Pane
 from farmctl.tui.sight import Sight
 from farmctl.tui.widgets.lines import Line, Lines, rule
+from farmctl.tui.widgets.listing import Item, Listing
 from farmctl.tui.words import STATE_GLYPHS, WORST_FIRST, clock, fixed, percent, span
 
 AGES_S = (5.0, 15.0, 60.0, 600.0)
@@ -24,19 +29,56 @@ MOST_MODELS = 12
 class SystemPane(Pane):
     """Link, ages of the polls, states by model and firmware."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask) -> None:
         super().__init__(id="system")
+        self._ask = ask
+        self._asked = False
         self._lines = Lines(id="system-lines")
+        self._settings = Listing("Settings and where they come from", "", "asking the controller", id="system-config")
 
     @override
     def compose(self) -> ComposeResult:
         """Lay out."""
         yield self._lines
+        yield self._settings
 
     @override
     def show(self, sight: Sight) -> None:
         """Facts about the picture itself."""
         self._lines.put(list(_told(sight, palette_of(self), self.size.width)))
+        if not self._asked:
+            self._asked = True
+            self._load()
+
+    @override
+    def front(self) -> Widget:
+        """The settings."""
+        return self._settings
+
+    @override
+    def copied(self) -> str:
+        """The setting under the cursor."""
+        return self._settings.cursor_key or ""
+
+    @work(exclusive=True)
+    async def _load(self) -> None:
+        try:
+            rows = (await self._ask("GET", "/v1/config", None))["rows"]
+        except FarmError as error:
+            self._settings.put((), f"Settings: {error}")
+            return
+        palette = palette_of(self)
+        items = [
+            Item(
+                key=f"{row['key']} = {row['value']}",
+                parts=(
+                    (f" {row['key']:<34} {row['value']!s:<30} ", palette.normal),
+                    (str(row["origin"]), palette.dim),
+                ),
+            )
+            for row in rows
+        ]
+        self._settings.put(items, f"Settings {len(items)}, and where each comes from")
 
 
 def _told(sight: Sight, palette: Palette, width: int) -> Iterator[Line]:

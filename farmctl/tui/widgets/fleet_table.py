@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from farmctl.core.units import IntColumn, MaskColumn
 from farmctl.ports.feed import FleetImage
-from farmctl.tui.columns import BY_KEY, SHOWN, Column, ages_s, word_of
+from farmctl.tui.columns import BY_KEY, Column, ages_s, shown_at, word_of
 from farmctl.tui.palette import palette_of
 from farmctl.tui.roster import Roster
 from farmctl.tui.widgets.lines import grounded
@@ -56,7 +56,8 @@ class FleetTable(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.roster = Roster()
-        self.columns: tuple[Column, ...] = tuple(BY_KEY[key] for key in SHOWN)
+        self.columns: tuple[Column, ...] = shown_at(0)
+        self._chosen = False
         self._cells: tuple[tuple[Column, np.ndarray | None], ...] = ()
         self._ages = np.empty(0)
         self.moved: Callable[[], None] = lambda: None
@@ -87,6 +88,7 @@ class FleetTable(ScrollView, can_focus=True):
     def choose(self, keys: tuple[str, ...]) -> None:
         """Show these columns."""
         self.columns = tuple(BY_KEY[key] for key in keys if key in BY_KEY) or self.columns
+        self._chosen = True
         self._bind()
         self._fit()
         self.refresh()
@@ -103,6 +105,13 @@ class FleetTable(ScrollView, can_focus=True):
     def action_page(self, by: int) -> None:
         """Move the cursor by a screen."""
         self.action_move(by * max(self.size.height - HEADER - 1, 1))
+
+    def on_resize(self) -> None:
+        """Another width shows other columns, unless a person has chosen them."""
+        if not self._chosen:
+            self.columns = shown_at(self.size.width)
+            self._bind()
+            self._fit()
 
     def on_click(self, event: Click) -> None:
         """A row takes the cursor; a head sorts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from typing_extensions import override
 
-from farmctl.tui.palette import palette_of
+from farmctl.tui.palette import Palette, palette_of
 from farmctl.tui.widgets.lines import grounded, rule
 
 
@@ -110,10 +110,16 @@ class Listing(ScrollView, can_focus=True):
         item = self._items[place]
         segments = [Segment(text, style) for text, style in item.parts]
         if item.key == self.cursor_key and self.has_focus:
-            text = "".join(segment.text for segment in segments)
-            segments = [Segment(text.ljust(width), palette.cursor)]
+            segments = [Segment(text, style if loud else palette.cursor) for text, style, loud in _parts(item, palette)]
+            segments.append(Segment(" " * width, palette.cursor))
         return grounded(self, Strip(segments), width)
 
     @property
     def _top(self) -> int:
         return 2 if self.head else 1
+
+
+def _parts(item: Item, palette: Palette) -> Iterator[tuple[str, Style, bool]]:
+    """Text, style, and whether the style stays under the cursor: an alarm keeps its colour."""
+    for text, style in item.parts:
+        yield text, style, any(style.color == alarm.color and alarm.color for alarm in palette.alarms)

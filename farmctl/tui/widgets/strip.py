@@ -62,7 +62,7 @@ def _first(sight: Sight, palette: Palette) -> list[Part]:
     strip, at_ms = sight.image.strip, sight.image.at_ms
     return [
         Part(text=strip.site, style=palette.strong),
-        Part(text=_mode(strip), style=palette.strong),
+        Part(text=_mode(strip), style=palette.strong + palette.unack if _abnormal(strip) else palette.strong),
         Part(text=f"{strip.authority}: {strip.reason}", style=palette.normal, drop=SOURCE),
         _freshness(sight, palette),
         Part(text=_control(sight), style=palette.normal),
@@ -81,6 +81,11 @@ def _mode(strip: StripView) -> str:
     if not strip.armed:
         words.append("OBSERVE")
     return " ".join(words)
+
+
+def _abnormal(strip: StripView) -> bool:
+    """Somebody should know why: the grid is not heard, an emergency, a stop, or nothing is commanded."""
+    return strip.mode in ("EMERGENCY", "FAILSAFE") or strip.stop_all or not strip.armed
 
 
 def _freshness(sight: Sight, palette: Palette) -> Part:
@@ -142,7 +147,8 @@ def _third(sight: Sight, palette: Palette) -> list[Part]:
     parts = [Part(text=f"EVENT {_event(strip.event)}", style=palette.normal), Part(text="ALARMS", style=palette.normal)]
     for priority in (1, 2, 3, 4):
         count = alarms.get(f"p{priority}", 0)
-        style = palette.alarm(priority) if count else palette.dim
+        waits = any(a.priority == priority and a.state in ("UNACK", "RTN_UNACK") for a in sight.image.alarms)
+        style = palette.alarm(priority, "UNACK" if waits else "") if count or waits else palette.dim
         drop = NEVER if priority <= 2 else MINOR  # noqa: PLR2004 - P1 and P2 are never dropped
         parts.append(Part(text=f"{ALARM_GLYPHS[priority]}:{count}", style=style, drop=drop))
     hidden = f"shelved {alarms.get('shelved', 0)} suppressed {alarms.get('suppressed', 0)}"
