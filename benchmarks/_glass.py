@@ -19,8 +19,10 @@ from farmctl.ports.feed import (
     Feed,
     FleetImage,
     JobView,
+    LeaseView,
     LinkState,
     OverrideView,
+    ReachView,
     StripView,
     Words,
 )
@@ -42,6 +44,8 @@ class SyntheticFeed(Feed):
         self.jobs: tuple[JobView, ...] = ()
         self.alarms: tuple[AlarmView, ...] = some_alarms()
         self.overrides: tuple[OverrideView, ...] = ()
+        self.reach: tuple[ReachView, ...] = ()
+        self.lease: LeaseView | None = None
         self.told_at_s: list[float] = []
         self._role = role
         self._per_image = int(changing_per_s / HZ)
@@ -172,7 +176,8 @@ class SyntheticFeed(Feed):
             },
             flood=False,
             overrides=self.overrides,
-            lease=None,
+            lease=self.lease,
+            reach=self.reach,
         )
 
 

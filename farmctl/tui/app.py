@@ -42,6 +42,7 @@ class FarmApp(App[None], inherit_bindings=False):
     TITLE = "farmctl"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (156, "-wide")]  # noqa: RUF012 - typed by Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012 - see above
 
     def __init__(
         self,

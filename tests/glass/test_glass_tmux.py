@@ -122,7 +122,7 @@ def send_a_set_point(terminal: tmux.Terminal) -> None:
 
 def preview_a_stop_of_one_container(terminal: tmux.Terminal) -> None:
     terminal.press("2")
-    terminal.until("metric: state")
+    terminal.until("next metric")
     if "> C002" not in terminal.screen().replace(">C002", "> C002"):
         terminal.press("Down")
     terminal.press("x")

@@ -218,7 +218,8 @@ class MapPane(Pane):
         self._line.put(
             [
                 (Segment(f" {place}  ", palette.strong), Segment(told, palette.normal)),
-                (Segment(f" m metric: {metric}   {legend}   left right = racks, enter = its miners", palette.dim),),
+                (Segment(f" {metric}: {legend}", palette.dim),),
+                (Segment(" m next metric, left right = racks, enter = its miners, x = orders about it", palette.dim),),
             ]
         )
 

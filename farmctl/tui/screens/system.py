@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import numpy as np
 from rich.segment import Segment
@@ -20,7 +21,7 @@ from farmctl.tui.screens.pane import Pane
 from farmctl.tui.sight import Sight
 from farmctl.tui.widgets.lines import Line, Lines, rule
 from farmctl.tui.widgets.listing import Item, Listing
-from farmctl.tui.words import STATE_GLYPHS, WORST_FIRST, clock, fixed, percent, span
+from farmctl.tui.words import STATE_GLYPHS, WORST_FIRST, clip, clock, fixed, percent, span
 
 AGES_S = (5.0, 15.0, 60.0, 600.0)
 MOST_MODELS = 12
@@ -82,21 +83,28 @@ class SystemPane(Pane):
 
 
 def _told(sight: Sight, palette: Palette, width: int) -> Iterator[Line]:
+    """Link and ages side by side, then the models."""
+    half = width // 2
+    left, right = [*_link(sight, palette, half - 1)], [*_ages(sight.image, palette, width - half)]
+    for one, other in zip_longest(left, right, fillvalue=()):
+        used = sum(len(segment.text) for segment in one)
+        yield (*one, Segment(" " * max(half - used, 1)), *other)
+    yield (Segment(rule("Miners by model and state", width), palette.dim),)
+    yield from _models(sight.image, palette)
+
+
+def _link(sight: Sight, palette: Palette, width: int) -> Iterator[Line]:
     image, link, strip = sight.image, sight.link, sight.image.strip
     yield (Segment(rule("Link to the controller", width), palette.dim),)
     state = "up" if link.up else f"LOST for {span(link.age_s)}, try {link.attempt}: {link.why}"
-    yield _pair("link", state, palette, palette.normal if link.up else palette.strong)
-    yield _pair("picture", f"revision {image.rev}, made {clock(image.at_ms)}Z, {sight.age_s:.1f} s here", palette)
+    yield _pair("link", clip(state, width - 11), palette, palette.normal if link.up else palette.strong)
+    yield _pair("picture", f"revision {image.rev}, {clock(image.at_ms)}Z, {sight.age_s:.1f} s here", palette)
     yield _pair("epoch", image.epoch, palette)
     yield _pair("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old", palette)
     yield _pair("meter", strip.meter_quality, palette)
     armed = "armed" if strip.armed else "OBSERVE: nothing is commanded"
     yield _pair("control", f"{strip.mode}, {armed}", palette)
     yield _pair("role", "read-only" if sight.read_only else "may order", palette)
-    yield (Segment(rule("Age of the last good poll", width), palette.dim),)
-    yield from _ages(image, palette)
-    yield (Segment(rule("Miners by model and state", width), palette.dim),)
-    yield from _models(image, palette)
 
 
 def _pair(name: str, text: str, palette: Palette, style: object = None) -> Line:
@@ -104,7 +112,8 @@ def _pair(name: str, text: str, palette: Palette, style: object = None) -> Line:
     return (Segment(f" {name:10}", palette.dim), Segment(text, shown))
 
 
-def _ages(image: FleetImage, palette: Palette) -> Iterator[Line]:
+def _ages(image: FleetImage, palette: Palette, width: int) -> Iterator[Line]:
+    yield (Segment(rule("Age of the last good poll", width), palette.dim),)
     ages = ages_s(image)
     total = max(len(ages), 1)
     known = ages[np.isfinite(ages)]

@@ -14,8 +14,8 @@ from farmctl.tui.widgets.lines import Line
 from farmctl.tui.words import ALARM_GLYPHS, clock, fixed, hash_rate, megawatts, moment, span
 
 NEVER = 0
-LOCAL, EFFICIENCY, ROOM, SOURCE, HIDDEN, GAUGE, LIMIT, HASH, UTC_CLOCK, MINOR, WHY = range(1, 12)
-"""The order in which parts go; the first four are those of OPERATIONS section 4.1."""
+LOCAL, EFFICIENCY, GAUGE, ROOM, SOURCE, HIDDEN, LIMIT, HASH, UTC_CLOCK, MINOR, WHY = range(1, 12)
+"""The order in which parts go: that of OPERATIONS section 4.1, the gauge before the offer."""
 GAP = "  "
 GAUGE_CELLS = 21
 GAUGE_SPAN = 0.1
