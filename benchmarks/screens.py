@@ -1,4 +1,4 @@
-"""Draws every screen of the glass as SVG, from a running site: `python docs/screens/draw.py --socket S [--to DIR]`.
+"""Draws every screen of the glass as SVG, from a running site: `python -m benchmarks.screens [--socket S]`.
 
 Without --socket it starts `farmctl demo`, waits until the site follows the grid, and stops it afterwards.
 """
@@ -37,6 +37,7 @@ SCREENS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("preview", ("2", "x", "down", "down", "enter")),
 )
 WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+FAMILY = "font-family: 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 FONTS = '"DejaVu Sans Mono", Menlo, Consolas, monospace'
 START_S = 60.0
 WATCH_S = 40.0
@@ -46,13 +47,12 @@ LOOK_S = 1.5
 
 def plain(svg: str) -> str:
     """Without fonts from elsewhere: a picture loads nothing."""
-    return WEB_FONT.sub("", svg).replace("Fira Code, monospace", FONTS).replace("font-family: Fira Code", f"font-family: {FONTS}")
+    return WEB_FONT.sub("", svg).replace("Fira Code, monospace", FONTS).replace("font-family: Fira Code", FAMILY)
 
 
 async def draw(socket: str, folder: Path, size: tuple[int, int], *, theme: str, watch_s: float) -> None:
     """Every screen at one size."""
     app = FarmApp(SocketFeed(socket), settings=Settings(theme=theme))
-    folder.mkdir(parents=True, exist_ok=True)
     async with app.run_test(size=size) as pilot:
         await asyncio.sleep(watch_s)
         for name, keys in SCREENS:
@@ -75,7 +75,7 @@ def running_demo() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="screens") as name:
         socket = Path(name) / "farmctl.sock"
         command = [sys.executable, "-m", "farmctl", "demo", "--headless", "--miners", "300", "--folder", name]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as demo:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as demo:  # noqa: S603 - our own program
             try:
                 end_s = time.monotonic() + START_S
                 while not socket.exists() and time.monotonic() < end_s:
@@ -89,13 +89,14 @@ def main() -> None:
     """Draw."""
     parser = argparse.ArgumentParser(description="Every screen of the glass as SVG.")
     parser.add_argument("--socket", default="", help="a running site; default: a demo of its own")
-    parser.add_argument("--to", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--to", type=Path, default=Path(__file__).parents[1] / "docs" / "screens")
     parser.add_argument("--size", default="120x36")
     parser.add_argument("--theme", default="hmi-dark")
     parser.add_argument("--watch", type=float, default=WATCH_S, help="seconds of trend before the first picture")
     options = parser.parse_args()
     columns, lines = (int(number) for number in options.size.split("x"))
     os.environ.pop("NO_COLOR", None)
+    options.to.mkdir(parents=True, exist_ok=True)
     how = {"theme": options.theme, "watch_s": options.watch}
     if options.socket:
         asyncio.run(draw(options.socket, options.to, (columns, lines), **how))
