@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from hypothesis import settings
+
 # pytest-asyncio asks for the current loop before it makes its own; on 3.11 that would create one that
 # nobody closes, and its ResourceWarning would fail whichever test runs when it is collected.
 asyncio.set_event_loop(None)
+
+# The machine that runs the tests is shared: how long one example takes says nothing about the code.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")

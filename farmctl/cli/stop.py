@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import click
@@ -44,10 +45,10 @@ def stop_all(
         return pending(plan, wish)
     wish.consent("Put every miner of the site to sleep?")
     if client is None:
-        return _directly(door.config_path, "told to go without it, or it has no known socket", output)
+        return _directly(door.config_path, "told to go without it, or it has no known socket", wish.reason, output)
     taken = _through(client, wish.reason)
     if isinstance(taken, str):
-        return _directly(door.config_path, taken, output)
+        return _directly(door.config_path, taken, wish.reason, output)
     return _told(client, taken, wish, output)
 
 
@@ -102,12 +103,21 @@ def _through(client: ControlClient, reason: str) -> dict[str, Any] | str:
     return answer
 
 
-def _directly(config_path: str | None, why: str, output: str) -> int:
+def _directly(config_path: str | None, why: str, reason: str, output: str) -> int:
     """Straight from the inventory to the miners."""
-    from farmctl.wiring import stop_all_directly  # noqa: PLC0415 - drivers and numpy come with it
+    import getpass  # noqa: PLC0415 - only here
+
+    from farmctl.ports.control import By  # noqa: PLC0415 - drivers and numpy come with it
+    from farmctl.wiring import remember_stop, stop_all_directly  # noqa: PLC0415 - see above
 
     say(f"farmctl: {why}\nfarmctl: going straight to the miners, without the controller")
     report = asyncio.run(stop_all_directly(config_path))
+    by = By(owner=getpass.getuser(), reason=reason, uid=os.getuid(), role="direct")
+    forgot = asyncio.run(remember_stop(config_path, by, report))
+    if forgot:
+        say(f"farmctl: the order is NOT noted, a controller that starts may wake miners again: {forgot}")
+    else:
+        say("farmctl: noted: the next controller stays stopped until farmctl resume")
     failed = {str(miner): text for miner, text in sorted(report.failed.items())}
     if output != "table":
         print_object({"direct": True, "total": report.total, "ok": report.ok, "failed": failed}, output)

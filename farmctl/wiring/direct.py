@@ -10,10 +10,14 @@ from pathlib import Path
 
 from farmctl.config.load import load, search
 from farmctl.core.model import MinerId, OperatingPoint, PointKind
+from farmctl.engine.clock import SystemClock
+from farmctl.engine.desk import Desk
 from farmctl.errors import FarmError
+from farmctl.ports.control import By
 from farmctl.ports.devices import AppliesPoint, Credentials, Device, Driver
 from farmctl.ports.store import InventoryRow
 from farmctl.store.reader import open_reader
+from farmctl.store.sqlite import open_sqlite
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import endpoint_of, login_of
 
@@ -44,6 +48,29 @@ async def stop_all_directly(config_path: str | None = None) -> DirectReport:
     drivers = load_drivers(sorted({row.driver for row in rows}))
     logins = {row.miner_id: login_of(config.credentials, row) for row in rows}
     return await _stop(rows, drivers, logins)
+
+
+async def remember_stop(config_path: str | None, by: By, report: DirectReport) -> str:
+    """Note the order where the next controller finds it, so that it wakes nobody; else why that could not be done.
+
+    A controller that hangs holds the journal: then it has to be restarted, and stopped again through its desk.
+    """
+    path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
+    journal = load(path, environment=os.environ).config.store.dir / "journal.db"
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            store = await open_sqlite(journal)
+            try:
+                desk = Desk(store, SystemClock(), asyncio.Event(), armed=False)
+                await desk.restore()
+                await desk.set_stop_all(by, on=True)
+                told = f"told {report.ok} of {report.total} miners to sleep, {len(report.failed)} could not be told"
+                await desk.audit("stop_all_direct", by, told)
+            finally:
+                await store.close()
+    except (FarmError, TimeoutError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 async def _stop(

@@ -17,6 +17,10 @@ from farmctl.cli.asking import EXIT_OF_STATUS
 from farmctl.cli.exits import Exit
 from farmctl.control.identity import Role
 from farmctl.core.reasons import HELP, ORDER
+from farmctl.engine.clock import SystemClock
+from farmctl.engine.desk import Desk
+from farmctl.ports.store import RecordKind
+from farmctl.store.sqlite import open_sqlite
 from tests.cli.shell import Shell, dead_site, on_a_terminal
 from tests.control.glasshouse import Glasshouse
 from tests.scenarios.day import farm
@@ -246,6 +250,13 @@ async def test_stop_all_goes_to_the_miners_when_the_controller_is_dead(folder: P
     assert "straight to the miners" in ended.stderr
     told = json.loads(ended.stdout)
     assert (told["direct"], told["total"], told["ok"], len(told["failed"])) == (True, miners, 0, miners)
+    store = await open_sqlite(folder / "journal.db")
+    desk = Desk(store, SystemClock(), asyncio.Event(), armed=True)
+    await desk.restore()
+    noted = [r.record.body async for r in store.records(kinds=frozenset({RecordKind.OPERATOR}))]
+    await store.close()
+    assert desk.stop_all
+    assert [(body["verb"], body["reason"]) for body in noted] == [("stop_all", "x"), ("stop_all_direct", "x")]
 
 
 async def test_stop_all_does_not_trust_a_controller_that_decides_nothing(
