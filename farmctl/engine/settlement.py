@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.model import MinerState, Quality
 from farmctl.core.step import Decision
-from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, CodeColumn, FloatColumn
+from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, CodeColumn, IntColumn
 from farmctl.errors import StoreError
-from farmctl.ports.series import QUALITIES, SETTLEMENT_FACTS, UNKNOWN, SeriesPage, pack
+from farmctl.ports.series import QUALITIES, SETTLEMENT_FACTS, UNKNOWN, SeriesPage, SitePart, pack
 from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store
 
@@ -33,6 +34,7 @@ MOST_WAITING = 5
 MOST_SAMPLES = 3_600
 """An hour is kept for a disk that is full; then the oldest are given up."""
 HASHES_PER_GIGAHASH = HASHES_PER_TERAHASH / 1e3
+FloatMatrix = NDArray[np.float64]
 _RUNNING = (MinerState.HASHING, MinerState.THROTTLED, MinerState.CURTAILED, MinerState.BOOTING)
 _STATES = (*_RUNNING, MinerState.FAULT)
 
@@ -46,6 +48,10 @@ class Facts:
     part_of: CodeColumn
     """Part of every row, in the order of the table."""
     parts: int
+    meter_node: IntColumn
+    """Circuit whose meter measures the container of each part and nothing else; -1 for none."""
+    container_of: CodeColumn
+    """Container of each part, as a number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +72,7 @@ class SettlementSeries:
         self._waiting: deque[_Seen] = deque(maxlen=MOST_WAITING)
         self._last_s = -1
         self._site: list[list[int]] = []
-        self._parts: list[tuple[int, FloatColumn, FloatColumn]] = []
+        self._parts: list[tuple[int, FloatMatrix]] = []
         self._parts_ms = 0
         self._live = False
         self._ended = False
@@ -120,7 +126,7 @@ class SettlementSeries:
             at_ms = seen.decision.at_ms
             if seen.live or at_ms - self._parts_ms >= PARTS_MS:
                 self._parts_ms = at_ms
-                self._parts.append((at_ms, *part_sample(seen.view, seen.decision, self._facts)))
+                self._parts.append((at_ms, part_sample(seen.view, seen.decision, self._facts)))
 
     async def _flush(self) -> None:
         if not self._site:
@@ -183,22 +189,25 @@ def site_sample(view: FleetView, decision: Decision) -> list[int]:
     ]
 
 
-def part_sample(view: FleetView, decision: Decision, facts: Facts) -> tuple[FloatColumn, FloatColumn]:
-    """Watts and GH/s of every part, by its devices; O(rows)."""
+def part_sample(view: FleetView, decision: Decision, facts: Facts) -> FloatMatrix:
+    """Figures of every part, shape (len(SitePart), parts); O(rows)."""
     seen, table = decision.seen, view.table
     hash_hs = np.where(seen.fresh, np.nan_to_num(table.hash_rate_hs, nan=0.0), 0.0)
-    power_w: FloatColumn = np.bincount(facts.part_of, weights=seen.power_now_w, minlength=facts.parts).astype(float)
-    hash_rate: FloatColumn = np.bincount(facts.part_of, weights=hash_hs, minlength=facts.parts).astype(float)
-    return power_w, hash_rate / HASHES_PER_GIGAHASH
+    power_w = np.bincount(facts.part_of, weights=seen.power_now_w, minlength=facts.parts).astype(np.float64)
+    hash_rate = np.bincount(facts.part_of, weights=hash_hs, minlength=facts.parts).astype(np.float64)
+    container_w = np.bincount(facts.container_of, weights=power_w)[facts.container_of]
+    share = np.divide(power_w, container_w, out=np.full(facts.parts, np.nan), where=container_w > 0)
+    metered_w = np.where(facts.meter_node >= 0, view.circuits.meter_w[facts.meter_node], np.nan) * share
+    return np.stack([power_w, hash_rate / HASHES_PER_GIGAHASH, metered_w])
 
 
-def _packed(site: list[list[int]], parts: list[tuple[int, FloatColumn, FloatColumn]], width: int) -> bytes:
-    figures = [[np.rint(power_w), np.rint(hash_ghs)] for _, power_w, hash_ghs in parts]
-    shaped = np.array(figures, dtype=np.int64).reshape(len(parts), 2, width).transpose(1, 2, 0)
+def _packed(site: list[list[int]], parts: list[tuple[int, FloatMatrix]], width: int) -> bytes:
+    figures = np.array([matrix for _, matrix in parts]).reshape(len(parts), len(SitePart), width)
+    whole = np.where(np.isfinite(figures), np.rint(np.nan_to_num(figures)), UNKNOWN).astype(np.int64)
     page = SeriesPage(
         site=np.array(site, dtype=np.int64).T,
-        parts_at_ms=np.array([at_ms for at_ms, _, _ in parts], dtype=np.int64),
-        parts=shaped,
+        parts_at_ms=np.array([at_ms for at_ms, _ in parts], dtype=np.int64),
+        parts=whole.transpose(1, 2, 0),
     )
     return pack(page)
 

@@ -1,8 +1,8 @@
 """The settlement series: site power at one second and its parts, packed into journal records.
 
-A page is `FSP1`, three little-endian u32 (samples, samples of parts, parts), then zlib of three int64 matrices
-(`SITE_COLUMNS` x samples; parts' times; watts then GH/s of parts x their samples), each differenced along time and
-with its bytes transposed.
+A page is `FSP1`, little-endian u32 samples, samples of parts, parts, u16 columns of the site and figures of a part,
+then zlib of three int64 matrices (columns x samples; the parts' times; figures x parts x their samples), each
+differenced along time and with its bytes transposed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ QUALITIES = (Quality.OK, Quality.ESTIMATED, Quality.BAD, Quality.MISSING)
 SETTLEMENT_FACTS = "settlement"
 """`what` of the CONFIG record that series refer to by its number."""
 
-_HEAD = struct.Struct("<4sIII")
+_HEAD = struct.Struct("<4sIIIHH")
 _MAGIC = b"FSP1"
 _MOST = 1 << 28
 """Bytes that a page may unpack to: a damaged length must not take the reader's memory."""
@@ -55,10 +55,13 @@ IntMatrix = NDArray[np.int64]
 
 
 class SitePart(IntEnum):
-    """The two figures of a part: a container's share of one owner."""
+    """Figures of a part, which is one owner's share of a container; append-only."""
 
     POWER_W = 0
+    """Sum of its devices."""
     HASH_GHS = 1
+    METER_W = 2
+    """Its share of the container's own meter, by device power; unknown where the container has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -70,7 +73,7 @@ class SeriesPage:
     parts_at_ms: IntColumn
     """Shape (part samples,)."""
     parts: IntMatrix
-    """Shape (len(SitePart), parts, part samples): sum of the devices."""
+    """Shape (len(SitePart), parts, part samples)."""
 
     def column(self, name: str) -> IntColumn:
         """One row of `site`; all unknown where the page is older than the column."""
@@ -83,31 +86,28 @@ class SeriesPage:
 
 def pack(page: SeriesPage) -> bytes:
     """A page as a journal record carries it."""
-    samples, part_samples, parts = page.site.shape[1], len(page.parts_at_ms), page.parts.shape[1]
-    flat = page.parts.reshape(len(SitePart) * parts, part_samples)
+    columns, samples = page.site.shape
+    figures, parts, part_samples = page.parts.shape
+    flat = page.parts.reshape(figures * parts, part_samples)
     body = b"".join(_squeezed(matrix) for matrix in (page.site, page.parts_at_ms[None, :], flat))
-    return _HEAD.pack(_MAGIC, samples, part_samples, parts) + zlib.compress(body, 6)
+    return _HEAD.pack(_MAGIC, samples, part_samples, parts, columns, figures) + zlib.compress(body, 6)
 
 
 def unpack(data: bytes) -> SeriesPage:
     """The page of a record. Raises StoreError for bytes that are none."""
     try:
-        magic, samples, part_samples, parts = _HEAD.unpack_from(data)
+        magic, samples, part_samples, parts, columns, figures = _HEAD.unpack_from(data)
         room = zlib.decompressobj()
         body = room.decompress(data[_HEAD.size :], _MOST)
     except (struct.error, zlib.error) as error:
         raise StoreError(f"a series record is unreadable: {error}") from error
-    tail = part_samples * (1 + len(SitePart) * parts) * 8
-    columns = (len(body) - tail) // (8 * samples) if samples else 0
-    if magic != _MAGIC or columns < 1 or columns * samples * 8 + tail != len(body):
+    cut, times = columns * samples * 8, part_samples * 8
+    if magic != _MAGIC or columns < 1 or cut + times * (1 + figures * parts) != len(body):
         raise StoreError("a series record is unreadable: expected a page FSP1 of the stated size")
-    cut = columns * samples * 8
     return SeriesPage(
         site=_unsqueezed(body[:cut], columns, samples),
-        parts_at_ms=_unsqueezed(body[cut : cut + part_samples * 8], 1, part_samples)[0],
-        parts=_unsqueezed(body[cut + part_samples * 8 :], len(SitePart) * parts, part_samples).reshape(
-            len(SitePart), parts, part_samples
-        ),
+        parts_at_ms=_unsqueezed(body[cut : cut + times], 1, part_samples)[0],
+        parts=_unsqueezed(body[cut + times :], figures * parts, part_samples).reshape(figures, parts, part_samples),
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from farmctl.ports.series import SitePart
+from farmctl.ports.series import UNKNOWN, SitePart
 from farmctl.report.canonical import MS_PER_S, S_PER_H, Json, mwh, rounded, whole
 from farmctl.report.case import SiteFacts
 from farmctl.report.series import MAX_GAP_MS, Line, Page, SiteSeries, wh
@@ -16,16 +16,27 @@ from farmctl.report.series import MAX_GAP_MS, Line, Page, SiteSeries, wh
 MAX_PART_GAP_MS = 25_000
 """Parts are sampled every ten seconds between events; two samples may be missing."""
 J_PER_WH = 3_600.0
+COMPLETE = 0.99
+"""A container's own meter counts where it covers so much of the stretch."""
 PartKey = tuple[str, str]
 """Container and owner."""
 
 
 @dataclass(slots=True)
 class _Sum:
-    """Device energy and hashes of one part."""
+    """Energy and hashes of one part."""
 
     device_wh: float = 0.0
     terahashes: float = 0.0
+    metered_wh: float = 0.0
+    """By the container's own meter."""
+    metered_s: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def metered(self) -> bool:
+        """Its own meter vouches for the whole stretch."""
+        return self.seconds > 0 and self.metered_s >= COMPLETE * self.seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -61,17 +72,16 @@ def account(series: SiteSeries, pages: Sequence[Page], facts: Sequence[SiteFacts
 
 
 def told(found: Account) -> Json:
-    """The account as a report states it; parts add up to the site's meter."""
-    device_wh = sum(part.device_wh for part in found.parts.values())
-    scale = found.metered_wh / device_wh if device_wh > 0 else 0.0
-    part_th = sum(part.terahashes for part in found.parts.values())
+    """The account as a report states it; containers, owners and the rest add up to the site's meter."""
+    parts = found.parts
+    own_wh = sum(part.metered_wh for part in parts.values() if part.metered)
+    shared = [part for part in parts.values() if not part.metered]
+    shared_wh = sum(part.device_wh for part in shared)
+    left_wh = found.metered_wh - own_wh
+    scale = max(left_wh, 0.0) / shared_wh if shared_wh > 0 else 0.0
+    part_th = sum(part.terahashes for part in parts.values())
     th_scale = found.terahashes / part_th if part_th > 0 else 0.0
-    containers: defaultdict[str, _Sum] = defaultdict(_Sum)
-    owners: defaultdict[str, _Sum] = defaultdict(_Sum)
-    for (container, owner), part in found.parts.items():
-        for pot in (containers[container], owners[owner]):
-            pot.device_wh += part.device_wh
-            pot.terahashes += part.terahashes * th_scale
+    energy = {key: part.metered_wh if part.metered else part.device_wh * scale for key, part in parts.items()}
     return {
         "source": found.source,
         "metered_mwh": mwh(found.metered_wh),
@@ -81,21 +91,32 @@ def told(found: Account) -> Json:
         "unmetered_s": rounded(max(found.span_s - found.covered_s, 0.0), 1),
         "coverage_pct": rounded(100.0 * found.covered_s / found.span_s, 3) if found.span_s > 0 else None,
         "j_per_th": _j_per_th(found.metered_wh, found.terahashes),
-        "containers": [_row("container", name, part, scale) for name, part in sorted(containers.items())],
-        "owners": [_row("owner", name, part, scale) for name, part in sorted(owners.items())],
-        "shared_by": "device power, scaled to the site's meter",
+        "containers": _rows(parts, energy, th_scale, "container"),
+        "owners": _rows(parts, energy, th_scale, "owner"),
+        "rest_mwh": mwh(found.metered_wh - sum(energy.values())),
+        "shared_by": "containers with a meter of their own by it; the rest of the site's meter by device power",
     }
 
 
-def _row(kind: str, name: str, part: _Sum, scale: float) -> Json:
-    metered_wh = part.device_wh * scale
-    return {
-        kind: name,
-        "mwh": mwh(metered_wh),
-        "j": whole(metered_wh * J_PER_WH),
-        "device_mwh": mwh(part.device_wh),
-        "j_per_th": _j_per_th(metered_wh, part.terahashes),
-    }
+def _rows(parts: Mapping[PartKey, _Sum], energy: Mapping[PartKey, float], th_scale: float, kind: str) -> list[Json]:
+    """One row per container or owner."""
+    rows: list[Json] = []
+    place = ("container", "owner").index(kind)
+    for name in sorted({key[place] for key in parts}):
+        mine = [key for key in parts if key[place] == name]
+        energy_wh, terahashes = sum(energy[key] for key in mine), sum(parts[key].terahashes for key in mine) * th_scale
+        own = {parts[key].metered for key in mine}
+        rows.append(
+            {
+                kind: name,
+                "mwh": mwh(energy_wh),
+                "j": whole(energy_wh * J_PER_WH),
+                "device_mwh": mwh(sum(parts[key].device_wh for key in mine)),
+                "j_per_th": _j_per_th(energy_wh, terahashes),
+                "source": "METER" if own == {True} else "SHARED" if own == {False} else "METER, SHARED",
+            }
+        )
+    return rows
 
 
 def _j_per_th(energy_wh: float, terahashes: float) -> float | None:
@@ -121,12 +142,17 @@ def _parts(pages: Sequence[Page], facts: Sequence[SiteFacts], from_ms: int, to_m
         order = np.argsort(at_ms, kind="stable")
         at_ms, figures = at_ms[order], figures[:, :, order].astype(np.float64)
         step_s = _inside_s(at_ms[:-1], at_ms[1:], from_ms, to_ms)
+        figures[figures == UNKNOWN] = np.nan
         means = (figures[:, :, 1:] + figures[:, :, :-1]) / 2.0
-        totals = (means * step_s).sum(axis=2)
+        totals = np.nansum(means * step_s, axis=2)
+        metered_s = (np.isfinite(means[SitePart.METER_W]) * step_s).sum(axis=1)
         for index, part in enumerate(known.body["parts"]):
             pot = sums[part["container"], part["owner"]]
             pot.device_wh += float(totals[SitePart.POWER_W, index]) / S_PER_H
             pot.terahashes += float(totals[SitePart.HASH_GHS, index]) / 1e3
+            pot.metered_wh += float(totals[SitePart.METER_W, index]) / S_PER_H
+            pot.metered_s += float(metered_s[index])
+            pot.seconds += float(step_s.sum())
     return dict(sums)
 
 

@@ -131,7 +131,7 @@ def _first_s(case: Case, power: Line, where: MaskColumn) -> float | None:
 def _overshoot_w(got: Answer, in_band: MaskColumn) -> float | None:
     """How far the power went beyond the target on the far side, after it first came into the band."""
     inside = np.flatnonzero(in_band)
-    if not len(inside) or got.from_w is None:
+    if not len(inside) or got.from_w is None or not got.asked.setpoint.any():  # below a limit everything is permitted
         return None
     after = slice(int(inside[0]), None)
     beyond = (got.asked.target_w - got.power.value)[after] * (1.0 if got.curtails else -1.0)

@@ -39,6 +39,8 @@ class _Period:
     records: Sequence[StoredRecord]
     pages: Sequence[Page]
     facts: Sequence[SiteFacts]
+    closed: bool
+    """The journal goes beyond it."""
 
 
 async def period_report(journal: Journal, period: str, timezone: str | None, wanted: Wanted | None = None) -> Json:
@@ -70,6 +72,7 @@ async def period_report(journal: Journal, period: str, timezone: str | None, wan
         records=records,
         pages=found,
         facts=facts,
+        closed=around.closed,
     )
     told = _told(stretch, events, choice)
     status = "final" if around.closed else "provisional: the period is not over in the journal"
@@ -98,7 +101,8 @@ def _told(stretch: _Period, events: Sequence[Json], choice: Wanted) -> Json:
     prices = money.Prices.of(facts[-1].prices, **choice.prices)
     earned = money.hash_value(prices, energy.terahashes)
     cost = energy.metered_wh / 1e3 * prices.tariff_per_kwh
-    gaps = data_gaps(series, from_ms, to_ms)
+    known_ms = to_ms if stretch.closed else max(min(to_ms, int(series.at_ms[-1])), from_ms)
+    gaps = data_gaps(series, from_ms, known_ms)
     return {
         "schema": "farmctl/v1",
         "report": "month" if stretch.name.count("-") == 1 else "day",

@@ -31,7 +31,11 @@ _SITE_COLUMNS = {
     "hash_ths": ("hash_ghs", 1 / GHS_PER_THS),
     "running": ("hashing", 1.0),
 }
-_PART_COLUMNS = {"power_w": (SitePart.POWER_W, 1.0), "hash_ths": (SitePart.HASH_GHS, 1 / GHS_PER_THS)}
+_PART_COLUMNS = {
+    "power_w": (SitePart.POWER_W, 1.0),
+    "hash_ths": (SitePart.HASH_GHS, 1 / GHS_PER_THS),
+    "meter_w": (SitePart.METER_W, 1.0),
+}
 
 
 class SiteHistory(History):
@@ -86,7 +90,9 @@ def _line(
         for each in read:
             if each.facts == known.seq and rows:
                 times.append(each.page.parts_at_ms)
-                lines.append(each.page.parts[kind, rows, :].sum(axis=0) * scale)
+                figures = each.page.parts[kind, rows, :]
+                known_w = np.where(figures == UNKNOWN, np.nan, figures * scale)
+                lines.append(known_w.sum(axis=0))
     return np.concatenate(times), np.concatenate(lines)
 
 

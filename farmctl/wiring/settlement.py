@@ -14,6 +14,7 @@ from farmctl.config.schema import FarmConfig
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import CircuitTree, FleetTable, FleetView, LadderBook, MeterSample, SiteRules
 from farmctl.core.model import Quality
+from farmctl.core.units import CodeColumn, IntColumn
 from farmctl.engine.settlement import Facts
 from farmctl.ports.store import InventoryRow, JsonValue
 from farmctl.wiring.fleet import Fleet
@@ -61,7 +62,38 @@ def facts_of(
         "meter_period_s": next((meter.period_s for meter in config.meter if meter.site), None),
     }
     blob = zlib.compress(json.dumps(miners, sort_keys=True, separators=(",", ":")).encode(), 6)
-    return Facts(body=body, blob=blob, part_of=part_of, parts=len(parts))
+    containers = sorted({container for container, _ in parts})
+    container_of = np.array([containers.index(container) for container, _ in parts], dtype=np.int16)
+    nodes = _metered_nodes(config, tree, table, container_of[part_of], len(containers))
+    return Facts(
+        body=body,
+        blob=blob,
+        part_of=part_of,
+        parts=len(parts),
+        meter_node=nodes[container_of],
+        container_of=container_of,
+    )
+
+
+def _metered_nodes(
+    config: FarmConfig, tree: CircuitTree, table: FleetTable, container_of_row: CodeColumn, containers: int
+) -> IntColumn:
+    """For every container the circuit with a meter that feeds all its miners and no others; -1 for none."""
+    metered = {circuit.name for circuit in config.circuit if circuit.meter is not None}
+    found = np.full(containers, -1, dtype=np.int64)
+    whole = np.bincount(container_of_row, minlength=containers)
+    for node, name in enumerate(tree.names):
+        if name not in metered or tree.parent[node] < 0:
+            continue
+        below = np.zeros(len(tree.names), dtype=np.bool_)
+        below[node] = True
+        for child in range(node + 1, len(tree.names)):  # parents come before children
+            below[child] = below[tree.parent[child]]
+        fed = np.bincount(container_of_row[below[table.node]], minlength=containers)
+        only = np.flatnonzero(fed)
+        if len(only) == 1 and fed[only[0]] == whole[only[0]]:
+            found[only[0]] = node
+    return found
 
 
 def _free_w(rules: SiteRules) -> float:

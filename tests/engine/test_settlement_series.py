@@ -39,7 +39,14 @@ class FullDisk(MemoryStore):
 
 
 def facts(rows: int) -> Facts:
-    return Facts(body={"site": "s"}, blob=b"", part_of=(np.arange(rows) % 3).astype(np.int16), parts=3)
+    return Facts(
+        body={"site": "s"},
+        blob=b"",
+        part_of=(np.arange(rows) % 3).astype(np.int16),
+        parts=3,
+        meter_node=np.full(3, -1),
+        container_of=np.arange(3, dtype=np.int16),
+    )
 
 
 @given(st.data())
@@ -47,11 +54,11 @@ def test_a_page_comes_back_as_it_was_packed(data: st.DataObject) -> None:
     samples, parts_at = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 3))
     width = data.draw(st.integers(0, 3))
     site = data.draw(st.lists(NUMBERS, min_size=len(SITE_COLUMNS) * samples, max_size=len(SITE_COLUMNS) * samples))
-    part = data.draw(st.lists(NUMBERS, min_size=2 * width * parts_at, max_size=2 * width * parts_at))
+    part = data.draw(st.lists(NUMBERS, min_size=3 * width * parts_at, max_size=3 * width * parts_at))
     page = SeriesPage(
         site=np.array(site, dtype=np.int64).reshape(len(SITE_COLUMNS), samples),
         parts_at_ms=np.arange(parts_at, dtype=np.int64),
-        parts=np.array(part, dtype=np.int64).reshape(2, width, parts_at),
+        parts=np.array(part, dtype=np.int64).reshape(3, width, parts_at),
     )
     if not samples:
         return
@@ -61,7 +68,7 @@ def test_a_page_comes_back_as_it_was_packed(data: st.DataObject) -> None:
     assert (found.parts == page.parts).all()
 
 
-@pytest.mark.parametrize("bad", [b"", b"FSP1", struct.pack("<4sIII", b"FSP1", 9, 0, 0) + b"junk"])
+@pytest.mark.parametrize("bad", [b"", b"FSP1", struct.pack("<4sIIIHH", b"FSP1", 9, 0, 0, 17, 3) + b"junk"])
 def test_a_damaged_page_is_an_error_of_the_store(bad: bytes) -> None:
     with pytest.raises(StoreError, match="unreadable"):
         unpack(bad)

@@ -51,7 +51,14 @@ def facts(day: Day) -> Facts:
         "meter": ["main"],
         "meter_period_s": 1.0,
     }
-    return Facts(body=body, blob=zlib.compress(json.dumps(miners).encode()), part_of=part_of, parts=2)
+    return Facts(
+        body=body,
+        blob=zlib.compress(json.dumps(miners).encode()),
+        part_of=part_of,
+        parts=2,
+        meter_node=np.array([-1, -1], dtype=np.int64),
+        container_of=np.array([0, 1], dtype=np.int16),
+    )
 
 
 class DayClock(Clock):
@@ -129,7 +136,7 @@ async def handmade(store: Store, day: Day, power_w: Sequence[tuple[int, float]])
         at_ms = np.array([at for at, _ in rows], dtype=np.int64)
         site[0], site[1] = at_ms, at_ms
         site[2] = site[4] = site[5] = [round(w) for _, w in rows]
-        page = SeriesPage(site=site, parts_at_ms=np.zeros(0, dtype=np.int64), parts=np.zeros((2, 2, 0), dtype=np.int64))
+        page = SeriesPage(site=site, parts_at_ms=np.zeros(0, dtype=np.int64), parts=np.zeros((3, 2, 0), dtype=np.int64))
         body: dict[str, JsonValue] = {
             "facts": stored.seq, "from_ms": rows[0][0], "to_ms": rows[-1][0], "samples": len(rows)
         }  # fmt: skip

@@ -25,9 +25,8 @@ def meter(path: Path) -> Points:
     """What the meter showed, by its own clock, where its quality is OK (code 0)."""
     seen: dict[int, float] = {}
     for *_, blob in rows(path, "series"):
-        _, samples, _, _ = struct.unpack_from("<4sIII", blob)
-        data = zlib.decompress(blob[16:])
-        columns = 17
+        _, samples, _, _, columns, _ = struct.unpack_from("<4sIIIHH", blob)
+        data = zlib.decompress(blob[20:])
         octets = columns * samples
         matrix: list[list[int]] = []
         for column in range(columns):
