@@ -14,6 +14,9 @@ from farmctl.cli.output import object_option, print_object
 from farmctl.cli.past import Past, looking_back
 from farmctl.control.sizes import moment, size_of, span_s
 
+SHOWN = 6
+"""Circuits named on one line."""
+
 
 @click.command(cls=ClientVerb)
 @asking
@@ -90,6 +93,11 @@ def _lines(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
     down = f"{made['lowered']} lowered ({made['put_to_sleep']} to sleep)"
     yield "miners", f"{down}, {made['raised']} raised ({made['woken']} woken)"
     yield "hash rate", f"{-made['hash_rate_lost_ths']:+.1f} TH/s"
+    if made["marginal_jth"] is not None:
+        yield "marginal", f"{made['marginal_jth']:g} J/TH for the last watt moved"
+    if made["binding"]:
+        more = f" and {len(made['binding']) - SHOWN} more" if len(made["binding"]) > SHOWN else ""
+        yield "full", f"{', '.join(made['binding'][:SHOWN])}{more}"
     yield "time", "never: the ramp is 0" if made["seconds"] is None else f"about {made['seconds']:.0f} s"
     if "until" in made:
         yield "until", f"{made['until']}: {made['energy_kwh']:+.1f} kWh, {-made['hash_lost_th_h']:+.1f} TH/s x h"

@@ -39,6 +39,9 @@ def site_rules(config: FarmConfig) -> SiteRules:
         tolerance_fraction=control.tolerance_fraction,
         seen_stale_s=config.poll.seen_stale_s,
         grid_expected=bool(linked) and control.outside_control,
+        ramp_down_w_per_s=None
+        if control.ramp_down_fraction_per_min is None
+        else control.ramp_down_fraction_per_min * site.rated_kw * W_PER_KW / S_PER_MIN,
         hot_chip_c=control.hot_chip_c,
         hash_price_per_th_day=config.settlement.hash_price_per_th_day,
         power_price_per_kwh=config.settlement.tariff_per_kwh,

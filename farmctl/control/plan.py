@@ -9,7 +9,7 @@ import numpy as np
 
 from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import Json, iso
-from farmctl.core.circuits import feeder_of, under
+from farmctl.core.circuits import binding, feeder_of, node_load_w, under
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.grid import SiteMode
@@ -142,6 +142,8 @@ def told(imagined: Imagined, site: Site, rows: int) -> Json:
         "put_to_sleep": int(((after == 0) & (before > 0)).sum()),
         "woken": int(((after > 0) & (before == 0)).sum()),
         "hash_rate_lost_ths": round(_hash_lost_hs(imagined) / HASHES_PER_TERAHASH, 3),
+        "marginal_jth": _marginal_jth(allocation.marginal_hs_per_w),
+        "binding": list(_binding(imagined)),
         "seconds": _seconds(imagined),
         "left_out": list(_left_out(imagined)),
         "miners": _miners(imagined, rows),
@@ -156,6 +158,18 @@ def _circuit(imagined: Imagined) -> Json | None:
         return None
     now_w, planned_w = imagined.circuit_power_w, imagined.circuit_planned_w
     return {"name": imagined.circuit, "power_kw": to_kw(now_w), "planned_kw": to_kw(planned_w)}
+
+
+def _marginal_jth(hs_per_w: float) -> float | None:
+    """Price of the last watt moved, J/TH; None where nothing moved, or where a policy's worth is not hash rate."""
+    return round(HASHES_PER_TERAHASH / hs_per_w, 2) if hs_per_w > 1.0 else None
+
+
+def _binding(imagined: Imagined) -> tuple[str, ...]:
+    """Circuits that are planned within one miner's full draw of their rating."""
+    tree, allocation = imagined.view.circuits, imagined.decision.allocation
+    load_w = node_load_w(tree, imagined.view.table.node, allocation.plan_w)
+    return binding(tree, load_w, float(imagined.decision.seen.full_w.max(initial=0.0)))
 
 
 def _hash_lost_hs(imagined: Imagined) -> float:

@@ -198,6 +198,8 @@ class SiteRules:
     """After the grid lets go the site waits a random part of this before it rises: no two sites rise at once."""
     max_cycles_per_day: int = 6
     """Sleeps per miner and UTC day for economic reasons; none is counted against grid or operator."""
+    ramp_down_w_per_s: float | None = None
+    """Fall towards a set-point whose event states no ramp; None: as fast as the devices. Limits are never delayed."""
     hot_chip_c: float | None = None
     """Chip temperature at which a miner is lowered; None: never."""
     refine_fraction_per_min: float = 0.02

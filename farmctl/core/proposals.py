@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from farmctl.core.events import EventTrack
-from farmctl.core.fleet import FleetView
+from farmctl.core.fleet import FleetView, SiteRules
 from farmctl.core.grid import EventClass, GridEvent, Interval
 from farmctl.core.memory import Memory
 from farmctl.core.model import Override, Proposal
@@ -70,7 +70,7 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
         yield _ceiling("fail-safe", reason, rules.failsafe_limit_w, urgent=True)
     for track in memory.tracks:
         if track.live and track.event.event_class is not EventClass.TEST:
-            yield from _event(track, now_ms, holding=failsafe)
+            yield from _event(track, rules, now_ms, holding=failsafe)
     for limit in memory.held:
         yield _ceiling(limit.source, Reason.LIMITED, limit.limit_w, urgent=True)
     for override in live_overrides(view, now_ms):
@@ -108,7 +108,7 @@ def _standing_w(memory: Memory, view: FleetView, now_ms: int) -> float:
     return rules.failsafe_limit_w if rules.grid_expected else rules.rated_w
 
 
-def _event(track: EventTrack, now_ms: int, *, holding: bool) -> Iterator[Proposal]:
+def _event(track: EventTrack, rules: SiteRules, now_ms: int, *, holding: bool) -> Iterator[Proposal]:
     event = track.event
     interval = event.at(now_ms)
     if event.event_class is EventClass.EMERGENCY:
@@ -118,26 +118,29 @@ def _event(track: EventTrack, now_ms: int, *, holding: bool) -> Iterator[Proposa
     emergency = event.event_class is EventClass.EMERGENCY
     reason = Reason.EMERGENCY if emergency else Reason.LIMITED
     if interval.limit_w is not None:
-        yield _of_event(event, reason, ceiling_w=_ramped_w(track, interval, interval.limit_w, now_ms))
+        ceiling_w = _ramped_w(track, interval, interval.limit_w, event.ramp_down_w_per_s, now_ms)
+        yield _of_event(event, reason, ceiling_w=ceiling_w)
     if interval.setpoint_w is not None and not track.shadowed:
         if emergency:
             yield _of_event(event, reason, ceiling_w=interval.setpoint_w)
         held = Reason.HOLDING_SCHEDULE if holding else Reason.FOLLOWING
-        setpoint_w = _ramped_w(track, interval, interval.setpoint_w, now_ms)
+        # A limit protects the grid: it is never slower than its event says. A set-point may take the site's own ramp.
+        rate = rules.ramp_down_w_per_s if event.ramp_down_w_per_s is None else event.ramp_down_w_per_s
+        setpoint_w = _ramped_w(track, interval, interval.setpoint_w, rate, now_ms)
         yield _of_event(event, reason if emergency else held, target_w=setpoint_w)
 
 
-def _ramped_w(track: EventTrack, interval: Interval, stated_w: float, now_ms: int) -> float:
-    """The statement on its way down at the event's own `ramp.downKwPerMin`; an EMERGENCY has no ramp."""
+def _ramped_w(track: EventTrack, interval: Interval, stated_w: float, rate: float | None, now_ms: int) -> float:
+    """The statement on its way down at `rate`, W per second; an EMERGENCY has no ramp."""
     event = track.event
-    if event.ramp_down_w_per_s is None or event.event_class is EventClass.EMERGENCY or track.from_w is None:
+    if rate is None or event.event_class is EventClass.EMERGENCY or track.from_w is None:
         return stated_w
     place = event.intervals.index(interval)
     before = event.intervals[place - 1] if place else None
     stated_before = [w for w in (before.setpoint_w, before.limit_w) if w is not None] if before else []
     since_ms = max(interval.start_ms, track.active_ms)
     start_w = min([track.from_w, *stated_before]) if since_ms > track.active_ms else track.from_w
-    return max(stated_w, start_w - event.ramp_down_w_per_s * (now_ms - since_ms) / MS_PER_S)
+    return max(stated_w, start_w - rate * (now_ms - since_ms) / MS_PER_S)
 
 
 def _of_event(

@@ -143,6 +143,17 @@ def test_a_stated_down_ramp_is_kept() -> None:
     assert abs(day.mean_w(10) / day.rated_w - 0.4) < 0.01
 
 
+def test_the_sites_own_ramp_paces_a_set_point_but_never_a_limit() -> None:
+    day = Day(farm(100), ramp_down_w_per_s=1_000.0).run(20)
+    before = day.power_w
+    day.event("target", setpoint_w=0.5 * day.rated_w, for_s=300)
+    day.run(60)
+    assert before - day.power_w == pytest.approx(60_000.0, rel=0.1)
+    day.event("cap", limit_w=0.55 * day.rated_w, for_s=300)
+    day.run(20)
+    assert day.power_w <= 0.56 * day.rated_w
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_randomised_limit_never_raises_load_before_the_stated_end(seed: int) -> None:
     day = Day(farm(60)).run(10)

@@ -76,6 +76,8 @@ class ControlTable(Table):
     """Tries of one command before the miner counts as one that does not obey."""
     tolerance_fraction: Annotated[float, Field(strict=True, gt=0, le=0.2)] = 0.02
     """Band around the target inside which the site is on its number."""
+    ramp_down_fraction_per_min: Annotated[float, Field(strict=True, gt=0, le=60)] | None = None
+    """Fall towards a set-point whose event states no ramp, as a share of rated_kw per minute; left out: at once."""
     hot_chip_c: Positive | None = None
     """Chip temperature at which a miner is lowered, and not raised again before it has cooled; left out: never."""
     guard_fraction: Share = 0.05
