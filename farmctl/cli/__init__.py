@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "containers": ("farmctl.cli.parts:containers", "Containers summed up."),
     "context": ("farmctl.cli.contexts:context", "Name controllers and choose one."),
     "curtail": ("farmctl.cli.curtail:curtail", "Lower the site for a while."),
+    "deadman": ("farmctl.cli.deadman:deadman", "Lower the fleet to the firm level when the controller is gone."),
     "demo": ("farmctl.cli.demo:demo", "Run a simulated farm that follows the grid."),
     "doctor": ("farmctl.cli.doctor:doctor", "What is wrong here, and how to mend it."),
     "emergency": ("farmctl.cli.lease:emergency", "Release a latched EMERGENCY."),

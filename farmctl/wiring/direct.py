@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farmctl.config.load import load, search
+from farmctl.config.schema import FarmConfig
 from farmctl.core.model import MinerId, OperatingPoint, PointKind
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.desk import Desk
@@ -40,11 +41,20 @@ async def stop_all_directly(config_path: str | None = None) -> DirectReport:
     """Tell every miner of the inventory to sleep; needs no daemon, no broker and no writable disk."""
     path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
     config = load(path, environment=os.environ).config
+    return await put_to_sleep(config, await known_rows(config))
+
+
+async def known_rows(config: FarmConfig) -> tuple[InventoryRow, ...]:
+    """The inventory of a site, read without disturbing whoever writes it."""
     reader = await open_reader(config.store.dir / "journal.db")
     try:
-        rows = await reader.inventory()
+        return await reader.inventory()
     finally:
         await reader.close()
+
+
+async def put_to_sleep(config: FarmConfig, rows: Sequence[InventoryRow]) -> DirectReport:
+    """Tell these miners to sleep, all at once within bounds; who could not be told is in the report."""
     drivers = load_drivers(sorted({row.driver for row in rows}))
     logins = {row.miner_id: login_of(config.credentials, row) for row in rows}
     return await _stop(rows, drivers, logins)

@@ -36,6 +36,7 @@ from farmctl.engine.scan.follow import Follower
 from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally, Watch
+from farmctl.engine.watchdog import Watchdog
 from farmctl.errors import StoreError
 from farmctl.ports.grid import SignalSource
 from farmctl.ports.recording import Recording
@@ -118,6 +119,7 @@ class Farm:
                 "post": self.post.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
+                "systemd": Watchdog(SystemClock(), lambda: self.cycle.last_cycle_ms, os.environ).run,
                 **({"historian": self.historian.run} if self.historian is not None else {}),
                 **({"follower": self.follower.run} if self.follower is not None else {}),
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
