@@ -55,6 +55,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "simulate": ("farmctl.cli.simulate:simulate", "A day of signals through the real core, in virtual time."),
     "status": ("farmctl.cli.status:status", "One screen: are we where the grid wants us?"),
     "stop-all": ("farmctl.cli.stop:stop_all", "Put every miner of the site to sleep."),
+    "store": ("farmctl.cli.store:store", "Migrate the store, or copy it to PostgreSQL and back."),
     "support-bundle": ("farmctl.cli.bundle:support_bundle", "Everything a maintainer needs, without secrets."),
     "token": ("farmctl.cli.token:token", "Make, list and revoke tokens of the API over TCP."),
     "tui": ("farmctl.cli.tui:tui", "Watch the site at a terminal, and act on it."),

@@ -1,4 +1,4 @@
-"""One aiosqlite connection that speaks in named queries and fails in StoreError."""
+"""What a store says to its engine, and the aiosqlite connection that takes it: named queries, errors in StoreError."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import aiosqlite
+from typing_extensions import override
 
 from farmctl.errors import StoreError
 from farmctl.store.queries import QUERIES
@@ -23,7 +24,46 @@ SqlValue = None | int | float | str | bytes
 SqlValues = Sequence[SqlValue] | Mapping[str, SqlValue]
 
 
-class Connection:
+class LostSessionError(StoreError):
+    """The engine went away in the middle: what was being committed may be there, so it is never tried again unasked."""
+
+
+class Session(Protocol):
+    """One connection to an engine, as the writer and the reader need it; every method raises StoreError."""
+
+    @property
+    def place(self) -> str:
+        """Where the store is, for errors: a file, or a server and a database without the password."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """True where other processes append to the same journal, so that the head in memory may be behind."""
+        ...
+
+    @property
+    def in_transaction(self) -> bool:
+        """True between begin and commit, also after a failure."""
+        ...
+
+    async def fetch(self, query: str, values: SqlValues = ()) -> list[tuple[Any, ...]]:
+        """All rows of a named query."""
+        ...
+
+    async def run_many(self, query: str, rows: Iterable[Sequence[SqlValue]]) -> None:
+        """A named query once per row."""
+        ...
+
+    async def rollback(self) -> None:
+        """End a transaction without a trace."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued and let go."""
+        ...
+
+
+class Connection(Session):
     """One connection: autocommit, named queries, errors that say what failed and where."""
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
@@ -31,11 +71,23 @@ class Connection:
         self.path = path
 
     @property
+    @override
+    def place(self) -> str:
+        return str(self.path)
+
+    @property
+    @override
+    def shared(self) -> bool:
+        return False
+
+    @property
+    @override
     def in_transaction(self) -> bool:
         """True between begin and commit, also after a failure that SQLite did not roll back."""
         with reported(self.path, "transaction"):
             return self._connection.in_transaction
 
+    @override
     async def fetch(self, query: str, values: SqlValues = ()) -> list[tuple[Any, ...]]:
         """All rows of a named query."""
         return await self.run(QUERIES[query], values, doing=query)
@@ -47,17 +99,20 @@ class Connection:
             named: Any = values
             return [tuple(row) for row in await self._connection.execute_fetchall(sql, named)]
 
+    @override
     async def run_many(self, query: str, rows: Iterable[Sequence[SqlValue]]) -> None:
         """A named query once per row."""
         with reported(self.path, query):
             async with self._connection.executemany(QUERIES[query], rows):
                 pass
 
+    @override
     async def rollback(self) -> None:
         """End a transaction without a trace."""
         with reported(self.path, "rollback"):
             await self._connection.rollback()
 
+    @override
     async def close(self) -> None:
         """Finish what is queued and let go of the file."""
         with reported(self.path, "close"):
@@ -85,7 +140,7 @@ async def connect_reader(path: Path) -> Connection:
 
 
 @contextmanager
-def reported(path: Path, doing: str) -> Iterator[None]:
+def reported(path: Path | str, doing: str) -> Iterator[None]:
     """Turn what sqlite3 and aiosqlite raise into StoreError."""
     try:
         yield

@@ -42,10 +42,10 @@ def named(text: str) -> Mapping[str, str]:
     return blocks
 
 
-def load_migrations() -> tuple[Migration, ...]:
-    """All migrations in order; raises ValueError for a number that is missing or used twice."""
+def load_migrations(dialect: str = "") -> tuple[Migration, ...]:
+    """All migrations of a dialect in order; raises ValueError for a number that is missing or used twice."""
     found = []
-    for file in (_FOLDER / "migrations").iterdir():
+    for file in (_FOLDER / dialect / "migrations").iterdir():
         if (match := _MIGRATION.match(file.name)) is not None:
             sql = file.read_text(encoding="utf-8")
             found.append(Migration(version=int(match[1]), name=match[2], sql=sql))
@@ -53,6 +53,11 @@ def load_migrations() -> tuple[Migration, ...]:
     if [migration.version for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError("sql/migrations: expected the numbers 0001, 0002, ... once each")
     return tuple(found)
+
+
+def load_queries(dialect: str) -> Mapping[str, str]:
+    """The named queries of a dialect."""
+    return named((_FOLDER / dialect / "queries.sql").read_text(encoding="utf-8"))
 
 
 QUERIES = named((_FOLDER / "queries.sql").read_text(encoding="utf-8"))

@@ -1,29 +1,29 @@
-"""Reading a journal file: beside the writer in this process, or beside a running controller from another one."""
+"""Reading a journal: beside the writer in this process, or beside a running controller from another one."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from farmctl.ports.store import InventoryRow, RecordKind, StoredRecord
 from farmctl.store import journal, layout, schema
-from farmctl.store.connection import DEADLINE_S, Connection, SqlValues, connect_reader, reported
+from farmctl.store.connection import DEADLINE_S, Session, SqlValues, connect_reader, reported
 from farmctl.store.journal import Link
 from farmctl.store.writer import last_link
 
 PAGE = 64  # rows per read: a decision of 50,000 miners packs to some 200 kB, so a page stays near 13 MB
 
 
-class SqliteReader:
-    """The reading half of a Store; sees what was committed before each call.
+class SqlReader:
+    """The reading half of a Store on any SQL engine; sees what was committed before each call.
 
     Long reads go page by page, so they never hold back the writer's checkpoints.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
 
     async def records(
@@ -52,6 +52,15 @@ class SqliteReader:
         """See Store."""
         return tuple(layout.inventory_row(values) for values in await self._fetch("inventory"))
 
+    async def states(self) -> Mapping[str, bytes]:
+        """All named states as last set."""
+        return {name: bytes(value) for name, value in await self._fetch("states")}
+
+    async def links(self, after_seq: int = 0) -> AsyncIterator[list[Link]]:
+        """The journal byte for byte, page by page; ends where it ended when the reading began."""
+        async for page in self._pages(after_seq=after_seq, kinds=None, limit=None):
+            yield page
+
     async def verify(self) -> journal.Verdict:
         """Walk the whole chain as the file has it, byte for byte, in memory of one page."""
         walk = journal.Walk()
@@ -61,7 +70,7 @@ class SqliteReader:
         return walk.verdict()
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the journal."""
         await self._connection.close()
 
     async def _pages(
@@ -81,6 +90,7 @@ class SqliteReader:
             after = page[-1].seq
 
     async def _page(self, *, after: int, until: int, kinds: frozenset[RecordKind] | None, limit: int) -> list[Link]:
+        # In this order: engines whose parameters have numbers instead of names count them off.
         values: dict[str, int | str] = {"after": after, "until": until, "limit": limit}
         if kinds is not None:
             values["kinds"] = json.dumps(sorted(kinds))
@@ -88,14 +98,18 @@ class SqliteReader:
         return [layout.link_from(raw) for raw in found]
 
     async def _head_link(self) -> Link | None:
-        with reported(self._connection.path, "read"):
+        with reported(self._connection.place, "read"):
             async with asyncio.timeout(DEADLINE_S):
                 return await last_link(self._connection)
 
     async def _fetch(self, query: str, values: SqlValues = ()) -> list[tuple[Any, ...]]:
-        with reported(self._connection.path, "read"):
+        with reported(self._connection.place, "read"):
             async with asyncio.timeout(DEADLINE_S):
                 return await self._connection.fetch(query, values)
+
+
+class SqliteReader(SqlReader):
+    """The reading half of a journal file."""
 
 
 async def open_reader(path: Path) -> SqliteReader:

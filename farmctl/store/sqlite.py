@@ -1,100 +1,22 @@
-"""The embedded default: one SQLite file, one writer that commits in groups, one reader that never waits for it."""
+"""The embedded default: one SQLite file, owned by one process."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from typing_extensions import override
-
-from farmctl.core.model import MinerId
-from farmctl.ports.store import InventoryRow, JournalRecord, RecordKind, Store, StoredRecord
-from farmctl.store import journal, layout, schema
+from farmctl.store import schema
 from farmctl.store.connection import connect_writer
 from farmctl.store.owner import Ownership
 from farmctl.store.reader import SqliteReader, open_reader
-from farmctl.store.writer import Statement, Writer, is_heavy
+from farmctl.store.sqlstore import SqlStore
+from farmctl.store.writer import Writer
 
 __all__ = ["SqliteReader", "SqliteStore", "open_reader", "open_sqlite"]
 
 
-class SqliteStore(Store):
-    """A Store in one file.  Calls made at the same time share a commit; their order is not promised."""
-
-    def __init__(self, writer: Writer, reader: SqliteReader, resources: AsyncExitStack) -> None:
-        self._writer = writer
-        self._reader = reader
-        self._resources = resources
-        self._closed = False
-
-    @override
-    async def append(
-        self, records: Sequence[JournalRecord], states: Mapping[str, bytes] | None = None
-    ) -> StoredRecord | None:
-        """See Store; nothing is written where one record is not canonical."""
-        heavy = is_heavy(records)
-        entries = await asyncio.to_thread(_entries, records) if heavy else _entries(records)
-        values = [(name, bytes(value)) for name, value in (states or {}).items()]
-        statements = [Statement(query="set_state", rows=values)] if values else []
-        if not entries and not statements:
-            return None
-        last = await self._writer.write(entries, statements)
-        return None if last is None else journal.stored(last)
-
-    @override
-    def records(
-        self,
-        *,
-        after_seq: int = 0,
-        kinds: frozenset[RecordKind] | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[StoredRecord]:
-        """See Store; ends at the record that was last when the reading began."""
-        return self._reader.records(after_seq=after_seq, kinds=kinds, limit=limit)
-
-    @override
-    async def head(self) -> StoredRecord | None:
-        """See Store."""
-        return await self._reader.head()
-
-    @override
-    async def state(self, name: str) -> bytes | None:
-        """See Store."""
-        return await self._reader.state(name)
-
-    @override
-    async def inventory(self) -> tuple[InventoryRow, ...]:
-        """See Store."""
-        return await self._reader.inventory()
-
-    @override
-    async def put_inventory(self, rows: Sequence[InventoryRow]) -> None:
-        """See Store."""
-        await self._write("put_inventory", [layout.inventory_values(row) for row in rows])
-
-    @override
-    async def remove_inventory(self, miners: Sequence[MinerId]) -> None:
-        """See Store."""
-        await self._write("remove_inventory", [(miner,) for miner in miners])
-
-    async def verify(self) -> journal.Verdict:
-        """Walk the whole chain as the file has it."""
-        return await self._reader.verify()
-
-    @override
-    async def close(self) -> None:
-        """See Store; a second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        async with self._resources:
-            await self._writer.close()
-
-    async def _write(self, query: str, values: Sequence[Sequence[str | int]]) -> None:
-        if values:
-            await self._writer.write((), [Statement(query=query, rows=values)])
+class SqliteStore(SqlStore):
+    """A Store in one file."""
 
 
 async def open_sqlite(path: Path) -> SqliteStore:
@@ -111,7 +33,3 @@ async def open_sqlite(path: Path) -> SqliteStore:
         reader = await open_reader(path)
         opening.push_async_callback(reader.close)
         return SqliteStore(Writer(connection), reader, opening.pop_all())
-
-
-def _entries(records: Sequence[JournalRecord]) -> list[journal.Entry]:
-    return [journal.entry(record) for record in records]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from farmctl.errors import StoreError
 from farmctl.ports.store import JournalRecord
 from farmctl.store import journal, layout
-from farmctl.store.connection import DEADLINE_S, Connection, SqlValue, reported
+from farmctl.store.connection import DEADLINE_S, LostSessionError, Session, SqlValue, reported
 from farmctl.store.journal import Entry, Link
 
 HEAVY_ENTRIES = 100  # 1,000 commands take 29 ms to make canonical and 5 ms to chain; the loop may stall for 5
@@ -41,14 +41,14 @@ class Writer:
     so the head in memory and the file never part.  A write that was not begun yet is dropped.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
         self._head: Link | None = None
         self._head_known = False
         self._queue: asyncio.Queue[Write | None] = asyncio.Queue()
         self._closing = False
         # One task for the life of the connection, joined in close(): callers' tasks come and go.
-        self._task = asyncio.create_task(self._run(), name=f"store writer {connection.path.name}")
+        self._task = asyncio.create_task(self._run(), name=f"store writer {connection.place}")
 
     async def write(self, entries: Sequence[Entry], statements: Sequence[Statement]) -> Link | None:
         """Commit with whoever else is waiting; the last link, None for no entries.  Raises StoreError.
@@ -56,10 +56,10 @@ class Writer:
         After a deadline or a cancellation the file may or may not have the write; it has it whole or not at all.
         """
         if self._closing or self._task.done():
-            raise StoreError(f"{self._connection.path}: the store is closed")
+            raise StoreError(f"{self._connection.place}: the store is closed")
         write = Write(entries=entries, statements=statements)
         self._queue.put_nowait(write)
-        with reported(self._connection.path, "commit"):
+        with reported(self._connection.place, "commit"):
             async with asyncio.timeout(DEADLINE_S):
                 return await write.done
 
@@ -70,7 +70,7 @@ class Writer:
         _, unfinished = await asyncio.wait({self._task}, timeout=DEADLINE_S)
         if unfinished:
             self._task.cancel()
-            raise StoreError(f"{self._connection.path}: close got no answer from the disk in {DEADLINE_S:.0f} s")
+            raise StoreError(f"{self._connection.place}: close got no answer from the disk in {DEADLINE_S:.0f} s")
         if not self._task.cancelled() and (failure := self._task.exception()) is not None:
             raise failure
 
@@ -85,7 +85,7 @@ class Writer:
             while not self._queue.empty():
                 if (left := self._queue.get_nowait()) is not None:
                     group.append(left)
-            _refuse(group, StoreError(f"{self._connection.path}: the store is closed"))
+            _refuse(group, StoreError(f"{self._connection.place}: the store is closed"))
 
     async def _next_group(self) -> tuple[list[Write], bool]:
         group: list[Write] = []
@@ -103,7 +103,7 @@ class Writer:
         try:
             await self._commit(wanted)
         except StoreError as error:
-            if len(wanted) == 1:
+            if len(wanted) == 1 or isinstance(error, LostSessionError):
                 _refuse(wanted, error)
                 return
             for write in wanted:
@@ -132,7 +132,7 @@ class Writer:
         self._head = links[-1] if links else self._head
 
     async def _write(self, group: Sequence[Write]) -> list[Link]:
-        if not self._head_known:
+        if not self._head_known or self._connection.shared:
             self._head = await last_link(self._connection)
             self._head_known = True
         entries = [entry for write in group for entry in write.entries]
@@ -160,7 +160,7 @@ def is_heavy(entries: Sequence[Entry] | Sequence[JournalRecord]) -> bool:
     return len(entries) > HEAVY_ENTRIES or sum(len(entry.blob) for entry in entries) > HEAVY_BYTES
 
 
-async def last_link(connection: Connection) -> Link | None:
+async def last_link(connection: Session) -> Link | None:
     """The end of the chain as the file has it."""
     found = await connection.fetch("last_link")
     return layout.link_from(found[0]) if found else None

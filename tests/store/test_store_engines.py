@@ -13,9 +13,9 @@ from farmctl.errors import StoreError
 from farmctl.ports.store import InventoryRow, JournalRecord, JsonValue, RecordKind, StoredRecord
 from farmctl.store.journal import Intact, verify
 from farmctl.store.memory import MemoryStore
-from farmctl.store.sqlite import SqliteStore
+from farmctl.store.sqlstore import SqlStore
 
-Engine = MemoryStore | SqliteStore
+Engine = MemoryStore | SqlStore
 
 
 def record(number: int, kind: RecordKind = RecordKind.EVENT, *, blob: bytes = b"") -> JournalRecord:

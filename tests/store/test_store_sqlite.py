@@ -16,7 +16,7 @@ import pytest
 
 from farmctl.errors import AskHumanError, StoreError
 from farmctl.ports.store import JournalRecord, RecordKind
-from farmctl.store.connection import connect_writer
+from farmctl.store.connection import Connection, connect_writer
 from farmctl.store.journal import Broken, Fault, Intact
 from farmctl.store.owner import OwnedElsewhereError
 from farmctl.store.queries import Migration, load_migrations, named
@@ -63,8 +63,14 @@ async def test_a_reopened_journal_goes_on_where_it_ended(tmp_path: Path) -> None
     await store.close()
 
 
+def file_of(store: SqliteStore) -> Connection:
+    connection = store._writer._connection
+    assert isinstance(connection, Connection)
+    return connection
+
+
 async def test_commits_are_synced_to_the_disk_and_logged_ahead(sqlite: SqliteStore) -> None:
-    connection = sqlite._writer._connection
+    connection = file_of(sqlite)
     assert await connection.run("PRAGMA journal_mode", doing="test") == [("wal",)]
     assert await connection.run("PRAGMA synchronous", doing="test") == [(2,)]
     assert await connection.run("PRAGMA foreign_keys", doing="test") == [(1,)]
@@ -73,7 +79,7 @@ async def test_commits_are_synced_to_the_disk_and_logged_ahead(sqlite: SqliteSto
 
 async def test_waiting_callers_share_a_transaction(sqlite: SqliteStore) -> None:
     statements: list[str] = []
-    await sqlite._writer._connection._connection.set_trace_callback(statements.append)
+    await file_of(sqlite)._connection.set_trace_callback(statements.append)
     async with asyncio.TaskGroup() as group:
         for n in range(40):
             group.create_task(sqlite.append([record(n)], {"memory": b"%d" % n}))
@@ -83,7 +89,7 @@ async def test_waiting_callers_share_a_transaction(sqlite: SqliteStore) -> None:
 
 
 async def test_one_oversized_record_does_not_cost_its_neighbours_theirs(sqlite: SqliteStore) -> None:
-    raw: Any = sqlite._writer._connection._connection
+    raw: Any = file_of(sqlite)._connection
     await raw._execute(raw._conn.setlimit, sqlite3.SQLITE_LIMIT_LENGTH, 5_000)
     calls = [sqlite.append([record(n, blob=bytes(9_000 if n == 3 else 10))]) for n in range(6)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -114,7 +120,7 @@ async def test_a_full_database_is_a_store_error_and_appends_go_on_when_there_is_
     sqlite: SqliteStore,
 ) -> None:
     await sqlite.append([record(1)])
-    connection = sqlite._writer._connection
+    connection = file_of(sqlite)
     pages = (await connection.run("PRAGMA page_count", doing="test"))[0][0]
     await connection.run(f"PRAGMA max_page_count = {pages}", doing="test")
     with pytest.raises(StoreError, match=r"journal\.db: .*SQLITE_FULL"):
@@ -130,7 +136,7 @@ async def test_a_full_database_is_a_store_error_and_appends_go_on_when_there_is_
 async def test_a_locked_database_is_a_store_error_and_appends_go_on_afterwards(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
-    await sqlite._writer._connection.run("PRAGMA busy_timeout = 20", doing="test")
+    await file_of(sqlite).run("PRAGMA busy_timeout = 20", doing="test")
     with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="SQLITE_BUSY"):

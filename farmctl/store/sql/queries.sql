@@ -38,6 +38,9 @@ INSERT INTO state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET v
 -- name: state
 SELECT value FROM state WHERE name = ?;
 
+-- name: states
+SELECT name, value FROM state ORDER BY name;
+
 -- name: inventory
 SELECT miner_id, host, ports, driver, model, firmware, serial, circuit, container, rack, slot, phase, tier, protected,
        tags, owner
