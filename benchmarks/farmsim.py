@@ -1,7 +1,8 @@
 """What the simulated farm costs: CPU of the farmsim process for each poll that it answers, family by family.
 
 One process serves a mixed farm of all families; the polls are those of our own drivers, from this process.  CPU is
-read from /proc, so Linux only; what time alone costs (physics, idle sockets) is measured first and told apart.
+read from /proc, so Linux only; what time alone costs (physics, idle sockets) is measured first and told apart, and so
+is the floor: what a connection costs the cheapest server there can be, on this machine in this minute.
 Target: 0.15 ms for each answered poll of a mixed farm of 10,000.
 """
 
@@ -100,6 +101,7 @@ def main(miners: int, *, as_json: bool) -> None:
 
 async def _measure(miners: int) -> dict[str, Any]:
     steal = StealWatch()
+    floor_ms = await _floor()
     began_s = time.monotonic()
     async with _farm(miners) as (pid, listening, places):
         up_s = time.monotonic() - began_s
@@ -122,12 +124,39 @@ async def _measure(miners: int) -> dict[str, Any]:
         "miners": miners,
         "listening": listening,
         **whole,
+        "floor_ms": round(floor_ms, 4),
         "idle_cpu_pct": round(idle * 100, 2),
         "start_s": round(up_s, 2),
         "rss_mib": rss_mib,
         "families": families,
         "steal_pct": steal.steal_pct(),
     }
+
+
+async def _floor() -> float:
+    """CPU ms for each connection of the cheapest server there can be, in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks._echo"), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), START_S) if process.stdout else b""
+        left = iter(range(POLLS))
+
+        async def work() -> None:
+            for _ in left:
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(line))
+                writer.write(b"{}")
+                await reader.read()
+                writer.close()
+
+        cpu_s = cpu_of(process.pid)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(IN_FLIGHT):
+                tasks.create_task(work())
+        return (cpu_of(process.pid) - cpu_s) / POLLS * 1e3
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 async def _polled(pid: int, devices: Sequence[Device]) -> Cost:

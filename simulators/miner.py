@@ -152,11 +152,11 @@ class SimMiner:
     def read(self) -> Reading:
         """What the miner reports now."""
         fleet, row = self.fleet, self.row
-        power_w = float(fleet.power_w[row]) * self.report_share
-        hash_ths = float(fleet.hash_ths[row])
-        hash_1m_ths = float(fleet.hash_1m_ths[row])
-        hash_15m_ths = float(fleet.hash_15m_ths[row])
-        asleep = bool(fleet.asleep[row])
+        power_w = fleet.power_w.item(row) * self.report_share
+        hash_ths = fleet.hash_ths.item(row)
+        hash_1m_ths = fleet.hash_1m_ths.item(row)
+        hash_15m_ths = fleet.hash_15m_ths.item(row)
+        asleep = fleet.asleep.item(row)
         if self.faults:
             lie = self.faults.get(Fault.LIES_POWER)
             power_w *= lie.number("factor", 0.5) if lie else 1.0
@@ -173,10 +173,10 @@ class SimMiner:
             hash_1m_ths,
             hash_15m_ths,
             asleep,
-            float(fleet.chip_c[row]),
-            float(fleet.ambient_c + fleet.local_ambient_c[row]),
-            int(fleet.uptime_s[row]),
-            bool(fleet.warm[row] >= 1.0),
+            fleet.chip_c.item(row),
+            fleet.ambient_c + fleet.local_ambient_c.item(row),
+            int(fleet.uptime_s.item(row)),
+            fleet.warm.item(row) >= 1.0,
         )
 
     @property
