@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from farmctl.config.schema import CircuitTable, FarmConfig
+from farmctl.config.schema import CircuitTable, FarmConfig, MqttTable
 from farmctl.config.schema.sources import PriceTable, ScheduleTable
 from farmctl.core.fleet import CircuitTree, SiteRules
 
@@ -14,6 +14,7 @@ WAKE_WINDOW_S = 5.0
 """`wake_fraction_per_5s` is stated for this many seconds (SIGNALS section 4, rule 7)."""
 PHASES = ("L1", "L2", "L3")
 DEFAULT_SIGNAL_STALE_S = 60.0
+DEFAULT_SIGNAL_QUIET_S = 30.0
 DEFAULT_METER_STALE_S = 10.0
 
 
@@ -21,6 +22,7 @@ def site_rules(config: FarmConfig) -> SiteRules:
     """What the core must know of the configuration; of several signals the most impatient one counts."""
     site, control = config.site, config.control
     linked = [s for s in config.signal if not isinstance(s, PriceTable | ScheduleTable)]
+    contract = [s for s in config.signal if isinstance(s, MqttTable)]
     site_meters = [meter.stale_s for meter in config.meter if meter.site]
     return SiteRules(
         rated_w=site.rated_kw * W_PER_KW,
@@ -43,6 +45,9 @@ def site_rules(config: FarmConfig) -> SiteRules:
         if control.ramp_down_fraction_per_min is None
         else control.ramp_down_fraction_per_min * site.rated_kw * W_PER_KW / S_PER_MIN,
         hot_chip_c=control.hot_chip_c,
+        signal_quiet_s=min((s.heartbeat_alarm_s for s in contract), default=DEFAULT_SIGNAL_QUIET_S),
+        follows_schedule=bool(contract) and all(s.on_loss == "schedule" for s in contract),
+        release_jitter_s=max((s.release_jitter_s for s in contract), default=0.0),
         hash_price_per_th_day=config.settlement.hash_price_per_th_day,
         power_price_per_kwh=config.settlement.tariff_per_kwh,
     )

@@ -194,6 +194,10 @@ class SiteRules:
     hash_price_per_th_day: float = 0.05
     """What a terahash a second earns in a day, in the site's currency."""
     power_price_per_kwh: float = 0.0
+    signal_quiet_s: float = 30.0
+    """Silence after which an alarm says so, before the link counts as lost."""
+    follows_schedule: bool = False
+    """On loss of the link a received statement that still holds is followed before the firm level is taken."""
     release_jitter_s: float = 0.0
     """After the grid lets go the site waits a random part of this before it rises: no two sites rise at once."""
     max_cycles_per_day: int = 6

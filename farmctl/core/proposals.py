@@ -9,7 +9,7 @@ import numpy as np
 
 from farmctl.core.events import EventTrack
 from farmctl.core.fleet import FleetView, SiteRules
-from farmctl.core.grid import EventClass, GridEvent, Interval
+from farmctl.core.grid import EventClass, GridEvent, Interval, SiteMode
 from farmctl.core.memory import Memory
 from farmctl.core.model import Override, Proposal
 from farmctl.core.modes import LinkFacts, in_failsafe
@@ -18,6 +18,7 @@ from farmctl.core.units import MS_PER_S
 
 OPERATOR_PRIORITY = -1
 """An operator's set-point below the limits beats every grid set-point (LOCAL_OVERRIDE)."""
+_SCHEDULED = frozenset(EventClass) - {EventClass.TEST, EventClass.EMERGENCY}
 BOOT_GRACE_MS = 15_000
 """After a start the retained snapshot and the next heartbeat (10 s cadence) are waited for before
 anything is lowered to the fail-safe level; nothing is raised meanwhile."""
@@ -65,7 +66,7 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
     standing_w = _standing_w(memory, view, now_ms)
     yield _ceiling("standing", Reason.STANDING_ALLOCATION, standing_w)
     failsafe = in_failsafe(facts, memory.mode)
-    if failsafe and not in_boot_grace(memory, now_ms):
+    if failsafe and not in_boot_grace(memory, now_ms) and not _follows_schedule(memory, view, now_ms):
         reason = Reason.SIGNAL_STALE if facts.lost else Reason.BOOT_FAILSAFE
         yield _ceiling("fail-safe", reason, rules.failsafe_limit_w, urgent=True)
     for track in memory.tracks:
@@ -85,6 +86,19 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
         )
     if view.stop_all:
         yield _ceiling("operator", Reason.STOP_ALL, 0.0, urgent=True)
+
+
+def _follows_schedule(memory: Memory, view: FleetView, now_ms: int) -> bool:
+    """By agreement with the operator a statement received before the loss still holds (SIGNALS section 7).
+
+    Not at boot, where nothing is confirmed; nothing is raised meanwhile, and after it the firm level is taken.
+    """
+    if not view.rules.follows_schedule or memory.mode is SiteMode.INIT_FAILSAFE:
+        return False
+    intervals = [
+        track.event.at(now_ms) for track in memory.tracks if track.live and track.event.event_class in _SCHEDULED
+    ]
+    return any(i is not None and (i.limit_w is not None or i.setpoint_w is not None) for i in intervals)
 
 
 def _ceiling(source: str, reason: Reason, ceiling_w: float, *, urgent: bool = False) -> Proposal:

@@ -92,6 +92,8 @@ class CycleParts:
     signed: bool
     uplinks: tuple[Uplink, ...]
     recording: Recording | None = None
+    telemetry_s: float = TELEMETRY_S
+    """Seconds between two telemetry messages."""
     on_picture: tuple[Callable[[Picture], None], ...] = ()
     on_response: Callable[[float], None] = lambda _seconds: None
     """Told how long a signal took to its first command on the wire, s."""
@@ -281,7 +283,7 @@ class Cycle:
         parts = self._p
         if not parts.uplinks:
             return
-        send_telemetry = self._due("telemetry", TELEMETRY_S, decision.at_ms)
+        send_telemetry = self._due("telemetry", parts.telemetry_s, decision.at_ms)
         budget = decision.budget
         stated = (decision.mode, budget.ceiling_w, budget.limit_source, budget.target_w if budget.event_id else None)
         changed = stated != self._stated or bool(decision.transitions or view.inbox)

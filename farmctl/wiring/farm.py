@@ -18,7 +18,7 @@ from farmctl.alarms.notify.post import Post
 from farmctl.alarms.watches.rounds import Rounds
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
-from farmctl.config.schema import FarmConfig
+from farmctl.config.schema import FarmConfig, MqttTable
 from farmctl.control.server import ControlServer
 from farmctl.core.fleet import CircuitTree
 from farmctl.core.memory import Memory
@@ -216,6 +216,7 @@ async def _assembled(
         period_s=config.control.cycle_s,
         signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
         uplinks=sources,
+        telemetry_s=min((s.telemetry_period_s for s in config.signal if isinstance(s, MqttTable)), default=2.0),
         recording=recording,
         on_picture=(metrics.see, watches.see, told.see, _sampled(series, historian), *listeners.pictures),
         on_response=tally.responded,

@@ -50,6 +50,21 @@ def test_limits_do_not_stay_forever_when_the_link_drops() -> None:
     assert day.mean_w(10) <= 0.25 * day.rated_w
 
 
+def test_by_agreement_a_received_limit_above_the_firm_level_is_followed_to_its_end_and_never_upwards() -> None:
+    day = Day(farm(100), follows_schedule=True).run(10)
+    day.event("high", limit_w=0.6 * day.rated_w, for_s=200)
+    day.run(30)
+    day.grid_falls_silent()
+    before = len(day.sent)
+    day.run(150)
+    assert day.decision.mode is SiteMode.FAILSAFE
+    assert 0.5 < day.mean_w(10) / day.rated_w <= 0.6
+    assert not [entry for entry in day.sent[before:] if entry[2] > 0 and entry[0] > day.now_ms - 60_000]
+    day.run(90)
+    assert day.decision.budget.ceiling_w == day.rules.failsafe_limit_w
+    assert day.mean_w(10) <= 0.25 * day.rated_w
+
+
 def test_nothing_rises_while_the_signal_is_lost() -> None:
     day = Day(farm(100)).run(10)
     day.event("low", setpoint_w=0.1 * day.rated_w, for_s=100)

@@ -14,7 +14,6 @@ from farmctl.core.progress import LIMIT_TOLERANCE
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 
 SITE = "site"
-SIGNAL_QUIET_S = 30.0
 SHORT_FRACTION = 0.02
 EXPIRING_S = 600.0
 TARGET_TOLERANCE = 0.02
@@ -46,7 +45,7 @@ def site_conditions(scene: Scene) -> Iterator[Condition]:
 
 def _signal(scene: Scene) -> Iterator[Condition]:
     facts = scene.facts
-    quiet = facts.age_ms is not None and facts.age_ms > SIGNAL_QUIET_S * MS_PER_S
+    quiet = facts.age_ms is not None and facts.age_ms > scene.view.rules.signal_quiet_s * MS_PER_S
     if facts.expected and (facts.lost or quiet):
         detail = "never heard" if facts.age_ms is None else f"silent for {facts.age_ms // MS_PER_S} s"
         yield _site("signal_stale", 1, detail)
