@@ -30,8 +30,10 @@ class Asked:
     high_w: FloatColumn
     setpoint: MaskColumn
     """True where a set-point is asked, false where only a limit is."""
-    judged: MaskColumn
+    due: MaskColumn
     """The response time after the last change of the order is over."""
+    judged: MaskColumn
+    """Due, and before the end: the value at the end itself is drawn between two samples."""
 
 
 def asked(case: Case, at_ms: IntColumn) -> Asked:
@@ -61,13 +63,15 @@ def asked(case: Case, at_ms: IntColumn) -> Asked:
     settling = np.zeros(len(at_ms), dtype=np.bool_)
     for change_ms in changes.at_ms:
         settling |= (at_ms >= change_ms) & (at_ms < change_ms + changes.respond_ms)
+    due = np.isfinite(target_w) & ~settling
     return Asked(
         at_ms=at_ms,
         target_w=target_w,
         low_w=np.where(np.isfinite(target_w), low_w, np.nan),
         high_w=high_w,
         setpoint=has_setpoint,
-        judged=np.isfinite(target_w) & ~settling,
+        due=due,
+        judged=due & (at_ms < case.end_ms),
     )
 
 
@@ -82,12 +86,14 @@ class Changes:
 
 
 def order_changes(case: Case) -> Changes:
-    """Starts of intervals and of newer statements, and every move of the grid's limit."""
+    """Starts of intervals and of newer statements, and moves of the grid's limit below the set-point."""
     last = case.versions[-1].event
     at_ms = {case.start_ms}
     for version in case.versions:
         at_ms |= {interval.start_ms for interval in version.event.intervals}
         at_ms |= {version.heard_ms} if version.heard_ms > case.start_ms else set()
+    stated_w = [i.setpoint_w for version in case.versions for i in version.event.intervals if i.setpoint_w is not None]
+    highest_w = max(stated_w, default=-np.inf)
     limits: list[tuple[int, float]] = []
     for each in case.records:
         if each.record.kind is not RecordKind.DECISION:
@@ -95,7 +101,8 @@ def order_changes(case: Case) -> Changes:
         body = each.record.body
         ceiling, binding = body.get("ceiling_w"), body.get("limit_reason") in _GRID_LIMITS
         limit_w = float(ceiling) if binding and isinstance(ceiling, int | float) else np.inf
-        if limits and limits[-1][1] != limit_w and case.start_ms < each.record.at_ms < case.end_ms:
+        moved = bool(limits) and limits[-1][1] != limit_w and min(limits[-1][1], limit_w) < highest_w
+        if moved and case.start_ms < each.record.at_ms < case.end_ms:
             at_ms.add(each.record.at_ms)
         limits.append((each.record.at_ms, limit_w))
     inside = tuple(sorted(at for at in at_ms if case.start_ms <= at <= case.end_ms))

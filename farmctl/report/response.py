@@ -141,7 +141,7 @@ def _overshoot_w(got: Answer, in_band: MaskColumn) -> float | None:
 
 def _energies(got: Answer) -> Json:
     """Ordered and missed energy, once the response time is over."""
-    judged = Line(at_ms=got.power.at_ms, value=np.where(got.asked.judged, got.power.value - got.asked.target_w, 0.0))
+    judged = Line(at_ms=got.power.at_ms, value=np.where(got.asked.due, got.power.value - got.asked.target_w, 0.0))
     over, under = positive(judged), positive(Line(at_ms=judged.at_ms, value=-judged.value))
     ordered = Line(at_ms=got.power.at_ms, value=np.nan_to_num(got.asked.target_w))
     under_mwh = mwh(wh(under)) if got.asked.setpoint.any() else 0.0
