@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -83,19 +84,22 @@ async def test_parts_of_the_site_add_up_to_the_whole(ask: Asker) -> None:
 
 
 async def test_a_container_in_maintenance_sleeps_on_but_obeys_a_limit(house: Glasshouse, ask: Asker) -> None:
+    rated_w = house.day.rated_w
+    quick = {"min_off_s": 5.0, "ramp_up_w_per_s": rated_w / 30, "wake_fraction_per_s": 0.1}
+    house.day.rules = replace(house.day.rules, **quick)
     await ask.post(verb="stop_all", reason="fuse")
     house.run(30)
     params = {"on": True, "containers": ["C002", "C004"]}
     await ask.post(verb="maintenance", reason="new fans", params=params)
     assert house.desk.maintained == ("C002", "C004")
     await ask.post(verb="resume", reason="fuse is in")
-    house.run(1_500)
+    house.run(150)
     rows = {row["name"]: row for row in (await ask.get("/v1/containers"))["rows"]}
     assert [name for name, row in rows.items() if row["maintenance"]] == ["C002", "C004"]
     assert [name for name, row in rows.items() if row["hashing"] == 0] == ["C002", "C004"]
     assert (await ask.get("/v1/miners", filter="cont=C002 reason=MAINTENANCE"))["total"] == 10
     await ask.post(verb="maintenance", reason="done", params={"on": False, "containers": ["C002"]})
-    house.run(600)
+    house.run(100)
     rows = {row["name"]: row for row in (await ask.get("/v1/containers"))["rows"]}
     assert [name for name, row in rows.items() if row["hashing"] == 0] == ["C004"]
 
