@@ -85,8 +85,9 @@ async def test_parts_of_the_site_add_up_to_the_whole(ask: Asker) -> None:
 
 async def test_a_container_in_maintenance_sleeps_on_but_obeys_a_limit(house: Glasshouse, ask: Asker) -> None:
     rated_w = house.day.rated_w
-    quick = {"min_off_s": 5.0, "ramp_up_w_per_s": rated_w / 30, "wake_fraction_per_s": 0.1}
-    house.day.rules = replace(house.day.rules, **quick)
+    house.day.rules = replace(
+        house.day.rules, min_off_s=5.0, ramp_up_w_per_s=rated_w / 30, wake_fraction_per_s=0.1
+    )  # fmt: skip
     await ask.post(verb="stop_all", reason="fuse")
     house.run(30)
     params = {"on": True, "containers": ["C002", "C004"]}
