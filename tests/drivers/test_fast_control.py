@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import pytest
 from typing_extensions import override
 
+from drivers.braiins.driver import BraiinsDriver
 from drivers.luxos.driver import LuxosDriver
 from farmctl.core.model import Command, Fate, Lane, MinerId, OperatingPoint
 from farmctl.core.reasons import Reason
 from farmctl.engine.actuator import Actuator, ActuatorRules
 from farmctl.engine.fleet import FleetKeeper, Seat
 from farmctl.engine.link import Link
-from farmctl.ports.devices import AppliesFast, AppliesPoint, Device, Facts, Reading
+from farmctl.ports.devices import AppliesFast, AppliesPoint, Device, Driver, Facts, Reading
 from farmctl.ports.store import InventoryRow
-from tests.drivers.fixtures.rest.simulated import devices, farm, point
+from simulators.faults import Fault
+from tests.drivers.fixtures.rest.simulated import devices, farm, point, try_under
 
 MINER = MinerId("02:01")
 
@@ -45,6 +47,52 @@ async def test_an_urgent_wake_of_luxos_is_the_fast_one_and_the_plain_one_where_t
             woken = [told.text for told in miner.log if "wakeup" in told.text]
             assert woken[-1] == expected
             assert miner.wakes_since_boot > 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "model", "settings"),
+    [
+        (LuxosDriver, "luxos-s19kpro", ("sleep", "full", "profile:440MHz", "watts:2000")),
+        (BraiinsDriver, "braiins-s19xp", ("sleep", "full", "watts:2500", "percent:70")),
+        (BraiinsDriver, "braiins-s19jpro", ("sleep", "full", "watts:2500")),
+    ],
+)
+async def test_the_fast_way_leaves_pools_passwords_and_fans_byte_identical(
+    driver: type[Driver], model: str, settings: tuple[str, ...]
+) -> None:
+    async with farm(model) as world, devices(driver(), world) as (device,):
+        miner = world.miners[0]
+        before = miner.fingerprint()
+        for setting in settings:
+            await fast(device, setting)
+        await try_under(world, Hurried(device), 0, Fault.REFUSES, settings)
+        await try_under(world, Hurried(device), 0, Fault.MALFORMED, settings)
+        assert miner.fingerprint() == before
+
+
+class Hurried(Device):
+    """A device whose every command is an urgent one."""
+
+    serial_only = False
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    async def apply(self, point: OperatingPoint) -> None:
+        assert isinstance(self.device, AppliesFast)
+        await self.device.apply_fast(point)
+
+    @override
+    async def poll(self) -> Reading:
+        return await self.device.poll()
+
+    @override
+    async def facts(self) -> Facts:
+        return await self.device.facts()
+
+    @override
+    async def close(self) -> None:
+        await self.device.close()
 
 
 @dataclass
