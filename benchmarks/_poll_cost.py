@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from farmctl.errors import FarmError
+
 IN_FLIGHT = 100
 
 
@@ -17,19 +19,26 @@ class Cost:
     cpu_ms: float
     per_s: float
     polls: int
+    missed: int
+    """Polls that failed: the simulated farm shares the machine and may be late."""
 
 
 async def cost(poll: Callable[[int], Awaitable[None]], polls: int) -> Cost:
     """Poll every index once, `IN_FLIGHT` at a time; CPU is that of all threads."""
     indices = iter(range(polls))
+    missed = 0
 
     async def work() -> None:
+        nonlocal missed
         for index in indices:
-            await poll(index)
+            try:
+                await poll(index)
+            except (FarmError, OSError):
+                missed += 1
 
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(min(IN_FLIGHT, polls)):
             tasks.create_task(work())
     cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
-    return Cost(cpu_ms=cpu_s / polls * 1e3, per_s=polls / wall_s, polls=polls)
+    return Cost(cpu_ms=cpu_s / polls * 1e3, per_s=polls / wall_s, polls=polls, missed=missed)

@@ -156,6 +156,7 @@ async def _family(family: Family, places: Sequence[dict[str, Any]], *, foreign: 
         "ratio_pyasic_to_ours": None if theirs is None else round(theirs / ours_cost.cpu_ms, 1),
         "ratio_pyasic_rs_to_ours": None if rust is None else round(rust / ours_cost.cpu_ms, 1),
         "ours_per_s": round(ours_cost.per_s, 1),
+        "ours_missed": ours_cost.missed,
     }
 
 
