@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks._postgresql import Cluster, binaries, running
 from farmctl.store.memory import MemoryStore
 from farmctl.store.postgres import open_postgres
 from farmctl.store.sqlite import SqliteStore, open_sqlite
 from farmctl.store.sqlstore import SqlStore
-from tests.store.postgresql import Cluster, binaries, running
 
 Engine = MemoryStore | SqlStore
 _numbers = count(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from benchmarks._postgresql import Cluster, binaries, running
 from farmctl.core.model import MinerId
 from farmctl.errors import StoreError
 from farmctl.ports.store import InventoryRow, JournalRecord, RecordKind
@@ -19,7 +20,6 @@ from farmctl.store.copying import NotACopyError, copy
 from farmctl.store.journal import Intact
 from farmctl.store.postgres import ROLE, open_postgres
 from farmctl.store.sqlite import open_sqlite
-from tests.store.postgresql import Cluster, binaries, running
 
 
 def record(number: int) -> JournalRecord:

