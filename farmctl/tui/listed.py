@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
+from farmctl.core.events import TERMINAL
 from farmctl.ports.feed import AlarmView, CircuitView, ContainerView, EventView, JobView, OverrideView
 from farmctl.tui.palette import Palette
 from farmctl.tui.widgets.listing import Item
@@ -27,6 +28,8 @@ JOB_HEAD = " At       Who          Order             State       Progress       
 CONTAINER_HEAD = " Container   Miners  hash  trim  cut boot  bad       MW    TH/s  Tmax  Share of its miners"
 CIRCUIT_HEAD = " Circuit        Parent         Load MW  Rating MW   Use  Meter MW"
 BAR = 20
+OVER = frozenset(state.value for state in TERMINAL)
+"""States of an event that asks for nothing any more."""
 NEAR = 0.9
 """Share of a rating above which a circuit is near its limit (OPERATIONS section 5.2, circuit_near_limit)."""
 
@@ -56,8 +59,8 @@ def event_item(event: EventView, palette: Palette, zone: str) -> Item:
         f"{day_moment(event.end, zone):12} {'' if wanted is None else sign + ' ' + megawatts(wanted):>9}  "
         f"{event.reason or ''}"
     )
-    live = event.state.lower() in ("active", "accepted", "received", "pending", "ramping")
-    return Item(key=event.id, parts=((text, palette.normal if live else palette.dim),))
+    over = event.state in OVER
+    return Item(key=event.id, parts=((text, palette.dim if over else palette.normal),))
 
 
 def job_item(job: JobView, palette: Palette, zone: str) -> Item:

@@ -135,8 +135,12 @@ def previewed(plan: Mapping[str, object]) -> Preview:
     moves = ("lowered", "raised", "put_to_sleep", "woken")
     counts = ", ".join(f"{plan.get(key, 0)} {key.replace('_', ' ')}" for key in moves)
     lines = [*_circuit_lines(plan.get("circuit"))]
+    now_kw, planned_kw = plan.get("power_kw"), plan.get("planned_kw")
+    change_kw = None
+    if isinstance(now_kw, int | float) and isinstance(planned_kw, int | float):
+        change_kw = float(planned_kw) - float(now_kw)
     lines += [
-        f"site    {_mw(plan, 'power_kw')} -> {_mw(plan, 'planned_kw')} MW  ({_mw(plan, 'change_kw', '+')} MW)",
+        f"site    {_mw(plan, 'power_kw')} -> {_mw(plan, 'planned_kw')} MW  ({megawatts(change_kw, sign='+')} MW)",
         f"target  {_mw(plan, 'target_kw')} MW, limit {_mw(plan, 'limit_kw')} MW ({plan.get('limit_reason', '')})",
         f"miners  {counts}",
         f"time    {_time(plan.get('seconds'))}",

@@ -17,7 +17,7 @@ BRAILLE = 0x2800
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of a dot by row and column of a cell (Unicode chapter 21, Braille patterns)."""
 DASH = 4
-"""The target is drawn as dashes of two dot columns in four, so that it differs without colour."""
+"""The target is drawn as dashes of three dot columns in four, so that it differs without colour."""
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def _dots(values: FloatColumn, high: float, low: float, rows: int) -> np.ndarray
 
 
 def _dashed(dots: np.ndarray) -> np.ndarray:
-    gaps: np.ndarray = dots & (np.arange(dots.shape[1]) % DASH < DASH // 2)
+    gaps: np.ndarray = dots & (np.arange(dots.shape[1]) % DASH < DASH - 1)
     return gaps
 
 

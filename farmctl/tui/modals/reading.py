@@ -64,7 +64,7 @@ class MinerScreen(ReadScreen):
         text.update("\n".join(lines))
         try:
             names = ",".join(f"{self._miner_id}.{column}" for column in TRENDS)
-            past = await self._ask("GET", f"/v1/history?series={quote(names, safe=',.')}&from=24h&step=1200", None)
+            past = await self._ask("GET", f"/v1/history?series={quote(names, safe=',.')}&from=24h&step=1800", None)
         except FarmError:
             return  # a site that keeps no history shows none
         trends = [*trend_lines(past)]

@@ -20,6 +20,7 @@ from farmctl.tui.words import clip, megawatts
 
 HIDDEN = ("SHELVED", "SUPPRESSED", "OUT_OF_SERVICE")
 NAME = 8
+LEGEND, LEGIBLE = ": ■ hashing · curtailed ! fault x offline", 68
 
 
 class OverviewPane(Pane):
@@ -63,7 +64,7 @@ class OverviewPane(Pane):
                 )
                 for box in worst
             ],
-            f"Containers {len(worst)}, worst first: ■ hashing · curtailed ! fault x offline",
+            f"Containers {len(worst)}, worst first{LEGEND if self._containers.size.width >= LEGIBLE else ''}",
         )
         open_alarms = [alarm for alarm in image.alarms if alarm.state not in HIDDEN]
         hidden = len(image.alarms) - len(open_alarms)
