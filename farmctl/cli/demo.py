@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +36,37 @@ STATUS_S = 5.0
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=None, help="Keep the files here.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def demo(**options: Any) -> int:
-    """Run a simulated farm that follows the grid: broker, miners, meter, dispatcher and the real controller."""
+    """Run a simulated farm that follows the grid: broker, miners, meter, dispatcher and the real controller.
+
+    At a terminal the glass (farmctl tui) shows it; leaving the glass ends the demo.
+    """
+    if not options["headless"] and sys.stdin.isatty() and sys.stdout.isatty():
+        return _at_the_glass(options)
     import uvloop  # noqa: PLC0415 - only what runs a loop pays for it
 
     return uvloop.run(_demo(**options))
+
+
+def _at_the_glass(options: dict[str, Any]) -> int:
+    """The demo in a child, its glass here."""
+    from farmctl.cli.demo_glass import shown  # noqa: PLC0415 - textual comes with it
+
+    words = ["--miners", str(options["miners"]), "--seed", str(options["seed"])]
+    words.append("--faults" if options["faults"] else "--no-faults")
+    given = (("--for", "for_text"), ("--port-base", "port_base"), ("--metrics-port", "metrics_port"))
+    for option, value in ((option, options[name]) for option, name in given):
+        words += [] if value is None else [option, str(value)]
+    kept: Path | None = options["folder"]
+    with tempfile.TemporaryDirectory(prefix="farmctl-demo-") if kept is None else contextlib.nullcontext(kept) as name:
+        Path(name).mkdir(parents=True, exist_ok=True)
+        summary = shown(words, Path(name))
+    if summary is None:
+        say("farmctl: the demo ended without a summary")
+    elif options["output"] == "json":
+        print_json(summary)
+    else:
+        _tell(summary)
+    return 0
 
 
 async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, output: str, **size: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from textual.events import Paste
@@ -74,11 +75,11 @@ def sit() -> Sit:
 
     @asynccontextmanager
     async def seated(
-        width: int = 120, height: int = 36, *, miners: int = 300, role: str = "operator", read_only: bool = False
+        width: int = 120, height: int = 36, *, miners: int = 300, role: str = "operator", **how: Any
     ) -> AsyncIterator[Seat]:
         clock = [100.0]
         feed = SyntheticFeed(miners, role=role)
-        app = FarmApp(feed, read_only=read_only, now_s=lambda: clock[0])
+        app = FarmApp(feed, now_s=lambda: clock[0], **how)
         async with app.run_test(size=(width, height)) as pilot:
             seat = Seat(app=app, feed=feed, pilot=pilot, clock=clock)
             await seat.settle()
