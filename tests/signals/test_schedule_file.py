@@ -17,6 +17,7 @@ from tests.signals.notebook import HandClock, Notebook
 from tests.signals.words import NOW_MS
 
 MINUTE = 60_000
+DATED = "limitKw = 5.0\nstart = 2026-11-23T10:00:00Z\nend = 2026-11-23T11:00:00Z\n"
 EXAMPLES = Path(__file__).parents[2] / "configs" / "schedules"
 GOOD = """
 timezone = "Asia/Karachi"
@@ -171,6 +172,12 @@ async def test_a_set_point_that_was_superseded_is_stated_again_while_it_holds(fi
         ("limitKw = 5.0\nstart = 2026-11-23T10:00:00Z\nend = 2026-11-23T11:00:00", "zone"),
         ("limitKw = 5.0\ndays = ['monday']\nfrom = '10:00'\nto = '11:00'", "days"),
         ("limitKw = 5.0\nfrom = '10:00'\nto = '11:00'\nramp = 5", "ramp"),
+        ("limitKw = 5.0\nfrom = '10:00'\nto = '11:00'\nrepeats = 'FREQ=DAILY'", "start and end beside it"),
+        (DATED + "repeats = 'FREQ=HOURLY'", "FREQ"),
+        (DATED + "repeats = 'FREQ=DAILY;BYSETPOS=1'", "BYSETPOS"),
+        (DATED + "repeats = 'FREQ=WEEKLY;BYDAY=1MO'", "BYDAY"),
+        (DATED + "repeats = 'FREQ=DAILY;COUNT=0'", "COUNT"),
+        (DATED + "repeats = 'FREQ=DAILY;UNTIL=never'", "UNTIL"),
     ],
 )
 def test_a_bad_entry_is_named(entry: str, told: str) -> None:
@@ -204,6 +211,38 @@ def test_weekdays_and_whole_days_are_kept() -> None:
     schedule = read_schedule(raw, "plan.toml", timezone="UTC")
     [tuesday] = occurrences(schedule, NOW_MS)
     assert (rfc3339(tuesday.start_ms), rfc3339(tuesday.end_ms)) == ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("rule", "days"),
+    [
+        ("FREQ=DAILY", ["23"]),
+        ("FREQ=DAILY;INTERVAL=23", ["23"]),
+        ("FREQ=DAILY;INTERVAL=2", []),
+        ("FREQ=WEEKLY;BYDAY=MO,TH", ["23"]),
+        ("RRULE:FREQ=WEEKLY", []),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", ["23"]),
+        ("FREQ=WEEKLY;INTERVAL=3;BYDAY=MO", []),
+        ("FREQ=DAILY;COUNT=24", ["23"]),
+        ("FREQ=DAILY;COUNT=23", []),
+        ("FREQ=DAILY;UNTIL=20261123", ["23"]),
+        ("FREQ=DAILY;UNTIL=20261122T235959Z", []),
+        ("FREQ=DAILY;BYMONTH=11", ["23"]),
+        ("FREQ=DAILY;BYMONTH=12,1", []),
+    ],
+)
+def test_a_calendar_rule_repeats_an_entry_at_its_time_of_day(rule: str, days: list[str]) -> None:
+    raw = f"[[entry]]\nstart = 2026-10-31T11:00:00\nend = 2026-10-31T12:00:00\nrepeats = '{rule}'\nlimitKw = 1.0\n"
+    found = occurrences(read_schedule(raw.encode(), "plan.toml", timezone="UTC"), NOW_MS)
+    assert [rfc3339(o.start_ms)[8:10] for o in found] == days
+    assert all(rfc3339(o.start_ms)[11:] == "11:00:00Z" for o in found)
+
+
+def test_a_rule_keeps_the_time_of_day_across_the_change_of_clocks() -> None:
+    raw = b"[[entry]]\nstart = 2026-10-20T10:00:00\nend = 2026-10-20T11:00:00\nrepeats = 'FREQ=DAILY'\nlimitKw = 1.0\n"
+    schedule = read_schedule(raw, "plan.toml", timezone="Europe/Helsinki")
+    summer, winter = (occurrences(schedule, time_ms_of(f"2026-10-{day}T00:30:00Z"))[0].start_ms for day in ("24", "26"))
+    assert (rfc3339(summer)[11:], rfc3339(winter)[11:]) == ("07:00:00Z", "08:00:00Z")
 
 
 @pytest.mark.parametrize("name", ["schedule.example.toml", "schedule.example.json"])

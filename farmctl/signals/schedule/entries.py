@@ -1,4 +1,4 @@
-"""The schedule file: TOML or JSON entries, each either from a start to an end or on weekdays between two times."""
+"""The schedule file: TOML or JSON entries, each from a start to an end, which a rule may repeat, or on weekdays."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from farmctl.errors import AskHumanError
+from farmctl.signals.schedule.rule import Rule, read_rule
 
 MOST_BYTES = 2**20
 MOST_ENTRIES = 1_000
@@ -48,6 +49,7 @@ def _clock(value: object) -> object:
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 TimeOfDay = Annotated[time, BeforeValidator(_clock)]
+Repeats = Annotated[Rule, BeforeValidator(read_rule)]
 Power = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -59,6 +61,8 @@ class Entry(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
     start: Moment | None = None
     end: Moment | None = None
+    repeats: Repeats | None = None
+    """iCalendar's RRULE, with `start` and `end` as the first time."""
     days: tuple[Day, ...] | None = Field(default=None, min_length=1, strict=False)
     since: TimeOfDay | None = Field(default=None, alias="from")
     until: TimeOfDay | None = Field(default=None, alias="to")
@@ -80,6 +84,8 @@ class Entry(BaseModel):
                 raise ValueError("start and end: expected a zone in both or in neither")
             if self.start >= self.end:
                 raise ValueError("end: expected a time after start")
+        if self.repeats is not None and not dated:
+            raise ValueError("repeats: expected start and end beside it")
         if self.since is not None and self.since == self.until:
             raise ValueError("to: expected another time than from; a whole day is 00:00 to 24:00")
         if self.limit_kw is None and self.target_kw is None:

@@ -14,6 +14,7 @@ from farmctl.signals._intake.duration import DAY_MS
 from farmctl.signals._intake.origin import MOST_AUTHORITY_MS
 from farmctl.signals._intake.standing import Pair
 from farmctl.signals.schedule.entries import DAYS, Entry, Schedule
+from farmctl.signals.schedule.rule import Rule
 
 AHEAD_MS = DAY_MS
 """Occurrences are stated a day before they begin, so that the operator sees what comes."""
@@ -74,7 +75,10 @@ def event_of(occurrence: Occurrence, *, source: str, rating_w: float, pair: Pair
 
 def _of(entry: Entry, name: str, schedule: Schedule, now_ms: int) -> Iterator[Occurrence]:
     if entry.start is not None and entry.end is not None:
-        yield _made(entry, name, schedule, entry.start, entry.end)
+        if entry.repeats is None:
+            yield _made(entry, name, schedule, entry.start, entry.end)
+        else:
+            yield from _repeated(entry, entry.repeats, name, schedule, now_ms)
         return
     if entry.since is None or entry.until is None:
         return
@@ -85,6 +89,19 @@ def _of(entry: Entry, name: str, schedule: Schedule, now_ms: int) -> Iterator[Oc
             continue
         last = day if entry.since < entry.until else day + timedelta(days=1)
         yield _made(entry, name, schedule, _at(day, entry.since), _at(last, entry.until))
+
+
+def _repeated(entry: Entry, rule: Rule, name: str, schedule: Schedule, now_ms: int) -> Iterator[Occurrence]:
+    """The times around now; each begins at the same time of day, whatever the clocks did in between."""
+    first, end = entry.start, entry.end
+    if first is None or end is None:
+        return
+    today = datetime.fromtimestamp(now_ms / MS_PER_S, tz=first.tzinfo or schedule.zone).date()
+    length = end - first
+    since = today - timedelta(days=length.days + 1)
+    for day in rule.starts(first.date(), since, today + timedelta(days=2)):
+        start = datetime.combine(day, first.timetz())
+        yield _made(entry, name, schedule, start, start + length)
 
 
 def _at(day: date, clock: time) -> datetime:
