@@ -39,7 +39,8 @@ def farmctl(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(280)
 async def test_a_demo_event_is_reported_as_a_second_opinion_has_it(tmp_path: Path) -> None:
-    words = ("demo", "--headless", "--miners", "20", "--folder", str(tmp_path), "-o", "json")
+    base = 20_000 + os.getpid() % 60 * 200  # other demos may run beside this one, on the addresses of their own
+    words = ("demo", "--headless", "--miners", "20", "--port-base", str(base), "--folder", str(tmp_path))
     journal = tmp_path / "journal.db"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "farmctl", *words),
