@@ -7,7 +7,9 @@ import contextlib
 import ipaddress
 import socket
 import struct
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from simulators.faults import Fault
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from simulators.miner import SimMiner
 
 BACKLOG = 64
+MAY_SHARE = sys.platform == "linux"
+"""SO_REUSEPORT: a gate on the wildcard address of the same port may be open beside; see simulators.fronts.gate."""
+
+LISTENERS, LISTENING = Path("/proc/net/tcp"), "0A"
+"""proc(5); 0A is TCP_LISTEN."""
+
 IDLE_S = 10.0
 """Whatsminer's API closes an idle connection after 10 s; cgminer and lighttpd are no slower."""
 
@@ -77,7 +85,7 @@ class Door:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._build, self.host, self.port, backlog=BACKLOG, reuse_address=True
+                self._build, self.host, self.port, backlog=BACKLOG, reuse_address=True, reuse_port=MAY_SHARE
             )
         except OSError as error:
             raise OSError(error.errno, f"cannot listen on {self.host}:{self.port}: {error}") from error
@@ -90,6 +98,18 @@ class Door:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+
+def listening_places() -> frozenset[tuple[str, int]]:
+    """IPv4 addresses and ports that somebody listens on; empty where /proc does not tell.
+
+    With SO_REUSEPORT the kernel no longer refuses an address that another farm has: it would deal out its callers.
+    """
+    if not LISTENERS.exists():
+        return frozenset()
+    rows = (line.split() for line in LISTENERS.read_text(encoding="ascii").splitlines()[1:])
+    places = (row[1].split(":") for row in rows if row[3] == LISTENING)
+    return frozenset((str(ipaddress.IPv4Address(bytes.fromhex(host)[::-1])), int(port, 16)) for host, port in places)
 
 
 def is_served(peer: str, *, allow_remote: bool) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import ipaddress
 import socket
 import struct
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
-from simulators.fronts.door import reset
+from simulators.fronts.door import listening_places, reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,8 @@ LOAD_WORD, IF_GREATER_EQUAL, IF_GREATER, RETURN = 0x20, 0x35, 0x25, 0x06
 CALLED_ADDRESS = 0xFFF00000 + 16
 """SKF_NET_OFF, then the destination field of an IPv4 header."""
 
+WILDCARD = "0.0.0.0"  # noqa: S104 - of the loopback device alone, see Gate.open
+
 MOST_SPANS = 1_000
 """BPF_MAXINSNS is 4096, and a span takes three."""
 
@@ -51,9 +54,13 @@ class Gate:
 
     async def open(self, hosts: Iterable[str]) -> None:
         """Listen for calls to `hosts`; raises OSError naming the port when it cannot."""
+        if (WILDCARD, self.port) in listening_places():
+            raise OSError(errno.EADDRINUSE, f"port {self.port}: another farm shares its sockets there")
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Doors of other farms have it as well, so that they may stand on addresses of their own beside this one.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if not self._allow_remote:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
             spans = list(spans_of(hosts))
@@ -61,7 +68,7 @@ class Gate:
                 # without it calls to nobody are reset, which is odd but harmless
                 with contextlib.suppress(OSError):
                     attach_filter(sock, spans)
-            sock.bind(("0.0.0.0", self.port))  # noqa: S104 - of the loopback device alone, see above
+            sock.bind((WILDCARD, self.port))
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: _Entrance(self), sock=sock, backlog=BACKLOG)
         except OSError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from simulators.fronts.door import listening_places
 from simulators.fronts.gate import Gate, is_possible
 from simulators.fronts.listen import doors
 
@@ -42,6 +44,7 @@ class Street:
         Raises OSError when an address cannot be bound, ValueError when the limit on open files is too low.
         """
         need = self._need()
+        self._check_free()
         try:
             if self._listen == "shared" or (self._listen == "auto" and need.comfortable > need.limit):
                 await self._share(need)
@@ -69,6 +72,13 @@ class Street:
         self.doors[row] = doors(self._miners[row], allow_remote=self._allow_remote)
         for door in self.doors[row]:
             door.shared = self._gates.get(door.port)
+
+    def _check_free(self) -> None:
+        taken = listening_places()
+        for row in self.doors:
+            for door in row:
+                if (door.host, door.port) in taken:
+                    raise OSError(errno.EADDRINUSE, f"cannot listen on {door.host}:{door.port}: address already in use")
 
     def _need(self) -> _Need:
         listeners = sum(len(row) for row in self.doors)

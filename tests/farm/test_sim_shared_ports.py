@@ -92,6 +92,24 @@ async def test_addresses_without_a_miner_are_silent_and_an_unplugged_one_resets(
         assert (await asked(miner.endpoint.host, miner.endpoint.api))["SUMMARY"]
 
 
+async def test_another_farm_stands_beside_it_on_addresses_of_its_own_and_nowhere_else() -> None:
+    async with shared() as world:
+        ports = world.miners[0].endpoint.api, world.miners[2].endpoint.http
+        group = '[[group]]\nname = "b"\nmodel = "m60s"\ncount = 1\naddress = "{}"\nports = {{ api = {} }}\n'
+        beside = World(read_plan(group.format(f"{NET}.200", ports[0])))
+        await beside.start()
+        try:
+            mac = beside.miners[0].identity.mac
+            assert (await asked(f"{NET}.200", ports[0]))["SUMMARY"][0]["MAC"] == mac
+            assert (await asked(f"{NET}.1", ports[0]))["SUMMARY"][0]["MAC"] == world.miners[0].identity.mac
+            with pytest.raises(OSError, match="already in use"):
+                await World(read_plan(group.format(f"{NET}.200", ports[0]))).start()
+        finally:
+            await beside.stop()
+        with pytest.raises(OSError, match="another farm shares"):
+            await World(read_plan('[farm]\nlisten = "shared"\n' + group.format(f"{NET}.220", ports[0]))).start()
+
+
 async def test_too_few_open_files_lead_to_shared_sockets_by_themselves(tmp_path: Path) -> None:
     description = tmp_path / "world.toml"
     description.write_text(described("auto", count=15))

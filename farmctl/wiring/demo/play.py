@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -24,13 +23,14 @@ from farmctl.ports.devices import Endpoint
 from farmctl.store.journal import Intact
 from farmctl.store.reader import open_reader
 from farmctl.wiring.demo.children import child, run_once
+from farmctl.wiring.demo.net import reserved_net
 from farmctl.wiring.demo.referee import Referee, event_rows, percentile_ms
 from farmctl.wiring.demo.site import configured, identified, numbers, stocked
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.farm import JOURNAL, Farm, Listeners, built
 from farmctl.wiring.meters import site_meter
 
-NETS = 190
+FIRST_NET = 10
 TRACE = "surplus_day_demo"
 QUIET_START_S = 3.0
 QUIET_END_S = 12.0
@@ -88,7 +88,7 @@ class _Stage:
 async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     """Everything around the controller."""
     world = folder / "world.toml"
-    net = 10 + 10 * (os.getpid() % (NETS // 10))
+    net = stack.enter_context(reserved_net()) if plan.port_base is None else FIRST_NET
     size = ["--miners", str(plan.miners), "--seed", str(plan.seed), "--http-port", "8080", "--first-net", str(net)]
     async with asyncio.TaskGroup() as tasks:
         described = tasks.create_task(run_once("world", *size))
