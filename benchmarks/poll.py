@@ -32,8 +32,8 @@ from farmctl.wiring.drivers import load_drivers
 
 MAIN = "whatsminer"
 """The one whose figures stand at the top: a Whatsminer-size reply is N1's."""
-OTHERS = 400
-FOREIGN_SAMPLE = 60
+OTHERS = 200
+FOREIGN_SAMPLE = 40
 FIRST_NET = 60
 ROUNDS = 3
 
@@ -104,7 +104,7 @@ FAMILIES = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 @click.option("--foreign/--no-foreign", default=True, show_default=True, help="Measure pyasic and pyasic_rs too.")
 def main(miners: int, families: tuple[str, ...], *, as_json: bool, foreign: bool) -> None:
-    """Measure what a poll costs, for each family; MINERS of the main one, at most 400 of the others."""
+    """Measure what a poll costs, for each family; MINERS of the main one, at most 200 of the others."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     result = uvloop.run(_measure(miners, families or tuple(FAMILIES), foreign=foreign))
