@@ -20,7 +20,8 @@ HASHES_PER_MEGAHERTZ = 1e6
 """A small core tries one hash a clock: 1,276 cores at 490 MHz are the 0.62524 TH/s that both libraries expect."""
 
 POOL_PREFIXES = ("stratum", "fallbackStratum")
-MOST_MHZ = 10_000.0
+LEAST_MHZ, MOST_MHZ = 1.0, 10_000.0
+"""A clock below divides watts by nothing."""
 
 TRIM_S = 30.0
 """The chip follows its clock at once; the reported rate is an average."""
@@ -68,7 +69,7 @@ def parse_info(reply: object) -> Info | None:
         mac=mac(reply.get("macAddr")),
         power_w=watts(reply.get("power")),
         hash_rate_hs=hashes(reply.get("hashRate"), HASHES_PER_GIGAHASH),
-        frequency_mhz=within(reply.get("frequency"), 0.0, MOST_MHZ),
+        frequency_mhz=within(reply.get("frequency"), LEAST_MHZ, MOST_MHZ),
         hashes_per_mhz=hashes(cores * (chips if isfinite(chips) else 1.0), HASHES_PER_MEGAHERTZ),
         chip_c=degrees(reply.get("temp")),
         regulator_c=degrees(reply.get("vrTemp")),
@@ -94,7 +95,7 @@ def parse_clocks(reply: object) -> Clocks | None:
     """None where the page offers nothing below a default."""
     if not isinstance(reply, dict):
         return None
-    default = within(reply.get("defaultFrequency"), 0.0, MOST_MHZ)
+    default = within(reply.get("defaultFrequency"), LEAST_MHZ, MOST_MHZ)
     offered = reply.get("frequencyOptions")
     if not (isfinite(default) and default > 0 and isinstance(offered, list)):
         return None
@@ -109,7 +110,8 @@ def make_ladder(info: Info, clocks: Clocks) -> Ladder | None:
     None while the draw or the clock is unknown.
     """
     watts_per_mhz = info.power_w / info.frequency_mhz if info.frequency_mhz > 0 else nan
-    if not (watts_per_mhz > 0 and info.hashes_per_mhz > 0 and len(clocks.steps_mhz) > 1):
+    full_w = watts(watts_per_mhz * clocks.default_mhz)
+    if not (full_w > 0 and info.hashes_per_mhz > 0 and len(clocks.steps_mhz) > 1):
         return None
     points = tuple(
         OperatingPoint(

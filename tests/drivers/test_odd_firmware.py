@@ -10,6 +10,7 @@ import pytest
 from drivers.antminer import pages
 from drivers.antminer import wire as antminer
 from drivers.avalon import wire as avalon
+from drivers.bitaxe import wire as bitaxe
 from drivers.whatsminer.driver import WhatsminerDriver
 from drivers.whatsminer_v3.driver import WhatsminerV3Driver
 from farmctl.core.model import MinerState
@@ -112,3 +113,13 @@ def test_an_old_avalon_without_a_rate_of_the_moment_tells_its_mean_and_a_sleeper
     assert torn is not None
     assert math.isnan(torn.hash_rate_hs)
     assert math.isnan(torn.chip_temperature_c)
+
+
+def test_a_clock_of_nothing_makes_no_ladder_of_infinite_watts() -> None:
+    said = {"ASICModel": "BM1368", "coreVoltage": 1166, "smallCoreCount": 1276, "power": 2.65, "frequency": 1e-300}
+    clocks = bitaxe.parse_clocks({"defaultFrequency": 490, "frequencyOptions": [400, 425, 490]})
+    assert clocks is not None
+    for frequency in (1e-300, 0, -5, "x", None):
+        info = bitaxe.parse_info({**said, "frequency": frequency})
+        assert info is not None
+        assert bitaxe.make_ladder(info, clocks) is None
