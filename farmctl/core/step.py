@@ -168,12 +168,13 @@ def _priced(view: FleetView, tracks: Iterable[EventTrack], now_ms: int) -> Fleet
 def _rises_unplanned(seen: Seen, budget: Budget, site: SitePower, *, may_raise: bool) -> MaskColumn:
     """Rows whose old wish would lift them although nobody may rise, or by more than the room that there is.
 
-    A row that was given up is planned no more: what it was once told is no reason to wake it in an emergency.
+    A row that was given up, or is not heard, is planned no more: what it was once told is no reason to wake it in an
+    emergency.
     """
     more_w = seen.wanted_w - seen.power_now_w
-    upward = (seen.rows.standing == Standing.GAVE_UP) & (more_w > 0.0)
     room_w = max(budget.target_w - site.power_w, 0.0) if may_raise else 0.0
-    rises: MaskColumn = upward & (more_w > room_w)
+    unplanned = ~seen.movable | (seen.rows.standing == Standing.GAVE_UP) | (not may_raise)
+    rises: MaskColumn = unplanned & (more_w > room_w)
     return rises
 
 
