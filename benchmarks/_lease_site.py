@@ -30,6 +30,9 @@ class Recorder:
         self._target_w: dict[str, float] = {}
         self._last_s: dict[str, float] = {}
         self._gaps_s: list[float] = []
+        self._gaps_without_database_s: list[float] = []
+        self.database_back_s = float("-inf")
+        """When the last crash of the database was over; a gap that began before it is told apart."""
         self._wanted, self._complete = 0, asyncio.Event()
         self.commands = self.stale = self.over_cap = 0
 
@@ -47,15 +50,12 @@ class Recorder:
 
     def told(self) -> dict[str, object]:
         """The counts, and how long a shard was without commands at a change of holder."""
-        gaps_s = sorted(self._gaps_s) or [0.0]
         return {
             "commands": self.commands,
-            "takeovers": len(self._gaps_s),
             "stale_commands": self.stale,
             "over_cap": self.over_cap,
-            "takeover_p50_s": round(gaps_s[len(gaps_s) // 2], 2),
-            "takeover_p99_s": round(gaps_s[min(int(len(gaps_s) * 0.99), len(gaps_s) - 1)], 2),
-            "takeover_max_s": round(gaps_s[-1], 2),
+            **_gaps("takeover", self._gaps_s),
+            **_gaps("database_crash", self._gaps_without_database_s),
         }
 
     def close(self) -> None:
@@ -69,7 +69,8 @@ class Recorder:
         if int(epoch) < seen:
             self.stale += 1
         elif int(epoch) > seen and seen:
-            self._gaps_s.append(now_s - self._last_s[shard])
+            crashed = self._last_s[shard] < self.database_back_s
+            (self._gaps_without_database_s if crashed else self._gaps_s).append(now_s - self._last_s[shard])
         self._epoch[shard] = max(int(epoch), seen)
         self._last_s[shard] = now_s
         if 0 < self._wanted <= len(self._epoch):
@@ -78,6 +79,16 @@ class Recorder:
         self._target_w[shard] = float(target_w)
         if sum(self._target_w.values()) > CAP_W + 1e-6:
             self.over_cap += 1
+
+
+def _gaps(name: str, gaps_s: list[float]) -> dict[str, object]:
+    inorder = sorted(gaps_s) or [0.0]
+    return {
+        f"{name}s": len(gaps_s),
+        f"{name}_p50_s": round(inorder[len(inorder) // 2], 2),
+        f"{name}_p99_s": round(inorder[min(int(len(inorder) * 0.99), len(inorder) - 1)], 2),
+        f"{name}_max_s": round(inorder[-1], 2),
+    }
 
 
 async def prepared(dsn: str, shards: int) -> None:

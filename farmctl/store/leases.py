@@ -100,7 +100,9 @@ class LeaseKeeper:
         await self._fetch("beat", self._holder)
         if self._clock() - self._renewed_s >= self._terms.renew_s:
             await self._renew()
-        shards, workers = (await self._fetch("fair_share", self._ttl))[0]
+        # A worker unseen for this long is past its deadlines, as by `_leases`: the others may fill its place.
+        unseen = timedelta(seconds=self._terms.ttl_s - self._terms.guard_s)
+        shards, workers = (await self._fetch("fair_share", unseen))[0]
         fair = math.ceil(shards / max(workers, 1))
         if len(self._held) < fair:
             await self._claim(fair - len(self._held))
