@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import shlex
 import sys
@@ -19,6 +20,7 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
 )
+OPEN_TRIES, OPEN_EVERY_S = 200, 0.05
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,7 +36,18 @@ class GlassServer(Server):
 
     @override
     async def on_startup(self, app: web.Application) -> None:
-        """Say where it is, once it is there."""
+        """Say where it is, once it is there: this is called before the port is open."""
+        self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        for _ in range(OPEN_TRIES):
+            try:
+                _, writer = await asyncio.open_connection(self.host, self.port)
+            except OSError:
+                await asyncio.sleep(OPEN_EVERY_S)
+                continue
+            writer.close()
+            break
         what = "read-only" if self._read_only else "orders allowed: whoever reaches this port may give them"
         click.echo(f"farmctl: the glass is at {self.public_url} ({what}); ctrl+c ends it", err=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import aiohttp
 import pytest
 
 from benchmarks._tui_site import ServedSite
+from simulators.broker import free_port
 from tests.glass import chromium
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(120)]
@@ -25,9 +25,7 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
     site = ServedSite(miners=300, changing_per_s=20)
     serving = asyncio.create_task(site.serve(str(path), ready, done))
     await ready.wait()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words = ("-m", "farmctl", "tui", "--serve", "--socket", str(path), "--port", str(port))
     pipe = asyncio.subprocess.PIPE
     server = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=pipe)
