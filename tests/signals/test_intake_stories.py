@@ -285,6 +285,20 @@ def test_while_the_clocks_disagree_only_an_emergency_is_obeyed() -> None:
     desk.accepts(event(3))
 
 
+def test_one_heartbeat_that_came_late_is_no_wrong_clock_but_two_are() -> None:
+    desk, listing = Desk(), snapshot(1)
+    desk.hears(Route.SNAPSHOT, listing)
+    desk.hears(Route.HEARTBEAT, heartbeat(1, seq=1, of=listing, at_ms=NOW_MS))
+    desk.hears(Route.HEARTBEAT, heartbeat(2, seq=1, of=listing, at_ms=NOW_MS - 9_000))
+    desk.accepts(event(2))
+    desk.hears(Route.HEARTBEAT, heartbeat(3, seq=2, of=listing, at_ms=NOW_MS - 9_000))
+    assert desk.refuses(event(3, id="ev-3")).reason is Reason.CLOCK_AHEAD
+    desk.accepts(event(4, id="ev-4", x={"class": "EMERGENCY"}))
+    desk.hears(Route.HEARTBEAT, heartbeat(4, seq=4, of=listing, at_ms=NOW_MS + 6_000))
+    desk.hears(Route.HEARTBEAT, heartbeat(5, seq=4, of=listing, at_ms=NOW_MS))
+    assert desk.refuses(event(5, id="ev-5")).reason is Reason.CLOCK_AHEAD
+
+
 def test_retained_copies_are_refused_except_of_snapshots_and_keys() -> None:
     verdict = refused(Desk().hears(Route.CREATE, note(event(1)), retained=True))
     assert (verdict.reason, verdict.ack) == (Reason.RETAINED_NOT_ALLOWED, None)

@@ -67,6 +67,9 @@ class Hearing:
     beat_hash: str = ""
     """`snapshotHash` of the last fresh heartbeat."""
     offset_ms: int = 0
+    """Issuer's clock less ours: a heartbeat can come late but not early, so the higher of the last two counts."""
+    last_offset_ms: int | None = None
+    """As the last heartbeat alone had it."""
     applied: frozenset[str] = frozenset()
     """Hashes of the snapshot applied in this run."""
     ended: Mapping[str, Ack] = field(default_factory=lambda: MappingProxyType({}))
