@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -123,6 +124,8 @@ class SimMiner:
         self.faults = FaultBook()
         self.log: deque[Told] = deque(maxlen=LOG_LENGTH)
         self.reads: Counter[str] = Counter()
+        self.live: set[asyncio.Transport] = set()
+        """Connections that are open; a farm that stops ends them."""
         self.commands = 0
         self.secrets_void = 0
         """How often tokens and sessions were voided from outside; fronts compare."""

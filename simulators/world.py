@@ -106,13 +106,16 @@ class World:
         self._ticker = asyncio.create_task(self._tick())
 
     async def stop(self) -> None:
-        """Stop time and close every door."""
+        """Stop time, close every door and end every call."""
         if self._ticker is not None:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
             self._ticker = None
         self.street.close()
+        for miner in self.miners:
+            for transport in tuple(miner.live):
+                transport.abort()
         await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:

@@ -118,6 +118,7 @@ class GrpcDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio.Transport: nothing to check here
         self._transport = cast("asyncio.Transport", transport)
+        self._miner.live.add(self._transport)
         peername = transport.get_extra_info("peername")
         if not is_served(peername[0] if peername else "", allow_remote=self._allow_remote):
             self._transport.abort()
@@ -127,6 +128,7 @@ class GrpcDoor(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._miner.live.discard(cast("asyncio.Transport", self._transport))
         self._transport = None
         for timer in self._timers:
             timer.cancel()

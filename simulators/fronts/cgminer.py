@@ -61,6 +61,7 @@ class CgminerDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio.Transport: nothing to check here
         self._transport = cast("asyncio.Transport", transport)
+        self._miner.live.add(self._transport)
         peername = transport.get_extra_info("peername")
         self._peer = peername[0] if peername else ""
         if not is_served(self._peer, allow_remote=self._allow_remote):
@@ -68,6 +69,7 @@ class CgminerDoor(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._miner.live.discard(cast("asyncio.Transport", self._transport))
         self._transport = None
         self._stop_timer()
 

@@ -121,12 +121,14 @@ class HttpDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio.Transport: nothing to check here
         self._transport = cast("asyncio.Transport", transport)
+        self._miner.live.add(self._transport)
         peername = transport.get_extra_info("peername")
         if not is_served(peername[0] if peername else "", allow_remote=self._allow_remote):
             self._transport.abort()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._miner.live.discard(cast("asyncio.Transport", self._transport))
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()

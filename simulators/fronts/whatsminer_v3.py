@@ -117,6 +117,7 @@ class FramedDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not inherit from asyncio.Transport: nothing to check here
         self._transport = cast("asyncio.Transport", transport)
+        self._miner.live.add(self._transport)
         peername = transport.get_extra_info("peername")
         served = is_served(peername[0] if peername else "", allow_remote=self._allow_remote)
         if not served or self._front.clients >= MAX_CLIENTS:
@@ -128,6 +129,7 @@ class FramedDoor(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._miner.live.discard(cast("asyncio.Transport", self._transport))
         self._transport = None
         self._front.clients -= self._is_in
         self._stop_timer()
