@@ -34,6 +34,7 @@ pytestmark = [
 def _can_bind_port_80() -> bool:
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as the doors have it
         try:
             sock.bind((f"{NET}.250", 80))
         except OSError:
