@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ FIRST_NET = 10
 TRACE = "surplus_day_demo"
 QUIET_START_S = 3.0
 QUIET_END_S = 12.0
+LEAST_S = 5.0
+"""A dispatcher that has less time than this orders nothing."""
 FAULT_SHARE = 0.01
 
 
@@ -174,14 +177,14 @@ async def _act(plan: DemoPlan, stage: _Stage) -> None:
         await _post(f"{stage.control}/faults", {"fraction": FAULT_SHARE, "fault": "silent", "for_s": 20.0})
     command = ["grid", "--broker", stage.broker, "--site", "demo", "--op", "grid-op"]
     command += ["--trace", TRACE, "--rated-kw", str(stage.rated_kw)]
-    if plan.for_s is not None:
-        # The last order comes early enough to be followed and confirmed before the curtain falls.
-        command += ["--for", f"{max(plan.for_s - QUIET_START_S - QUIET_END_S, 5.0):.0f}"]
-    while True:
-        async with child(command, stage.folder / "grid.log", says_ready=False) as dispatcher:
+    # The last order comes early enough to be followed and confirmed before the curtain falls.
+    left_s = math.inf if plan.for_s is None else max(plan.for_s - QUIET_START_S - QUIET_END_S, LEAST_S)
+    ends_s = time.monotonic() + left_s
+    while left_s >= LEAST_S:
+        for_s = [] if plan.for_s is None else ["--for", f"{left_s:.0f}"]
+        async with child([*command, *for_s], stage.folder / "grid.log", says_ready=False) as dispatcher:
             await dispatcher.last_line()
-        if plan.for_s is not None:
-            return
+        left_s = ends_s - time.monotonic()
 
 
 def _summary(farm: Farm, referee: Referee, found: int, *, scrape_ok: bool) -> dict[str, Any]:
