@@ -55,7 +55,7 @@ class Recorder:
             "stale_commands": self.stale,
             "over_cap": self.over_cap,
             **_gaps("takeover", self._gaps_s),
-            **_gaps("database_crash", self._gaps_without_database_s),
+            **_gaps("crash_takeover", self._gaps_without_database_s),
         }
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Lease chaos on a real PostgreSQL: workers are killed, stopped past their lease, and the database is crashed.
+"""Lease chaos on a real PostgreSQL: workers are killed, stopped and cut off past their lease, the database crashed.
 
 Counts commands that reached the wire with an epoch older than one seen before, and moments when the set-points together
 were above the site's cap.  Exit 1 where there was one.  `--unchecked` leaves out the deadline check, to see it fail.
@@ -15,15 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks._cable import Cable
 from benchmarks._host import StealWatch
 from benchmarks._lease_site import CAP_W, Recorder, prepared
 from benchmarks._postgresql import Cluster, binaries, running
 
 WORKERS = 4
 SHARDS = 32
-KINDS = ("kill", "stop")
+KINDS = ("kill", "stop", "partition")
 DATABASE_EVERY = 40
 """Each so many-th fault is a crash of the database."""
 
@@ -31,15 +33,15 @@ DATABASE_EVERY = 40
 class Crew:
     """The worker processes; every slot is always filled."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
-        self.slots = [self._start() for _ in range(WORKERS)]
+    def __init__(self, command: list[str], dsns: list[str]) -> None:
+        self._command, self._dsns = command, dsns
+        self.slots = [self._start(slot) for slot in range(len(dsns))]
 
     def kill(self, slot: int) -> None:
         """Kill -9, and a new process in its place."""
         self.slots[slot].kill()
         self.slots[slot].wait()
-        self.slots[slot] = self._start()
+        self.slots[slot] = self._start(slot)
 
     async def stop(self, slot: int, for_s: float) -> None:
         """SIGSTOP, and SIGCONT later, in the middle of whatever it was doing."""
@@ -56,8 +58,9 @@ class Crew:
             process.kill()
             process.wait()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stderr=subprocess.DEVNULL)  # noqa: S603 - our own words
+    def _start(self, slot: int) -> subprocess.Popen[bytes]:
+        command = [*self._command, "--dsn", self._dsns[slot]]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - our own words
 
 
 async def chaos(cluster: Cluster, dsn: str, *, faults: int, ttl_s: float, checked: bool) -> dict[str, object]:
@@ -65,45 +68,63 @@ async def chaos(cluster: Cluster, dsn: str, *, faults: int, ttl_s: float, checke
     await prepared(dsn, SHARDS)
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder) / "wire")
-        command = [sys.executable, "-m", "benchmarks._lease_worker", "--dsn", dsn, "--ttl", str(ttl_s)]
+        command = [sys.executable, "-m", "benchmarks._lease_worker", "--ttl", str(ttl_s)]
         command += ["--recorder", str(recorder.path), *([] if checked else ["--unchecked"])]
-        crew, counts = Crew(command), dict.fromkeys((*KINDS, "database"), 0)
+        cables = [Cable(dsn) for _ in range(WORKERS)]
+        crew = Crew(command, [await cable.laid() for cable in cables])
+        counts = dict.fromkeys((*KINDS, "database"), 0)
         listening = asyncio.create_task(recorder.run())
         try:
             await recorder.all_shards(SHARDS)
-            await _faults(cluster, crew, recorder, faults, ttl_s, counts)
+            await _faults(Stage(cluster, crew, cables, recorder), faults, ttl_s, counts)
             await asyncio.sleep(2 * ttl_s)
         finally:
             crew.end()
+            for cable in cables:
+                await cable.removed()
             listening.cancel()
             recorder.close()
     return {"faults": counts, **recorder.told(), "ttl_s": ttl_s, "cap_w": CAP_W, "deadline_check": checked}
 
 
-async def _faults(
-    cluster: Cluster, crew: Crew, recorder: Recorder, faults: int, ttl_s: float, counts: dict[str, int]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that a fault can befall."""
+
+    cluster: Cluster
+    crew: Crew
+    cables: list[Cable]
+    recorder: Recorder
+
+    async def crash(self, down_s: float) -> None:
+        """The database goes without a word and comes back later."""
+        await asyncio.to_thread(self.cluster.stop)
+        await asyncio.sleep(down_s)
+        await asyncio.to_thread(self.cluster.start)
+        self.recorder.database_back_s = time.monotonic()
+
+
+async def _faults(stage: Stage, faults: int, ttl_s: float, counts: dict[str, int]) -> None:
     dice = random.Random(9)  # noqa: S311 - which fault comes when, no secret
-    stopped: dict[int, asyncio.Task[None]] = {}
+    running_on: dict[int, asyncio.Task[None]] = {}
     for number in range(1, faults + 1):
-        slot = dice.randrange(WORKERS)
-        kind = "database" if number % DATABASE_EVERY == 0 else KINDS[number % 2]
+        slot, long_s = dice.randrange(WORKERS), ttl_s * dice.uniform(1.1, 1.6)
+        kind = "database" if number % DATABASE_EVERY == 0 else KINDS[number % len(KINDS)]
         counts[kind] += 1
         if kind == "database":
-            await asyncio.to_thread(cluster.stop)
-            await asyncio.sleep(dice.uniform(0, ttl_s))
-            await asyncio.to_thread(cluster.start)
-            recorder.database_back_s = time.monotonic()
-        elif kind == "stop":
-            if slot in stopped:
-                await stopped.pop(slot)
-            stopped[slot] = asyncio.create_task(crew.stop(slot, ttl_s * dice.uniform(1.1, 1.6)))
+            await stage.crash(dice.uniform(0, ttl_s))
         else:
-            if slot in stopped:
-                await stopped.pop(slot)
-            await asyncio.to_thread(crew.kill, slot)
+            if slot in running_on:
+                await running_on.pop(slot)
+            match kind:
+                case "stop":
+                    running_on[slot] = asyncio.create_task(stage.crew.stop(slot, long_s))
+                case "partition":
+                    running_on[slot] = asyncio.create_task(stage.cables[slot].cut(long_s))
+                case _:
+                    await asyncio.to_thread(stage.crew.kill, slot)
         await asyncio.sleep(dice.uniform(0.2, 0.6) * ttl_s)
-    await asyncio.gather(*stopped.values())
+    await asyncio.gather(*running_on.values())
 
 
 def main() -> int:

@@ -137,4 +137,6 @@ class LeaseKeeper:
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         with reported("the lease database", query):
-            return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]
+            # An answer later than the guard is worth nothing, and waiting for it keeps the next from being asked.
+            rows = await self._pool.fetch(QUERIES[query], *values, timeout=self._terms.guard_s)
+            return [tuple(row) for row in rows]

@@ -120,7 +120,7 @@ async def pool_of(dsn: str, size: int) -> asyncpg.Pool:
     settings = {"application_name": "farmctl", "synchronous_commit": "on"}
     return await asyncpg.create_pool(
         dsn,
-        min_size=1,
+        min_size=0,  # asyncpg 0.32 logs a traceback a second for a floor that it cannot keep while the server is down
         max_size=size,
         init=become,
         timeout=DEADLINE_S,
