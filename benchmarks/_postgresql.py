@@ -107,7 +107,7 @@ def _candidates() -> Iterator[Path]:
 def _runs(folder: Path) -> bool:
     """False where our own folders are closed to the server's user, as under a root's home."""
     try:
-        command = [folder / "initdb", "--version"]
+        command = [str(folder / "initdb"), "--version"]
         done = subprocess.run(  # noqa: S603 - our own words
             command, user=_user(), cwd="/", capture_output=True, timeout=PATIENCE_S, check=False
         )
