@@ -51,10 +51,12 @@ def measure(miners: int, repeat: int) -> dict[str, float | int | str]:
     full_w = float(view.table.power_w.sum())
     policy = POLICIES[POLICY]
     solves: list[float] = []
+    cpus: list[float] = []
     gaps: list[float] = []
     for share in SHARES:
-        best, times = _timed(view, policy, share * full_w, repeat)
+        best, times, cpu = _timed(view, policy, share * full_w, repeat)
         solves += times
+        cpus += cpu
         gaps.append(gap_pct(view, best, share * full_w))
     start = ideal(view, policy, everything(miners), START_SHARE * full_w)
     at(view.table, view.ladders, start.step)
@@ -64,6 +66,7 @@ def measure(miners: int, repeat: int) -> dict[str, float | int | str]:
         "policy": POLICY,
         "solve_ms": round(statistics.median(solves), 2),
         "solve_worst_ms": round(max(solves), 2),
+        "solve_cpu_ms": round(statistics.median(cpus), 2),
         "gap_pct": round(max(gaps), 6),
     }
     for share in STEPS:
@@ -148,15 +151,17 @@ def _solve(
     return -float(solver.getInfo().objective_function_value) * unit_hs
 
 
-def _timed(view: FleetView, policy: Policy, budget_w: float, repeat: int) -> tuple[Ideal, list[float]]:
+def _timed(view: FleetView, policy: Policy, budget_w: float, repeat: int) -> tuple[Ideal, list[float], list[float]]:
     bounds = everything(len(view.table))
     times: list[float] = []
+    cpu: list[float] = []
     best = ideal(view, policy, bounds, budget_w)
     for _ in range(repeat):
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         best = ideal(view, policy, bounds, budget_w)
         times.append((time.perf_counter() - began) * 1e3)
-    return best, times
+        cpu.append((time.process_time() - began_cpu) * 1e3)
+    return best, times, cpu
 
 
 def _step_figures(
@@ -173,15 +178,16 @@ def _step_figures(
     )
     asked = replace(asked, meter=replace(there.meter, at_ms=NOW_MS))
     memory, _ = step(Memory.at_boot(view.table.miner_id, NOW_MS - 60_000), there, NOW_MS - 1_000, POLICY)
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     _, decision = step(memory, asked, NOW_MS, POLICY)
-    cycle_ms = (time.perf_counter() - began) * 1e3
+    cycle_ms, cycle_cpu_ms = (time.perf_counter() - began) * 1e3, (time.process_time() - began_cpu) * 1e3
     best = ideal(view, policy, everything(miners), target_w)
     name = f"step_{share * 100:.0f}"
     return {
         f"{name}_commands_pct": round(100.0 * len(decision.commands) / miners, 3),
         f"{name}_refined_commands_pct": round(100.0 * float((best.step != start.step).mean()), 3),
         f"{name}_cycle_ms": round(cycle_ms, 2),
+        f"{name}_cycle_cpu_ms": round(cycle_cpu_ms, 2),
     }
 
 
