@@ -124,7 +124,7 @@ def test_a_replay_from_any_key_frame_on_is_identical_also_while_a_release_waits(
     day.run(150)
     begins = [number for number, frame in enumerate(recorded.frames) if frame.memory]
     assert len(begins) > 10
-    for begin in begins:
+    for begin in begins[::3]:
         results = list(replay(recorded.frames[begin:]))
         assert len(results) == len(recorded.frames) - begin
         assert all(isinstance(result, Same) for result in results)
