@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import grp
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,7 @@ def configured(folder: Path, figures: Numbers, *, broker: str, meter_port: int, 
         .replace("@METER_PORT@", str(meter_port))
         .replace("@METRICS_PORT@", str(metrics_port))
         .replace("@FOLDER@", str(folder))
+        .replace("@GROUP@", _own_group())
         .replace("# @CIRCUITS@", circuits)
     )
     path = folder / "farm.toml"
@@ -118,3 +121,11 @@ async def stocked(folder: Path, known: Sequence[Mapping[str, Any]], found: Mappi
 def key_of(host: str, ports: Mapping[str, int]) -> str:
     """One place, as a dictionary key."""
     return f"{host} {sorted(ports.items())}"
+
+
+def _own_group() -> str:
+    """Group of whoever runs the demo; its number where it has no name."""
+    try:
+        return grp.getgrgid(os.getgid()).gr_name
+    except KeyError:
+        return str(os.getgid())
