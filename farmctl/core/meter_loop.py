@@ -74,8 +74,9 @@ def follow(
     if fresh and meter.at_ms != loop.updated_ms:
         reports = (*(r for r in loop.reports if now_ms - r[0] < SETTLED_MS), (now_ms, meter.power_w, rows_w))
         loop = replace(loop, reports=reports)
-        if now_ms - booted_ms > PRIME_MS or _known(view, seen):
-            loop = _corrected(loop, view, seen, now_ms)
+        waited = now_ms - booted_ms > PRIME_MS
+        if waited or _known(view, seen):
+            loop = _corrected(loop, view, seen, now_ms, waited=waited)
         else:
             loop = replace(loop, updated_ms=meter.at_ms)
     power_w = meter.power_w if fresh else loop.gain * rows_w + loop.unexplained_w
@@ -98,14 +99,19 @@ def mean_w(samples: tuple[tuple[int, float], ...], now_ms: int, window_ms: int) 
     return sum(recent) / len(recent) if recent else math.nan
 
 
-def _corrected(loop: MeterLoop, view: FleetView, seen: Seen, now_ms: int) -> MeterLoop:
+def _corrected(loop: MeterLoop, view: FleetView, seen: Seen, now_ms: int, *, waited: bool) -> MeterLoop:
     meter_w, at_ms, rated_w = view.meter.power_w, view.meter.at_ms, view.rules.rated_w
     rows_w, unseen_w = float(seen.power_now_w.sum()), _unseen_w(view, seen, now_ms)
     # The meter shows less than the rows only for rows that are silent, and for devices that over-report.
     silent_w = float(seen.power_now_w[~seen.fresh].sum())
     lowest_w = -silent_w - OVER_REPORTED * (rows_w - silent_w)
     if not loop.primed:
-        telling = rows_w > 0 and unseen_w <= SETTLED_FRACTION * rows_w and meter_w > TELLING_FRACTION * rated_w
+        quiet = unseen_w <= SETTLED_FRACTION * rows_w
+        if not quiet and not waited:
+            # An order that comes with the start moves the rows before the meter has told anything: what it shows
+            # beyond them now is their way down, and would be carried for half a minute as load of the site.
+            return replace(loop, updated_ms=at_ms)
+        telling = rows_w > 0 and quiet and meter_w > TELLING_FRACTION * rated_w
         ratio = 1.0 + FIRST_SHARE * (meter_w / rows_w - 1.0) if telling else 1.0
         gain = min(max(ratio, GAIN_BOUNDS[0]), GAIN_BOUNDS[1])
         rest_w = max(meter_w - gain * rows_w, lowest_w)
