@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from hypothesis import settings
 
@@ -11,5 +12,6 @@ from hypothesis import settings
 asyncio.set_event_loop(None)
 
 # The machine that runs the tests is shared: how long one example takes says nothing about the code.
-settings.register_profile("steady", deadline=None)
-settings.load_profile("steady")
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")

@@ -129,6 +129,8 @@ async def test_alerts_fire_group_inhibit_and_resolve_and_planned_curtailment_fir
     async with site(tmp_path, SETTING) as there:
         door = _door(there)
         async with daemon(there) as running, _watched(there, running, door) as page:
+            # An increase is seen between two scrapes: the first must come before the event.
+            await until(lambda: _holds(page, "farmctl_dispatch_response_seconds_count >= 0"), "a first scrape")
             await curtailed(there)
             assert await page.fired() == WATCHDOG
             assert page.pages == []
@@ -172,6 +174,10 @@ async def _watched(there: Site, running: Daemon, door: dict[str, Any]) -> AsyncI
 
 async def _is(value: bool) -> bool:  # noqa: FBT001 - what was looked at
     return value
+
+
+async def _holds(page: Stack, expr: str) -> bool:
+    return bool(await page.query(expr))
 
 
 async def _empty(page: Stack, expr: str) -> bool:
