@@ -13,7 +13,7 @@ from farmctl.core.circuits import ancestors_at, depths, node_load_w
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import FleetTable
 from farmctl.core.grid import EventClass
-from farmctl.core.memory import Memory, RowMemory
+from farmctl.core.memory import Memory, RowMemory, Standing
 from farmctl.core.policies import POLICIES
 from farmctl.core.reasons import ORDER, Reason
 from farmctl.core.step import Decision, step
@@ -46,10 +46,14 @@ def _hash_hs(world: World, decision: Decision) -> float:
 
 
 def _worst_w(world: World, decision: Decision) -> FloatColumn:
-    """Every row at the worst of what it draws, what it was told before and what it is told now."""
+    """Every row at the worst of what it draws, what it was told before and what it is told now.
+
+    A settled row that is told nothing new draws what was measured, whatever its ladder promises.
+    """
     seen = decision.seen
-    planned_w = nominal_w(world.view, decision.allocation.step)
-    return np.maximum(np.maximum(seen.counted_w, seen.power_now_w), np.where(seen.movable, planned_w, 0.0))
+    told = seen.movable & ((decision.allocation.step != seen.rows.wanted) | (seen.rows.standing != Standing.SETTLED))
+    planned_w = np.where(told, nominal_w(world.view, decision.allocation.step), 0.0)
+    return np.maximum(np.maximum(seen.counted_w, seen.power_now_w), planned_w)
 
 
 @policies
