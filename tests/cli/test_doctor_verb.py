@@ -15,7 +15,7 @@ from farmctl.cli.exits import Exit
 from farmctl.cli.redact import Redactor
 from farmctl.control.tokens import TokenBook
 from tests.alarms.receiver import receiving
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, dead_site
 from tests.control.glasshouse import Glasshouse
 from tests.control.remote import listener
 
@@ -58,6 +58,17 @@ def test_the_doctor_says_what_to_do_where_nothing_runs(folder: Path) -> None:
     assert said.code == Exit.ERROR
     assert rows["socket and role"]["fix"].startswith("start it")
     assert rows["config lint"]["level"] == "ok"
+
+
+async def test_the_doctor_counts_the_miners_that_have_the_password_that_everybody_knows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARMCTL_CONFIG", str(await dead_site(folder, 3)))
+    said = await Shell(folder / "none.sock")("doctor", "--quick", "-o", "json")
+    (row,) = [row for row in said.data["rows"] if row["check"] == "factory passwords"]
+    assert row["level"] == "warn"
+    assert row["found"].startswith("3 of 3 miners; ")
+    assert "[[credentials]]" in row["fix"]
 
 
 def test_loop_lag_is_read_out_of_a_histogram() -> None:

@@ -1,4 +1,4 @@
-"""Checks of configuration and store: lint, disk, journal chain, alert route, unsigned mode."""
+"""Checks of configuration and store: lint, disk, journal chain, alert route, unsigned mode, factory passwords."""
 
 from __future__ import annotations
 
@@ -91,4 +91,24 @@ def _unsigned(patient: Patient) -> Iterator[Finding]:
         yield ok("unsigned mode", "no source takes unsigned messages")
 
 
-CHECKS: tuple[Check, ...] = (_lint, _disk, _chain, _route, _unsigned)
+def _logins(patient: Patient) -> Iterator[Finding]:
+    from farmctl.wiring.drivers import load_drivers  # noqa: PLC0415 - drivers are heavy, and only this check asks them
+    from farmctl.wiring.logins import factory_logins  # noqa: PLC0415 - see above
+
+    if patient.loaded is None or not patient.inventory:
+        return
+    entries, rows = patient.loaded.config.credentials, patient.inventory
+    try:
+        found = factory_logins(entries, rows, load_drivers(sorted({row.driver for row in rows})))
+    except FarmError as error:
+        yield fail("factory passwords", str(error), "mend the file that [[credentials]] names")
+        return
+    if not found:
+        yield ok("factory passwords", f"none is in use among {len(rows)} miners")
+        return
+    first, why = next(iter(sorted(found.items())))
+    fix = "change them on the machines, then give them by [[credentials]] from a file"
+    yield warn("factory passwords", f"{len(found)} of {len(rows)} miners; {first}: {why}", fix)
+
+
+CHECKS: tuple[Check, ...] = (_lint, _disk, _chain, _route, _unsigned, _logins)
