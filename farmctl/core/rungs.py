@@ -62,7 +62,6 @@ def _nearest(view: FleetView, moved: MaskColumn, step: CodeColumn, power_w: Floa
     watts = power_w[awake]
     away_w = np.abs(book.power_w[ladder] - watts[:, None])
     away_w[:, 0] = np.inf
-    away_w = np.where(np.isfinite(away_w), away_w, np.inf)
     top = book.steps[ladder] - 1
     # Nothing noted: the same number where the ladder has it.
     guess = np.where(np.isnan(watts), np.minimum(step[awake], top), np.argmin(away_w, axis=1))

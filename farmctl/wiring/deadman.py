@@ -22,9 +22,10 @@ from farmctl.config.shipped import shipped_profiles
 from farmctl.control.client import ControlClient, ControllerRefusedError
 from farmctl.core.model import MinerId
 from farmctl.errors import FarmError
-from farmctl.inventory.profiles import ladder_for, read_profiles
+from farmctl.inventory.profiles import read_profiles
 from farmctl.ports.store import InventoryRow
 from farmctl.wiring.direct import DirectReport, known_rows, put_to_sleep
+from farmctl.wiring.fleet import Ladders
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +56,10 @@ def firm_share(rows: Sequence[InventoryRow], firm_w: float, stuck: AbstractSet[M
 
     Those in `stuck` could not be told: they count as running, whatever they are worth.
     """
-    profiles = read_profiles(shipped_profiles())
+    ladders = Ladders(read_profiles(shipped_profiles()))
     ranked = []
     for row in rows:
-        ladder = ladder_for(row.driver, row.model, row.firmware, profiles)
+        ladder = ladders.of(row)
         full = ladder.points[-1] if ladder is not None else None
         watts = full.power_w if full is not None else UNKNOWN_W
         worth = full.hash_rate_hs / full.power_w if full is not None else 0.0

@@ -39,7 +39,7 @@ def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, 
     faults = check_rows(rows, tree=tree, drivers=drivers)
     if faults:
         raise InventoryFaultsError(faults)
-    ladders = _Ladders(read_profiles(shipped_profiles()))
+    ladders = Ladders(read_profiles(shipped_profiles()))
     nodes = {name: number for number, name in enumerate(tree.names)}
     groups = tuple(sorted({_group(row) for row in rows}))
     code = {group: number for number, group in enumerate(groups)}
@@ -115,14 +115,16 @@ def _group(row: InventoryRow) -> str:
     return f"{row.model or 'unknown'}\t{row.firmware or row.driver}"
 
 
-class _Ladders:
+class Ladders:
     """Ladders by model, each looked up once."""
 
     def __init__(self, profiles: Profiles) -> None:
+        """`profiles`: the shipped ones."""
         self._profiles = profiles
         self._known: dict[tuple[str, str, str], Ladder | None] = {}
 
     def of(self, row: InventoryRow) -> Ladder | None:
+        """The ladder of a miner's model and firmware, None where nothing is known of it."""
         key = (row.driver, row.model, row.firmware)
         if key not in self._known:
             self._known[key] = ladder_for(*key, self._profiles)
