@@ -1,7 +1,8 @@
 """From a signal to RECEIVED and to ACCEPTED or REJECTED while ten thousand miners are polled (SIGNALS section 11, 1).
 
-The controller is the real one, the broker mosquitto where it is installed, the fleet farmsim on real sockets; the
-dispatcher's own clock measures both ends of every answer.
+The controller is the real one, the broker mosquitto where it is installed, the fleet farmsim on real sockets. Grid,
+broker and fleet are processes of their own, so that only the controller is measured; the grid's own clock measures
+both ends of every answer, and an answer that was not the expected one is told with its reason.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import tempfile
+import time
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +28,14 @@ from benchmarks._crowd import crowd, site_text, stock
 from benchmarks._host import StealWatch
 from benchmarks.dispatch import CONTROL, warm
 from farmctl.config.load import load
-from farmctl.wiring.farm import built
+from farmctl.wiring.farm import Farm, built
 from simulators.broker import broker, free_port
-from simulators.grid.dispatcher import Dispatcher
-from simulators.grid.orders import Order
 
 MIX = "luxos-s19kpro=1"
-ANSWER_S = 30.0
-PAUSE_S = 0.3
+GRID = (sys.executable, "-m", "benchmarks._ack_grid")
+GRID_START_S = 30.0
+PER_SIGNAL_S = 65.0
+"""Two answers that never come, and a pause."""
 RECEIVED_P99_S, JUDGED_P99_S = 1.0, 2.0
 
 
@@ -61,46 +66,79 @@ async def _measure(miners: int, interval_s: float, signals: int) -> dict[str, An
             path = folder / "farm.toml"
             text = site_text(folder, rated_kw=4.0 * miners, interval_s=interval_s, more=CONTROL.format(port=port))
             await asyncio.to_thread(path.write_text, text)
-            async with broker(port=port) as served, Dispatcher("127.0.0.1", port, op="grid-op", site="crowd") as grid:
-                await grid.wait_online()
-                async with built(load(path, environment={}), stop=stop) as farm:
-                    running = asyncio.ensure_future(farm.run())
-                    try:
-                        await warm(farm, interval_s)
-                        steal, polls = StealWatch(), farm.tally.polls
-                        received, judged = await _asked(grid, signals)
-                        polls = farm.tally.polls - polls
-                    finally:
-                        stop.set()
-                        await running
+            async with (
+                broker(port=port) as served,
+                _grid(port, signals) as grid,
+                built(load(path, environment={}), stop=stop) as farm,
+            ):
+                running = asyncio.ensure_future(farm.run())
+                try:
+                    await warm(farm, interval_s)
+                    steal, used = StealWatch(), _Used(farm)
+                    answers = await _answers(grid, signals)
+                    spent = used.told()
+                finally:
+                    stop.set()
+                    await running
     return {
         "miners": miners,
         "broker": served.kind,
         "signals": signals,
-        "polls_meanwhile": polls,
-        **_told("received", received),
-        **_told("judged", judged),
-        "within": _p99(received) <= RECEIVED_P99_S and _p99(judged) <= JUDGED_P99_S,
+        **spent,
+        **_told("received", answers["received"]),
+        **_told("judged", answers["judged"]),
+        "wrong": answers["wrong"],
+        "within": not answers["wrong"]
+        and _p99(answers["received"]) <= RECEIVED_P99_S
+        and _p99(answers["judged"]) <= JUDGED_P99_S,
         "steal_pct": steal.steal_pct(),
     }
 
 
-async def _asked(grid: Dispatcher, signals: int) -> tuple[list[float], list[float]]:
-    """Seconds from sending to RECEIVED (or REJECTED, which has none before it), and to ACCEPTED or REJECTED."""
-    received, judged = [], []
-    for number in range(signals):
-        bad = number % 4 == 3  # noqa: PLR2004 - every fourth
-        order = Order(limit_kw=-1.0 if bad else 1e6 - number, duration_s=600.0, name="bad" if bad else "good")
-        sent = await grid.create_event(order)
-        told = await grid.wait_for(sent.order_id, {"ACCEPTED", "REJECTED"}, within_s=ANSWER_S)
-        judged.append(told.received_s - sent.sent_s)
-        if not bad:
-            first = await grid.wait_for(sent.order_id, {"RECEIVED"}, within_s=ANSWER_S)
-            received.append(first.received_s - sent.sent_s)
-        else:
-            grid.ledger.live.pop(sent.order_id, None)  # a refused event has no place in the snapshot
-        await asyncio.sleep(PAUSE_S)
-    return received, judged
+class _Used:
+    """What the controller did since this was made."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+        self._polls, self._cpu_s, self._began_s = farm.tally.polls, time.process_time(), time.monotonic()
+
+    def told(self) -> dict[str, float]:
+        """Polls per s, and CPU in percent of one core."""
+        spent_s = time.monotonic() - self._began_s
+        return {
+            "polls_per_s": round((self._farm.tally.polls - self._polls) / spent_s),
+            "controller_cpu_pct": round(100 * (time.process_time() - self._cpu_s) / spent_s, 1),
+        }
+
+
+@asynccontextmanager
+async def _grid(port: int, signals: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The dispatcher, connected and waiting to be told; ended with the block."""
+    told = ("--port", str(port), "--signals", str(signals))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*GRID, *told, stdin=pipe, stdout=pipe, limit=2**22)
+    try:
+        await asyncio.wait_for(_line(process), GRID_START_S)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _answers(grid: asyncio.subprocess.Process, signals: int) -> dict[str, Any]:
+    if grid.stdin is None:
+        raise click.ClickException("the grid has no stdin")
+    grid.stdin.write(b"go\n")
+    answers: dict[str, Any] = json.loads(await asyncio.wait_for(_line(grid), signals * PER_SIGNAL_S))
+    return answers
+
+
+async def _line(process: asyncio.subprocess.Process) -> bytes:
+    line = await process.stdout.readline() if process.stdout else b""
+    if not line:
+        raise click.ClickException("the grid ended without a word")
+    return line
 
 
 def _p99(seconds: list[float]) -> float:
