@@ -137,6 +137,7 @@ class Mosquitto:
             "log_type error",
             "log_type warning",
             "max_queued_messages 10000",
+            "set_tcp_nodelay true",
             f"persistence {'true' if session.persistent else 'false'}",
             f"persistence_location {session.folder}/",
             "autosave_interval 1",

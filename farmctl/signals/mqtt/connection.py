@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +25,8 @@ FAREWELL_WITHIN_S = 1.0
 WILL_DELAY_S = 10
 MOST_QUEUED = 10_000
 """Messages read but not yet judged; what a flood drops beyond it shows up as a gap and is resynced."""
+AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+"""An ack follows another before that one's TCP ack: with Nagle it would wait 40 ms for it (Linux's delayed ACK)."""
 Status = Literal["ONLINE", "OFFLINE"]
 ONLINE: Status = "ONLINE"
 OFFLINE: Status = "OFFLINE"
@@ -162,6 +165,7 @@ def quiet_client(  # noqa: PLR0913 - all by name, each a setting of the connecti
         keepalive=keepalive_s,
         max_queued_incoming_messages=MOST_QUEUED,
         tls_context=None if tls is None else tls.context(),
+        socket_options=AT_ONCE,
     )
 
 
