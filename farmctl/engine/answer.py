@@ -42,7 +42,7 @@ def telemetry(view: FleetView, decision: Decision, memory: Memory) -> Telemetry:
         power_w=site.power_w,
         power_source="METER" if site.metered else "SUMMED",
         quality=site.quality,
-        setpoint_w=decision.budget.target_w if decision.budget.event_id else None,
+        setpoint_w=setpoint_w(decision, memory),
         limit_w=decision.budget.ceiling_w,
         min_w=max(site.power_w - down_w, 0.0),
         max_w=site.power_w + up_w,
@@ -73,7 +73,7 @@ def site_state(view: FleetView, decision: Decision, memory: Memory, *, signed: b
         since_ms=memory.mode_since_ms,
         limit_w=decision.budget.ceiling_w,
         limit_source=decision.budget.limit_source,
-        setpoint_w=decision.budget.target_w if decision.budget.event_id else None,
+        setpoint_w=setpoint_w(decision, memory),
         live_events=tuple(t.event.event_id for t in live),
         emergency_latched=any(t.event.event_class is EventClass.EMERGENCY for t in live),
         signed=signed,
@@ -85,6 +85,18 @@ def site_state(view: FleetView, decision: Decision, memory: Memory, *, signed: b
         version=__version__,
         limits=_limits(view, decision, memory),
     )
+
+
+def setpoint_w(decision: Decision, memory: Memory) -> float | None:
+    """The grid's set-point in force after every clamp, W; None while nothing but limits is live."""
+    for track in memory.tracks:
+        if not track.live or track.shadowed or track.event.event_id != decision.budget.event_id:
+            continue
+        latched = track.event.intervals[-1] if track.event.event_class is EventClass.EMERGENCY else None
+        interval = track.event.at(decision.at_ms) or latched
+        if interval is not None and interval.setpoint_w is not None:
+            return decision.budget.target_w
+    return None
 
 
 def capability(view: FleetView, decision: Decision) -> Capability:

@@ -17,7 +17,7 @@ from farmctl.core.step import Decision, step
 from farmctl.core.units import MS_PER_S
 from farmctl.engine import checkpoint
 from farmctl.engine.actuator import Actuator
-from farmctl.engine.answer import capability, differs, site_state, telemetry
+from farmctl.engine.answer import capability, differs, setpoint_w, site_state, telemetry
 from farmctl.engine.desk import Desk
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.inbox import Arrival, GridInbox
@@ -285,7 +285,7 @@ class Cycle:
             return
         send_telemetry = self._due("telemetry", parts.telemetry_s, decision.at_ms)
         budget = decision.budget
-        stated = (decision.mode, budget.ceiling_w, budget.limit_source, budget.target_w if budget.event_id else None)
+        stated = (decision.mode, budget.ceiling_w, budget.limit_source, setpoint_w(decision, memory))
         changed = stated != self._stated or bool(decision.transitions or view.inbox)
         self._stated = stated
         send_state = changed or self._due("state", STATE_S, decision.at_ms)

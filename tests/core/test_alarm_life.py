@@ -224,3 +224,20 @@ def test_the_figures_count_what_was_raised_and_how_long_it_waited() -> None:
     site.run(24 * 3600 + 60, bad())
     assert kpis(site.board, site.now_ms).stale == 1
     assert kpis(site.board, site.now_ms).raised == 0
+
+
+@pytest.mark.parametrize("back_s", [10, 3_600, 86_400])
+def test_a_clock_that_is_put_back_delays_no_alarm_and_lengthens_no_shelf(back_s: int) -> None:
+    site = panel().run(3, bad())
+    site.now_ms -= back_s * 1000
+    assert site.run(6, bad()).state == "UNACK"
+    site.shelve(60)
+    site.now_ms -= back_s * 1000
+    site.run(55, bad())
+    assert site.state == "SHELVED"
+    assert site.run(10, bad()).state == "UNACK"
+    site.now_ms -= back_s * 1000
+    assert site.run(6).state == "RTN_UNACK"
+    alarm = site.board.get(MAIN)
+    assert alarm is not None
+    assert max(alarm.edge_ms, alarm.raised_ms, *(raised.at_ms for raised in site.board.raised)) <= site.now_ms

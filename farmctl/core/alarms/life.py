@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from farmctl.core.alarms.board import ANNUNCIATED, HIDDEN, Alarm, AlarmBoard, AlarmChange, AlarmState, Raised
 from farmctl.core.alarms.nouns import AlarmKind, Condition, Suppress, Truth
+from farmctl.core.alarms.putback import put_back
 from farmctl.core.units import DAY_MS, MS_PER_S, NEVER_MS
 
 CHATTER_EDGES = 3
@@ -35,6 +36,7 @@ def advance(
 
     Raises KeyError for an alarm that the catalogue does not list.
     """
+    board = put_back(board, now_ms)
     seen = {condition.key: condition for condition in found}
     before = {alarm.key: alarm for alarm in board.alarms}
     kept: list[Alarm] = []

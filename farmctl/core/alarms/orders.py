@@ -35,7 +35,7 @@ def acknowledge(
         raise AlarmRefusedError(message)
     state = S.ACK if alarm.state is S.UNACK else S.NORMAL
     after = replace(alarm, state=state, owner=owner if state is S.ACK else "", note=note if state is S.ACK else "")
-    acked = Acked(at_ms=now_ms, priority=alarm.priority, after_s=(now_ms - alarm.raised_ms) / MS_PER_S)
+    acked = Acked(at_ms=now_ms, priority=alarm.priority, after_s=max(now_ms - alarm.raised_ms, 0) / MS_PER_S)
     day = tuple(a for a in board.acked if now_ms - a.at_ms < DAY_MS)
     board = replace(_with(board, after), acked=(*day, acked))
     return board, _change(alarm, after, owner, note, now_ms)
