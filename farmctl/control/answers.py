@@ -289,7 +289,7 @@ class Answers:
         """The columns of a picture, made once and shared by everybody who asks about it."""
         if self._columns is not None and self._columns[0] is picture:
             return self._columns[1]
-        columns = roster(picture, self._placed(picture))
+        columns = roster(picture, self._placed(picture), self._p.glass.extras(picture))
         self._columns = (picture, columns)
         return columns
 
@@ -319,7 +319,7 @@ class Answers:
         if picture.decision.cycle - self._reach[0] >= REACH_CYCLES:
             self._reach = (picture.decision.cycle, strip.reach(picture))
         lists = replace(lists, strip={**lists.strip, "reach": self._reach[1]})
-        return image_of(picture, places, lists, "-".join(map(str, self._epoch)))
+        return image_of(picture, places, self._p.glass.extras(picture), lists, "-".join(map(str, self._epoch)))
 
 
 async def _body(request: web.Request) -> bytes:

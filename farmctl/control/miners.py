@@ -18,10 +18,10 @@ DEFAULT_LIMIT = 100
 MOST = 10_000
 SHOWN = (
     "id", "cont", "rack", "slot", "model", "fw", "circuit", "state", "want", "w", "want_w", "ths", "jth", "t",
-    "age", "tier", "protected", "reason",
+    "age", "tier", "protected", "reason", "margin", "fan", "pool", "fault", "since", "phase",
 )  # fmt: skip
 """Fields of a listed miner; append-only."""
-_DECIMALS = {"w": 0, "want_w": 0, "tier": 0}
+_DECIMALS = {"w": 0, "want_w": 0, "tier": 0, "fan": 0, "since": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,11 @@ from farmctl.ports.feed import (
     Words,
 )
 
-NUMBERS = {"ths": ("hash_rate_hs", HASHES_PER_TERAHASH), "seen_s": ("seen_ms", float(MS_PER_S))}
+NUMBERS = {
+    "ths": ("hash_rate_hs", HASHES_PER_TERAHASH),
+    "seen_s": ("seen_ms", float(MS_PER_S)),
+    "since_s": ("since_ms", float(MS_PER_S)),
+}
 """Column on the wire -> column of the image, and the factor to SI."""
 Scalar = TypeVar("Scalar", np.float64, np.int64)
 _STRIP: TypeAdapter[StripView] = TypeAdapter(StripView)
@@ -132,6 +136,8 @@ def _change(image: FleetImage, topic: str, told: Mapping[str, Any]) -> dict[str,
 def _delta(image: FleetImage, told: Mapping[str, Any]) -> dict[str, Any]:
     rows = np.array(told["rows"], dtype=np.int64)
     numbers, words = dict(image.numbers), dict(image.words)
+    for name, vocabulary in told.get("words", {}).items():
+        words[name] = Words(codes=words[name].codes, words=tuple(vocabulary))
     for name, values in told["columns"].items():
         if name in words:
             codes = words[name].codes.copy()

@@ -13,7 +13,7 @@ from farmctl.core.fleet import NO_LADDER
 from farmctl.core.model import MinerState, PointKind
 from farmctl.core.reasons import ORDER
 from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, CodeColumn, FloatColumn, IdColumn, IntColumn
-from farmctl.ports.control import SitePicture
+from farmctl.ports.control import Extras, SitePicture
 from farmctl.ports.store import InventoryRow
 
 UNKNOWN_WORD = "unknown"
@@ -43,6 +43,7 @@ class Places:
                 "cont": _words(row.container if row else "" for row in rows),
                 "rack": _words(row.rack if row else "" for row in rows),
                 "slot": _words(row.slot if row else "" for row in rows),
+                "phase": _words(row.phase if row else "" for row in rows),
                 "model": _words(row.model if row else "" for row in rows),
                 "fw": _words(row.firmware if row else "" for row in rows),
                 "driver": _words(row.driver if row else "" for row in rows),
@@ -72,8 +73,9 @@ def state_words(picture: SitePicture) -> IdColumn:
     return words
 
 
-def roster(picture: SitePicture, places: Places) -> Columns:
+def roster(picture: SitePicture, places: Places, extras: Extras | None = None) -> Columns:
     """Every field that a filter or a list may name, shape (rows,); NaN is unknown."""
+    extras = extras or Extras.unknown(len(picture.view.table))
     view, decision = picture.view, picture.decision
     table, wanted = view.table, decision.allocation.step
     ths = table.hash_rate_hs / HASHES_PER_TERAHASH
@@ -88,6 +90,8 @@ def roster(picture: SitePicture, places: Places) -> Columns:
             "reason": _REASONS[decision.reasons],
             "protected": np.where(table.protected, "yes", "no"),
             "commandable": np.where(table.commandable, "yes", "no"),
+            "fault": np.array(extras.faults, dtype=np.str_)[extras.fault],
+            "pool": np.array(extras.pools, dtype=np.str_)[extras.pool],
         },
         numbers={
             "w": table.power_w,
@@ -96,6 +100,9 @@ def roster(picture: SitePicture, places: Places) -> Columns:
             "jth": joules,
             "t": table.temperature_c,
             "age": ages_s(picture),
+            "fan": extras.fan_rpm,
+            "margin": extras.limit_c - table.temperature_c,
+            "since": np.where(extras.since_ms < 0, np.nan, (decision.at_ms - extras.since_ms) / MS_PER_S),
             "tier": table.tier.astype(np.float64),
         },
     )

@@ -159,6 +159,12 @@ class Miner(Shape):
     tier: float
     protected: str
     reason: str
+    margin: float | None
+    fan: float | None
+    pool: str
+    fault: str
+    since: float | None
+    phase: str
 
 
 class MinerPage(Answer):

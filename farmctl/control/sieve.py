@@ -8,13 +8,29 @@ import numpy as np
 
 from farmctl.control.filter import Columns, Term, matching, parse
 from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, FloatColumn, IdColumn, MaskColumn
-from farmctl.ports.feed import FleetImage
+from farmctl.ports.feed import FleetImage, Words
 
 WORDS = {"cont": "container", "fw": "firmware"} | {
-    name: name for name in ("circuit", "host", "model", "protected", "rack", "reason", "slot", "state", "want")
+    name: name
+    for name in (
+        "circuit",
+        "fault",
+        "host",
+        "model",
+        "phase",
+        "pool",
+        "protected",
+        "rack",
+        "reason",
+        "slot",
+        "state",
+        "want",
+    )
 }
 """Field of a filter -> word column of an image."""
-NUMBERS = ("age", "jth", "t", "ths", "tier", "w", "want_w")
+COLUMNS = {"w": "power_w", "t": "temperature_c", "fan": "fan_rpm"}
+MOMENTS = {"age": "seen_ms", "since": "since_ms"}
+NUMBERS = ("age", "fan", "jth", "margin", "since", "t", "ths", "tier", "w", "want_w")
 
 
 def fitting(image: FleetImage, text: str) -> MaskColumn:
@@ -27,7 +43,7 @@ def fitting(image: FleetImage, text: str) -> MaskColumn:
 
 def _fits(image: FleetImage, term: Term) -> MaskColumn:
     if term.field in WORDS:
-        column = image.words[WORDS[term.field]]
+        column = image.words.get(WORDS[term.field]) or Words(codes=np.zeros(len(image.ids), np.int64), words=())
         vocabulary: IdColumn = np.array(column.words or ("",), dtype=np.str_)
         hit = matching((term,), Columns(words={"id": vocabulary, term.field: vocabulary}, numbers={}))
         return np.asarray(hit[column.codes], dtype=np.bool_)
@@ -41,17 +57,25 @@ def _fits(image: FleetImage, term: Term) -> MaskColumn:
 
 
 def _number(image: FleetImage, field: str) -> FloatColumn:
-    numbers = image.numbers
-    ths: FloatColumn = numbers["hash_rate_hs"] / HASHES_PER_TERAHASH
-    age_s: FloatColumn = (image.at_ms - numbers["seen_ms"]) / MS_PER_S
-    derived: dict[str, FloatColumn] = {
-        "w": numbers["power_w"],
-        "ths": ths,
-        "jth": np.divide(numbers["power_w"], ths, out=np.full(len(ths), np.nan), where=ths > 0),
-        "t": numbers["temperature_c"],
-        "age": age_s,
-    }
-    return derived[field] if field in derived else numbers[field]
+    match field:
+        case "ths":
+            return _told(image, "hash_rate_hs") / HASHES_PER_TERAHASH
+        case "jth":
+            power_w, ths = _told(image, "power_w"), _number(image, "ths")
+            joules: FloatColumn = np.divide(power_w, ths, out=np.full(len(ths), np.nan), where=ths > 0)
+            return joules
+        case "margin":
+            return _told(image, "limit_c") - _told(image, "temperature_c")
+        case "age" | "since":
+            return (image.at_ms - _told(image, MOMENTS[field])) / MS_PER_S
+        case _:
+            return _told(image, COLUMNS.get(field, field))
+
+
+def _told(image: FleetImage, name: str) -> FloatColumn:
+    """A column of the image; unknown where the controller is older and tells none."""
+    column = image.numbers.get(name)
+    return np.full(len(image.ids), np.nan) if column is None else column
 
 
 @lru_cache(maxsize=2)

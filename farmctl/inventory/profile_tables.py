@@ -22,7 +22,8 @@ class _Sourced(_Table):
 
     @model_validator(mode="after")
     def _every_number_has_a_source(self) -> Self:
-        told = set(type(self).model_fields) - {"source", "match", "model"}
+        unsaid = {name for name in type(self).model_fields if getattr(self, name) is None}
+        told = set(type(self).model_fields) - {"source", "match", "model"} - unsaid
         if set(self.source) != told:
             wrong = ", ".join(sorted(told ^ set(self.source)))
             raise ValueError(f"source: expected exactly {', '.join(sorted(told))}; wrong about {wrong}")
@@ -69,6 +70,8 @@ class ModelTable(_Sourced):
     """Nominal draw at the plug, W."""
     full_ths: Positive
     """Nominal hash rate, TH/s."""
+    limit_c: Positive | None = None
+    """Heat at which the machine protects itself, by the sensor that its driver reads as the hottest, °C."""
 
 
 class FirmwareTable(_Sourced):

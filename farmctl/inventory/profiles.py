@@ -68,6 +68,17 @@ def ladder_for(driver: str, model: str, firmware: str, profiles: Profiles) -> La
     return None
 
 
+def limit_for(driver: str, model: str, profiles: Profiles) -> float:
+    """Heat at which a machine protects itself, °C, of the most specific model that states one; NaN: none does."""
+    own = [file for file in profiles.files if file.driver == driver]
+    for file in own or [file for file in profiles.files if file.driver == ANY_DRIVER]:
+        stating = [m for m in _models(file, profiles) if m.limit_c is not None and _fits(model, m.match)]
+        machine = _most_specific(stating, model)
+        if machine is not None and machine.limit_c is not None:
+            return machine.limit_c
+    return nan
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerEstimate:
     """Draw of a machine that measures none, from its ladder and its hash rate."""

@@ -1,4 +1,4 @@
-"""What miners say beside the columns that control uses: the air they breathe in, fault codes, pools and shares."""
+"""What miners say beside the columns that control uses: air, fans, fault codes, pools and shares."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farmctl.core.ailments import ailment
-from farmctl.core.units import FloatColumn, MaskColumn
+from farmctl.core.ailments import Cause, ailment
+from farmctl.core.units import CodeColumn, FloatColumn, MaskColumn
 from farmctl.metrics.snapshot import FaultCount, PoolStatus
 from farmctl.ports.devices import Facts, Pool, Reading
 
@@ -19,6 +19,10 @@ OTHER = "other"
 MOST_FAULTS = 200
 """Pairs of code and model that get a series of their own; the rarest beyond them share one."""
 MOST_POOLS = 20
+FAULT_WORDS = ("", *(cause.value for cause in Cause))
+"""What ails a miner, as a code per row; the first is nothing."""
+FAN_GRAIN_RPM = 50.0
+"""Fans hunt by some 30 rpm; a finer figure would change every row at every poll."""
 RESULTS = ("accepted", "rejected", "stale")
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 _HOST = re.compile(r"^(?:[a-z0-9+]+://)?(?:[^@/]*@)?(\[[0-9a-fA-F:]+\]|[^/:\s]+)")
@@ -40,6 +44,10 @@ class Sidelines:
         """`models` of every row, in the order of the rows."""
         self._models = tuple(models)
         self._ambient_c = np.full(len(self._models), np.nan)
+        self._fan_rpm = np.full(len(self._models), np.nan)
+        self._fault = np.zeros(len(self._models), dtype=np.int16)
+        self._pool = np.zeros(len(self._models), dtype=np.int16)
+        self._pool_code = {"": 0}
         self._errors: dict[int, tuple[str, ...]] = {}
         self._told: dict[int, tuple[_Told, ...]] = {}
         self._judges: Counter[str] = Counter()
@@ -50,10 +58,14 @@ class Sidelines:
     def heard(self, row: int, reading: Reading) -> None:
         """Take one good poll in; called at every poll."""
         self._ambient_c[row] = reading.ambient_c
+        if reading.fans_rpm:
+            self._fan_rpm[row] = min(reading.fans_rpm)
         if reading.errors:
+            if reading.errors != self._errors.get(row):
+                self._fault[row] = _FAULT[ailment(reading.errors[0]).cause]
             self._errors[row] = reading.errors
-        elif self._errors:
-            self._errors.pop(row, None)
+        elif self._errors and self._errors.pop(row, ()):
+            self._fault[row] = 0
 
     def told(self, row: int, facts: Facts) -> None:
         """Take the slow facts of one miner in."""
@@ -65,6 +77,20 @@ class Sidelines:
             self._judge(pool, 1)
             self._count(pool, before.get(pool.name))
         self._told[row] = now
+        used = next((pool.name for pool in now if pool.alive), now[0].name if now else "")
+        self._pool[row] = self._pool_code.setdefault(used, len(self._pool_code))
+
+    def fan_rpm(self) -> FloatColumn:
+        """The slowest fan of each miner, rpm, shape (rows,), NaN where it tells of none."""
+        return np.round(self._fan_rpm / FAN_GRAIN_RPM) * FAN_GRAIN_RPM
+
+    def fault(self) -> CodeColumn:
+        """What ails each miner by its first error code, index into `FAULT_WORDS`, shape (rows,)."""
+        return self._fault.copy()
+
+    def pool(self) -> tuple[tuple[str, ...], CodeColumn]:
+        """Hosts of pools, which only ever grow, and the one that each miner works for by its last slow facts."""
+        return tuple(self._pool_code), self._pool.copy()
 
     def ambient_c(self) -> FloatColumn:
         """Air that each miner breathes in, degrees Celsius, shape (rows,), NaN unknown."""
@@ -120,6 +146,9 @@ class Sidelines:
         if name not in self._judges and len(self._judges) >= MOST_POOLS:
             name = OTHER
         return _Told(name, pool.alive, (pool.accepted, pool.rejected, pool.stale))
+
+
+_FAULT = {Cause(word): code for code, word in enumerate(FAULT_WORDS) if word}
 
 
 def _by_name(pools: Sequence[_Told]) -> tuple[_Told, ...]:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from farmctl.core.alarms import AlarmBoard, AlarmKind, Condition, Scene
 from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Memory
 from farmctl.core.model import Override
 from farmctl.core.step import Decision
+from farmctl.core.units import NEVER_MS, CodeColumn, FloatColumn, IntColumn
 from farmctl.ports.store import InventoryRow, JournalRecord, JsonValue
 
 
@@ -43,6 +46,34 @@ class Lease:
     reason: str
     taken_ms: int
     expires_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Extras:
+    """What people look at and control does not use, one entry per row of the table."""
+
+    fan_rpm: FloatColumn
+    """The slowest fan; NaN where none is told."""
+    limit_c: FloatColumn
+    """Heat of `temperature_c` at which the machine protects itself; NaN unknown."""
+    since_ms: IntColumn
+    """Since when the controller has seen it in this state; -1 never."""
+    fault: CodeColumn
+    """Index into `faults`."""
+    faults: tuple[str, ...]
+    pool: CodeColumn
+    """Index into `pools`."""
+    pools: tuple[str, ...]
+    """Only ever grows while the daemon runs."""
+
+    @classmethod
+    def unknown(cls, rows: int) -> Extras:
+        """Nothing was told."""
+        none, zero = np.full(rows, np.nan), np.zeros(rows, dtype=np.int16)
+        never = np.full(rows, NEVER_MS, dtype=np.int64)
+        return cls(
+            fan_rpm=none, limit_c=none, since_ms=never, fault=zero, faults=("",), pool=zero, pools=("",)
+        )  # fmt: skip
 
 
 class SitePicture(Protocol):
@@ -83,6 +114,10 @@ class Glass(Protocol):
 
     def inventory(self) -> Sequence[InventoryRow]:
         """Every miner as the site knows it, in any order; the same object for as long as nothing changed."""
+        ...
+
+    def extras(self, picture: SitePicture) -> Extras:
+        """What stands beside the columns now; may be called in a thread."""
         ...
 
     def input_hash(self, picture: SitePicture) -> str:

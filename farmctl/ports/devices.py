@@ -92,6 +92,8 @@ class Facts:
     """What the vendor promises at full, NaN unknown."""
     nominal_power_w: float
     """The device's own figure for full draw, NaN unknown."""
+    limit_c: float = float("nan")
+    """Heat at which the device says that it protects itself, by the sensor of `Reading.temperature_c`."""
 
 
 class Device(Protocol):

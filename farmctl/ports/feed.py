@@ -212,9 +212,11 @@ class FleetImage:
     """When the cycle decided, by the controller's clock; ages are counted from here."""
     ids: tuple[str, ...]
     numbers: Mapping[str, FloatColumn]
-    """NaN is unknown. `power_w`, `want_w`, `hash_rate_hs`, `temperature_c`, `seen_ms` (epoch ms), `tier`."""
+    """NaN is unknown. `power_w`, `want_w`, `hash_rate_hs`, `temperature_c`, `seen_ms` (epoch ms), `tier`,
+    `fan_rpm` (the slowest), `limit_c` (where it protects itself; margin = limit_c - temperature_c), `since_ms`."""
     words: Mapping[str, Words]
-    """`state`, `want`, `reason`, `container`, `rack`, `slot`, `model`, `firmware`, `circuit`, `host`, `protected`."""
+    """`state`, `want`, `reason`, `container`, `rack`, `slot`, `model`, `firmware`, `circuit`, `host`, `protected`,
+    `pool`, `fault` (empty: none), `phase`."""
     changed: IntColumn | None
     """Rows that differ from the image before; None: anything may."""
     strip: StripView

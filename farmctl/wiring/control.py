@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from farmctl.control.remote import Remote, remote
 from farmctl.control.server import ControlParts, ControlServer
 from farmctl.control.strip import Site
 from farmctl.control.tokens import FILE, TokenBook
+from farmctl.engine.asides import HeatLimits, Spells
 from farmctl.engine.cycle import Cycle
 from farmctl.engine.desk import Desk
 from farmctl.engine.records import input_hash
-from farmctl.ports.control import AlarmOrders, Glass, Hands, SitePicture
+from farmctl.metrics.sidelines import FAULT_WORDS, Sidelines
+from farmctl.ports.control import AlarmOrders, Extras, Glass, Hands, SitePicture
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
 from farmctl.wiring.history import site_history
@@ -31,6 +33,9 @@ class FarmGlass(Glass):
 
     cycle: Cycle
     rows: tuple[InventoryRow, ...]
+    spells: Spells
+    limits: HeatLimits
+    sidelines: Callable[[], Sidelines]
 
     @override
     def picture(self) -> SitePicture | None:
@@ -39,6 +44,20 @@ class FarmGlass(Glass):
     @override
     def inventory(self) -> Sequence[InventoryRow]:
         return self.rows
+
+    @override
+    def extras(self, picture: SitePicture) -> Extras:
+        told = self.sidelines()
+        pools, pool = told.pool()
+        return Extras(
+            fan_rpm=told.fan_rpm(),
+            limit_c=self.limits.limit_c(),
+            since_ms=self.spells.since_ms(picture),
+            fault=told.fault(),
+            faults=FAULT_WORDS,
+            pool=pool,
+            pools=pools,
+        )
 
     @override
     def input_hash(self, picture: SitePicture) -> str:

@@ -24,6 +24,7 @@ from farmctl.core.fleet import CircuitTree
 from farmctl.core.memory import Memory
 from farmctl.engine import checkpoint
 from farmctl.engine.actuator import Actuator, ActuatorRules
+from farmctl.engine.asides import HeatLimits, Spells
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.cycle import HEARD_STATE, MEMORY_STATE, Cycle, CycleParts, Picture
 from farmctl.engine.desk import Desk
@@ -194,6 +195,8 @@ async def _assembled(
     series = SettlementSeries(store, clock, settlement_facts(config, fleet, tree, rules))
     historian = _historian(config, fleet, clock)
     on_circuits = circuit_meters(config, clock, tree, fleet)
+    spells = Spells(len(fleet.keeper.table))
+    limits = HeatLimits(fleet.limit_c, poller.facts, clock.monotonic_s)
     parts = CycleParts(
         keeper=fleet.keeper,
         poller=poller,
@@ -218,12 +221,13 @@ async def _assembled(
         uplinks=sources,
         telemetry_s=min((s.telemetry_period_s for s in config.signal if isinstance(s, MqttTable)), default=2.0),
         recording=recording,
-        on_picture=(metrics.see, watches.see, told.see, _sampled(series, historian), *listeners.pictures),
+        on_picture=(spells.see, metrics.see, watches.see, told.see, _sampled(series, historian), *listeners.pictures),
         on_response=tally.responded,
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
-    control = control_server(loaded, FarmGlass(cycle, rows), desk, alarms, hands, store, clock)
+    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines)
+    control = control_server(loaded, glass, desk, alarms, hands, store, clock)
     metrics.probe(
         Probed(poller=poller, inbox=inbox, store=store, control=control, meter=metered[0] if metered else None)
     )

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from farmctl.config.credentials import credentials_for, read_secret
 from farmctl.config.schema import CredentialsTable, FarmConfig
 from farmctl.config.shipped import shipped_profiles
 from farmctl.core.alarms import Yard
 from farmctl.core.fleet import CircuitTree
 from farmctl.core.model import Ladder, MinerId
+from farmctl.core.units import FloatColumn
 from farmctl.engine.fleet import FleetKeeper, Seat
 from farmctl.engine.link import Link
 from farmctl.engine.poller import Poller
 from farmctl.engine.scan.follow import Follower
 from farmctl.inventory.check import check_rows
 from farmctl.inventory.fault import InventoryFaultsError
-from farmctl.inventory.profiles import Profiles, ladder_for, read_profiles
+from farmctl.inventory.profiles import Profiles, ladder_for, limit_for, read_profiles
 from farmctl.ports.devices import AppliesPoint, Credentials, Driver, Endpoint
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
@@ -32,6 +35,8 @@ class Fleet:
     groups: tuple[str, ...]
     """Model and firmware of each group code."""
     drivers: Mapping[str, Driver]
+    limit_c: FloatColumn
+    """Heat at which each row protects itself by the table of models, shape (rows,), NaN unknown."""
 
 
 def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, drivers: Mapping[str, Driver]) -> Fleet:
@@ -61,7 +66,9 @@ def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, 
     for link in links.values():
         # Nobody is commanded before its identity was read: two miners may have swapped addresses.
         keeper.allow(link.row, commandable=False)
-    return Fleet(keeper=keeper, links=links, groups=groups, drivers=drivers)
+    limits = (ladders.limit_c(keeper.seat_of(row).row) for row in range(len(keeper.table)))
+    limit_c = np.fromiter(limits, dtype=np.float64, count=len(keeper.table))
+    return Fleet(keeper=keeper, links=links, groups=groups, drivers=drivers, limit_c=limit_c)
 
 
 def follower(config: FarmConfig, fleet: Fleet, poller: Poller, store: Store, clock: Clock) -> Follower | None:
@@ -122,6 +129,7 @@ class Ladders:
         """`profiles`: the shipped ones."""
         self._profiles = profiles
         self._known: dict[tuple[str, str, str], Ladder | None] = {}
+        self._limit_c: dict[tuple[str, str], float] = {}
 
     def of(self, row: InventoryRow) -> Ladder | None:
         """The ladder of a miner's model and firmware, None where nothing is known of it."""
@@ -129,3 +137,10 @@ class Ladders:
         if key not in self._known:
             self._known[key] = ladder_for(*key, self._profiles)
         return self._known[key]
+
+    def limit_c(self, row: InventoryRow) -> float:
+        """Heat at which a miner's model protects itself, °C, NaN unknown."""
+        key = (row.driver, row.model)
+        if key not in self._limit_c:
+            self._limit_c[key] = limit_for(*key, self._profiles)
+        return self._limit_c[key]

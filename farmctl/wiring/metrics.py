@@ -106,6 +106,11 @@ class MetricsWatch:
         probed.poller.on_reading = self._sidelines.heard
         probed.poller.on_facts = self._sidelines.told
 
+    @property
+    def sidelines(self) -> Sidelines:
+        """What stands beside the columns."""
+        return self._sidelines
+
     async def run(self) -> None:
         """Serve until cancelled; measure how late the loop wakes, and ask the parts."""
         await self.server.start()

@@ -25,7 +25,7 @@ from farmctl.engine.desk import Desk
 from farmctl.engine.hands import SiteHands
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.records import input_hash
-from farmctl.ports.control import By, Hands, SitePicture
+from farmctl.ports.control import By, Extras, Hands, SitePicture
 from farmctl.ports.store import InventoryRow
 from farmctl.store.memory import MemoryStore
 from tests.scenarios.day import Day, Farm
@@ -123,6 +123,7 @@ class Glasshouse:
         self.identify = identify or self.badge
         self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
         self.blind = False
+        self.told: Extras | None = None
         self._picture: SitePicture | None = None
         self._inventory = tuple(
             _row(number, str(miner), containers_of) for number, miner in enumerate(self.day.table.miner_id)
@@ -158,6 +159,9 @@ class Glasshouse:
 
     def inventory(self) -> Sequence[InventoryRow]:
         return self._inventory
+
+    def extras(self, picture: SitePicture) -> Extras:
+        return self.told or Extras.unknown(len(picture.view.table))
 
     def input_hash(self, picture: SitePicture) -> str:
         return input_hash(picture.view, picture.decision.at_ms)

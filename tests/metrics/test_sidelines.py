@@ -11,7 +11,7 @@ import pytest
 
 from farmctl.core.model import MinerId, MinerState, PowerSource
 from farmctl.metrics.energy import GAP_S, EnergyCount
-from farmctl.metrics.sidelines import MOST_FAULTS, MOST_POOLS, OTHER, Sidelines
+from farmctl.metrics.sidelines import FAULT_WORDS, MOST_FAULTS, MOST_POOLS, OTHER, Sidelines
 from farmctl.metrics.snapshot import FaultCount
 from farmctl.ports.devices import Facts, Identity, Pool, Reading
 
@@ -122,3 +122,20 @@ def test_faults_are_read_beside_a_loop_that_polls_on() -> None:
     finally:
         stop.set()
         polling.join()
+
+
+def test_fans_faults_and_pools_are_columns_with_a_vocabulary_that_only_grows() -> None:
+    sidelines = Sidelines(["M50"] * 3)
+    sidelines.heard(0, dataclasses.replace(READING, fans_rpm=(6_010.0, 5_990.0)))
+    sidelines.heard(1, dataclasses.replace(READING, errors=("110",)))
+    sidelines.told(0, facts(pool(alive=False), pool("stratum+tcp://us2.pool.example:3333")))
+    sidelines.told(1, facts(pool(alive=False)))
+    words, codes = sidelines.pool()
+    assert [words[code] for code in codes] == ["us2.pool.example", "eu1.pool.example", ""]
+    assert sidelines.fan_rpm()[0] == 6_000.0
+    assert math.isnan(sidelines.fan_rpm()[1])
+    assert [FAULT_WORDS[code] for code in sidelines.fault()] == ["", "fan", ""]
+    sidelines.heard(1, READING)
+    sidelines.told(0, facts(pool("stratum+tcp://third.example:3333")))
+    assert FAULT_WORDS[sidelines.fault()[1]] == ""
+    assert sidelines.pool()[0][: len(words)] == words

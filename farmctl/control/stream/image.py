@@ -25,9 +25,9 @@ from farmctl.core.units import (
     IntColumn,
     MaskColumn,
 )
-from farmctl.ports.control import SitePicture
+from farmctl.ports.control import Extras, SitePicture
 
-NUMBERS = ("power_w", "want_w", "ths", "temperature_c", "seen_s")
+NUMBERS = ("power_w", "want_w", "ths", "temperature_c", "seen_s", "fan_rpm", "since_s")
 """Numbers that move. `seen_s` is the moment of the last good poll: an age would change every row in every revision."""
 CODES: Mapping[str, tuple[str, ...]] = {
     "state": tuple(state.name.lower() for state in sorted(MinerState)),
@@ -35,7 +35,12 @@ CODES: Mapping[str, tuple[str, ...]] = {
     "reason": tuple(reason.value for reason in ORDER),
 }
 """Words that move, and the vocabulary that their codes point into."""
-PLACES = {"cont": "container", "rack": "rack", "slot": "slot", "model": "model", "fw": "firmware", "host": "host"}
+GROWING = ("pool", "fault")
+"""Words that move, and whose vocabulary grows at its end; a delta tells the whole of it when it has."""
+PLACES = {
+    "cont": "container", "rack": "rack", "slot": "slot", "model": "model", "fw": "firmware", "host": "host",
+    "phase": "phase",
+}  # fmt: skip
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -57,19 +62,24 @@ class WireImage:
     epoch: str
     at_ms: int
     columns: Mapping[str, NDArray[Any]]
-    """What moves: `NUMBERS` as float64 (NaN unknown), `CODES` as int64."""
+    """What moves: `NUMBERS` as float64 (NaN unknown), `CODES` and `GROWING` as int64."""
+    words: Mapping[str, tuple[str, ...]]
+    """Vocabulary of every column of codes."""
+    limit_c: FloatColumn
     picture: SitePicture
     places: Places
     lists: Lists
 
 
-def image_of(picture: SitePicture, places: Places, lists: Lists, epoch: str) -> WireImage:
+def image_of(picture: SitePicture, places: Places, extras: Extras, lists: Lists, epoch: str) -> WireImage:
     """A picture as the wire writes it; O(rows), call it off the loop."""
     return WireImage(
         rev=picture.decision.cycle,
         epoch=epoch,
         at_ms=picture.decision.at_ms,
-        columns={**_numbers(picture), **_codes(picture)},
+        columns={**_numbers(picture, extras), **_codes(picture, extras)},
+        words={**CODES, "pool": extras.pools, "fault": extras.faults},
+        limit_c=extras.limit_c.round(1),
         picture=picture,
         places=places,
         lists=lists,
@@ -81,9 +91,10 @@ def snapshot(image: WireImage) -> bytes:
     table, tree = image.picture.view.table, image.picture.view.circuits
     fixed: dict[str, object] = {name: _coded(image.places.columns[field]) for field, name in PLACES.items()}
     fixed["circuit"] = {"dict": tree.names, "idx": table.node}
+    fixed["limit_c"] = image.limit_c
     fixed["protected"] = {"dict": ("no", "yes"), "idx": table.protected.astype(np.int64)}
     moving = {
-        name: {"dict": CODES[name], "idx": column} if name in CODES else column
+        name: {"dict": image.words[name], "idx": column} if name in image.words else column
         for name, column in image.columns.items()
     }
     whole = {
@@ -111,7 +122,8 @@ def changes(before: WireImage, after: WireImage) -> dict[str, bytes]:
     rows = np.flatnonzero(_differs(before, after))
     if len(rows):
         moved = {name: column[rows] for name, column in after.columns.items() if _moved(before, name, column).any()}
-        told["delta"] = {"rev": after.rev, "rows": rows, "columns": moved}
+        grown = {name: after.words[name] for name in GROWING if after.words[name] != before.words[name]}
+        told["delta"] = {"rev": after.rev, "rows": rows, "columns": moved, **({"words": grown} if grown else {})}
     old, new = before.lists, after.lists
     for topic, was, now in (
         ("alarm", old.alarms, new.alarms),
@@ -128,7 +140,7 @@ def _head(image: WireImage) -> dict[str, object]:
     return {"rev": image.rev, "epoch": image.epoch, "at": iso(image.at_ms), "at_ms": image.at_ms}
 
 
-def _numbers(picture: SitePicture) -> dict[str, FloatColumn]:
+def _numbers(picture: SitePicture, extras: Extras) -> dict[str, FloatColumn]:
     """Rounded to what a person can use, so that noise below it costs no bytes."""
     view, wanted = picture.view, picture.decision.allocation.step
     table = view.table
@@ -138,16 +150,24 @@ def _numbers(picture: SitePicture) -> dict[str, FloatColumn]:
         "want_w": want_w.round(),
         "ths": (table.hash_rate_hs / HASHES_PER_TERAHASH).round(2),
         "temperature_c": table.temperature_c.round(1),
-        "seen_s": np.where(table.seen_ms < 0, np.nan, (table.seen_ms / MS_PER_S).round(1)),
+        "seen_s": _moments_s(table.seen_ms),
+        "fan_rpm": extras.fan_rpm,
+        "since_s": _moments_s(extras.since_ms),
     }
 
 
-def _codes(picture: SitePicture) -> dict[str, IntColumn]:
+def _codes(picture: SitePicture, extras: Extras) -> dict[str, IntColumn]:
     return {
         "state": state_codes(picture).astype(np.int64),
         "want": want_codes(picture),
         "reason": picture.decision.reasons.astype(np.int64),
+        "pool": extras.pool.astype(np.int64),
+        "fault": extras.fault.astype(np.int64),
     }
+
+
+def _moments_s(at_ms: IntColumn) -> FloatColumn:
+    return np.where(at_ms < 0, np.nan, (at_ms / MS_PER_S).round(1))
 
 
 def _loads(picture: SitePicture) -> dict[str, FloatColumn]:
