@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from farmctl.core.model import MinerId
 from farmctl.ports.store import InventoryRow
 from farmctl.store.sqlite import open_sqlite
-from farmctl.wiring.farm import JOURNAL
+from farmctl.wiring.stores import JOURNAL
 
 PER_PROCESS = 12_500
 """Miners of one farmsim: each listens on its own address, and 20,000 open files is a common hard limit."""

@@ -18,7 +18,7 @@ from farmctl.cli.output import print_json, print_rows, say
 from farmctl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from farmctl.store.reader import SqliteReader
+    from farmctl.store.reader import SqlReader
 
 BARS = "\N{LOWER ONE EIGHTH BLOCK}\N{LOWER ONE QUARTER BLOCK}\N{LOWER THREE EIGHTHS BLOCK}\N{LOWER HALF BLOCK}"
 BARS += "\N{LOWER FIVE EIGHTHS BLOCK}\N{LOWER THREE QUARTERS BLOCK}\N{LOWER SEVEN EIGHTHS BLOCK}\N{FULL BLOCK}"
@@ -64,13 +64,13 @@ def _offline(door: Door, asked: Mapping[str, str | None]) -> Mapping[str, Any]:
     from farmctl.cli.places import configuration, journal_of  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.control.past import lines  # noqa: PLC0415 - see above
     from farmctl.control.wire import ApiError  # noqa: PLC0415 - see above
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - see above
     from farmctl.wiring.history import site_history  # noqa: PLC0415 - see above
 
     loaded = configuration(door.config_path)
 
     async def read() -> Mapping[str, Any]:
-        reader: SqliteReader = await open_reader(journal_of(loaded))
+        reader: SqlReader = await open_reader(journal_of(loaded))
         try:
             query = {name: text for name, text in asked.items() if text is not None}
             return await lines(site_history(loaded.config, reader), query, int(time.time() * 1000))

@@ -139,7 +139,7 @@ def _merged(file: Path, read: MinersFile, loaded: Loaded, known: tuple[Inventory
 
 async def _rows(loaded: Loaded) -> tuple[InventoryRow, ...]:
     from farmctl.cli.places import journal_of  # noqa: PLC0415 - start-up of every verb would pay for it
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - see above
 
     reader = await open_reader(journal_of(loaded))
     try:

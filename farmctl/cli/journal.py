@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     # aiosqlite and rfc8785 come with these: imported when a verb is called.
     from farmctl.ports.store import RecordKind, StoredRecord
     from farmctl.store.journal import Verdict
-    from farmctl.store.reader import SqliteReader
+    from farmctl.store.places import Place
+    from farmctl.store.reader import SqlReader
 
 SUMMARY_CHARACTERS = 100
 FIRST_LOOK = 256
@@ -45,7 +46,7 @@ def list_(
     config_path: str | None, journal: Path | None, number: int, after: int | None, output: str, **rest: Any
 ) -> int:
     """List records, oldest first."""
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - start-up of every verb would pay for it
 
     kinds = _kinds(rest["kinds"])
 
@@ -73,7 +74,7 @@ def list_(
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def show(seq: int, config_path: str | None, journal: Path | None, output: str) -> int:
     """Show one record whole."""
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - start-up of every verb would pay for it
 
     async def read() -> list[StoredRecord]:
         reader = await open_reader(_journal(journal, config_path))
@@ -102,7 +103,7 @@ def show(seq: int, config_path: str | None, journal: Path | None, output: str) -
 def verify(config_path: str | None, journal: Path | None, output: str) -> int:
     """Walk the whole hash chain; exit 1 and the number of the first broken record where it is not as written."""
     from farmctl.store.journal import Broken  # noqa: PLC0415 - start-up of every verb would pay for it
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - see above
 
     path = _journal(journal, config_path)
 
@@ -127,7 +128,7 @@ def verify(config_path: str | None, journal: Path | None, output: str) -> int:
     return Exit.ERROR if broken else Exit.OK
 
 
-async def _last(reader: SqliteReader, number: int, kinds: frozenset[RecordKind] | None) -> list[StoredRecord]:
+async def _last(reader: SqlReader, number: int, kinds: frozenset[RecordKind] | None) -> list[StoredRecord]:
     """The last records of some kinds: looks back ever further, because a year of decisions lies before them."""
     head = await reader.head()
     if head is None:
@@ -141,7 +142,7 @@ async def _last(reader: SqliteReader, number: int, kinds: frozenset[RecordKind] 
         look *= WIDER
 
 
-def _journal(journal: Path | None, config_path: str | None) -> Path:
+def _journal(journal: Path | None, config_path: str | None) -> Place:
     from farmctl.cli.places import configuration, journal_of  # noqa: PLC0415 - start-up of every verb would pay for it
 
     return journal or journal_of(configuration(config_path))

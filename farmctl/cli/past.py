@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from farmctl.store.places import Place
     from farmctl.wiring.past import PastPicture
 
 JOURNAL = "journal.db"
@@ -22,13 +23,15 @@ class Past:
     """A moment, and where it is recorded."""
 
     at: datetime
-    journal: Path
+    journal: Place
+    folder: Path
+    """Where the recording is."""
 
     def picture(self) -> PastPicture:
         """The cycle of that moment, proved by replay; raises PastError."""
         from farmctl.wiring.past import past_picture  # noqa: PLC0415 - numpy comes with it
 
-        return past_picture(self.journal, self.at)
+        return past_picture(self.folder, self.at)
 
 
 def looking_back(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +43,7 @@ def looking_back(verb: Callable[..., Any]) -> Callable[..., Any]:
             if journal is not None:
                 raise click.UsageError("--journal goes with --at: the present is asked of the controller")
             return verb(past=None, **rest)
-        return verb(past=Past(at=_aware(at), journal=_file(journal, rest["door"].config_path)), **rest)
+        return verb(past=_past(at, journal, rest["door"].config_path), **rest)
 
     looked = click.option(
         "--journal", type=click.Path(exists=True, path_type=Path), help="With --at: the journal or its folder."
@@ -55,9 +58,11 @@ def _aware(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC)
 
 
-def _file(journal: Path | None, config_path: str | None) -> Path:
+def _past(at: datetime, journal: Path | None, config_path: str | None) -> Past:
     if journal is None:
         from farmctl.cli.places import configuration, journal_of  # noqa: PLC0415 - only who names no journal pays
 
-        journal = journal_of(configuration(config_path))
-    return journal / JOURNAL if journal.is_dir() else journal
+        loaded = configuration(config_path)
+        return Past(at=_aware(at), journal=journal_of(loaded), folder=loaded.config.store.dir)
+    file = journal / JOURNAL if journal.is_dir() else journal
+    return Past(at=_aware(at), journal=file, folder=file.parent)

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     # The verbs that need these import them when they are called: click alone is what `--help` pays for.
     from farmctl.config.load import Loaded
     from farmctl.ports.store import InventoryRow
-    from farmctl.store.sqlite import SqliteStore
+    from farmctl.store.places import Place
+    from farmctl.store.sqlstore import SqlStore
 
 
 JOURNAL = "journal.db"
-"""As in farmctl.wiring.farm, whose import costs the whole engine; a test holds the two together."""
+"""As in farmctl.wiring.stores, whose import costs the whole engine; a test holds the two together."""
 
 
 class InTheWayError(RefusedError):
@@ -32,26 +33,31 @@ def configuration(config_path: str | None) -> Loaded:
     return load(path, environment=os.environ)
 
 
-def journal_of(loaded: Loaded) -> Path:
-    """The file that holds a site's journal and inventory."""
-    return loaded.config.store.dir / JOURNAL
+def journal_of(loaded: Loaded) -> Place:
+    """The file or the database that holds a site's journal and inventory; raises SecretFileError."""
+    if loaded.config.store.kind == "sqlite":
+        return loaded.config.store.dir / JOURNAL
+    from farmctl.wiring.stores import place_of  # noqa: PLC0415 - see above
+
+    return place_of(loaded.config)
 
 
-async def owned(journal: Path) -> SqliteStore:
+async def owned(journal: Place) -> SqlStore:
     """Open a site's store to write, making its folder where there is none yet.
 
-    Raises OwnedElsewhereError while a controller runs, StoreError where the disk is not fit.
+    Raises OwnedElsewhereError while a controller runs on its file, StoreError where the disk is not fit.
     """
     import asyncio  # noqa: PLC0415 - see above
 
     from farmctl.errors import StoreError  # noqa: PLC0415 - see above
-    from farmctl.store.sqlite import open_sqlite  # noqa: PLC0415 - see above
+    from farmctl.store.places import open_store  # noqa: PLC0415 - see above
 
-    try:
-        await asyncio.to_thread(journal.parent.mkdir, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{journal.parent}: expected a folder that can be made: {error.strerror}") from error
-    return await open_sqlite(journal)
+    if isinstance(journal, Path):
+        try:
+            await asyncio.to_thread(journal.parent.mkdir, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{journal.parent}: expected a folder that can be made: {error.strerror}") from error
+    return await open_store(journal)
 
 
 def write_new(path: Path, text: str, *, force: bool = False) -> None:
@@ -71,13 +77,13 @@ def write_new(path: Path, text: str, *, force: bool = False) -> None:
         beside.unlink(missing_ok=True)
 
 
-async def known_miners(journal: Path) -> tuple[InventoryRow, ...]:
+async def known_miners(journal: Place) -> tuple[InventoryRow, ...]:
     """The inventory as it is, without the right to write; none where there is no store yet."""
     import asyncio  # noqa: PLC0415 - see above
 
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - see above
 
-    if not await asyncio.to_thread(journal.exists):
+    if isinstance(journal, Path) and not await asyncio.to_thread(journal.exists):
         return ()
     reader = await open_reader(journal)
     try:
@@ -86,7 +92,7 @@ async def known_miners(journal: Path) -> tuple[InventoryRow, ...]:
         await reader.close()
 
 
-async def noted(store: SqliteStore, verb: str, reason: str = "", **miners: Sequence[str]) -> None:
+async def noted(store: SqlStore, verb: str, reason: str = "", **miners: Sequence[str]) -> None:
     """Journal who changed the inventory with which verb, why, and which miners; nothing where none changed."""
     import getpass  # noqa: PLC0415 - see above
     import time  # noqa: PLC0415 - see above

@@ -15,7 +15,7 @@ from farmctl.cli.output import config_option, say
 
 if TYPE_CHECKING:
     from farmctl.report.event import Wanted
-    from farmctl.store.reader import SqliteReader
+    from farmctl.store.reader import SqlReader
 
 METHODS = ("MBMA", "FIRM", "BOTTOM_UP", "X_OF_Y")
 
@@ -101,7 +101,7 @@ async def _verified(event: str | None, period: str | None, options: Mapping[str,
     return Exit.OK
 
 
-async def _built(reader: SqliteReader, event: str | None, period: str | None, wanted: Wanted) -> dict[str, Any]:
+async def _built(reader: SqlReader, event: str | None, period: str | None, wanted: Wanted) -> dict[str, Any]:
     from farmctl.report.event import event_report  # noqa: PLC0415 - see above
     from farmctl.report.window import period_report  # noqa: PLC0415 - see above
 
@@ -155,8 +155,8 @@ def _write(data: bytes, target: Path | None) -> None:
     say(f"{target}: {len(data)} bytes")
 
 
-async def _opened(options: Mapping[str, Any]) -> SqliteReader:
+async def _opened(options: Mapping[str, Any]) -> SqlReader:
     from farmctl.cli.places import configuration, journal_of  # noqa: PLC0415 - see above
-    from farmctl.store.reader import open_reader  # noqa: PLC0415 - see above
+    from farmctl.store.places import open_reader  # noqa: PLC0415 - see above
 
     return await open_reader(options["journal"] or journal_of(configuration(options["config_path"])))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from farmctl.engine.scan import Ranges, ScanReport, Stage, Taking
     from farmctl.ports.devices import Credentials, Driver
     from farmctl.ports.store import InventoryRow
-    from farmctl.store.sqlite import SqliteStore
+    from farmctl.store.sqlstore import SqlStore
 
 SPARE_FILES = 256
 """Open files kept for what is not a knock: the store, the drivers' own connections."""
@@ -107,7 +107,7 @@ async def _run(asked: Asked) -> int:
         await store.close()
 
 
-async def _scanned(asked: Asked, loaded: Loaded | None, circuit: str | None, store: SqliteStore | None) -> int:
+async def _scanned(asked: Asked, loaded: Loaded | None, circuit: str | None, store: SqlStore | None) -> int:
     from farmctl.cli.scan_report import Outcome, print_outcome  # noqa: PLC0415 - as in scan()
     from farmctl.engine.scan import diff, take  # noqa: PLC0415 - as in scan()
 
@@ -186,7 +186,7 @@ def _logins(loaded: Loaded | None) -> Callable[[str, str], Credentials]:
     return login
 
 
-async def _known(asked: Asked, loaded: Loaded | None, store: SqliteStore | None) -> tuple[InventoryRow, ...]:
+async def _known(asked: Asked, loaded: Loaded | None, store: SqlStore | None) -> tuple[InventoryRow, ...]:
     """What the result is compared with: the site's inventory, else the CSV that it goes into."""
     from farmctl.cli.places import journal_of, known_miners  # noqa: PLC0415 - as in scan()
     from farmctl.inventory.csv import read_miners  # noqa: PLC0415 - as in scan()
@@ -202,7 +202,7 @@ async def _known(asked: Asked, loaded: Loaded | None, store: SqliteStore | None)
 
 
 async def _write(
-    asked: Asked, loaded: Loaded | None, store: SqliteStore | None, known: Sequence[InventoryRow], taking: Taking
+    asked: Asked, loaded: Loaded | None, store: SqlStore | None, known: Sequence[InventoryRow], taking: Taking
 ) -> None:
     from farmctl.cli.places import noted, write_new  # noqa: PLC0415 - as in scan()
     from farmctl.inventory.csv import write_miners  # noqa: PLC0415 - as in scan()

@@ -19,10 +19,12 @@ from farmctl.config.schema import (
     ControlTable,
     CredentialsTable,
     FarmConfig,
+    HistoryTable,
     MeterTable,
     MetricsTable,
     NotifyTable,
     PollTable,
+    SettlementTable,
     SiteTable,
     StoreTable,
 )
@@ -55,6 +57,8 @@ class Parts:
     control: ControlTable | None
     poll: PollTable | None
     store: StoreTable | None
+    history: HistoryTable | None
+    settlement: SettlementTable | None
     metrics: MetricsTable | None
     api: ApiTable | None
     circuits: dict[int, CircuitTable] = field(default_factory=dict)
@@ -77,6 +81,8 @@ class Parts:
             "control": self.control,
             "poll": self.poll,
             "store": self.store,
+            "history": self.history,
+            "settlement": self.settlement,
             "metrics": self.metrics,
             "api": self.api,
         }
@@ -101,6 +107,8 @@ def read_parts(document: Document, places: Places) -> tuple[Parts, list[Fault]]:
         control=reader.table("control", ControlTable),
         poll=reader.table("poll", PollTable),
         store=reader.table("store", StoreTable),
+        history=reader.table("history", HistoryTable),
+        settlement=reader.table("settlement", SettlementTable),
         metrics=reader.table("metrics", MetricsTable),
         api=reader.table("api", ApiTable),
         circuits=reader.tables("circuit", CircuitTable),

@@ -12,7 +12,7 @@ from farmctl.errors import StoreError
 from farmctl.store.connection import DEADLINE_S, LostSessionError, Session, SqlValue, SqlValues
 from farmctl.store.queries import load_migrations, load_queries
 from farmctl.store.reader import SqlReader
-from farmctl.store.schema import NewerDatabaseError
+from farmctl.store.schema import NewerDatabaseError, OlderDatabaseError
 from farmctl.store.sqlstore import SqlStore
 from farmctl.store.writer import Writer
 
@@ -110,6 +110,21 @@ async def open_postgres(dsn: str) -> PostgresStore:
         return PostgresStore(Writer(writing), SqlReader(reading), opening.pop_all())
 
 
+async def open_postgres_reader(dsn: str) -> SqlReader:
+    """Open the journal in a database to read; migrates nothing.
+
+    Raises NewerDatabaseError, OlderDatabaseError where the schema is not this farmctl's, StoreError as `open_postgres`.
+    """
+    async with AsyncExitStack() as opening:
+        with _without_the_extra(), reported("the PostgreSQL of the DSN", "connect"):
+            pool = await pool_of(dsn, READERS)
+        opening.push_async_callback(pool.close)
+        session = _Pooled(pool, "the PostgreSQL of the DSN")
+        await _check(pool)
+        opening.pop_all()
+        return SqlReader(session)
+
+
 async def pool_of(dsn: str, size: int) -> asyncpg.Pool:
     """Connections that have taken the role; raises what asyncpg raises, OSError, TimeoutError."""
     import asyncpg  # noqa: PLC0415 - an extra, and 60 ms of start-up for every verb
@@ -131,10 +146,8 @@ async def pool_of(dsn: str, size: int) -> asyncpg.Pool:
 
 async def migrated(dsn: str) -> str:
     """Bring the schema up to date, all missing migrations in one transaction or none; where it is, for errors."""
-    try:
+    with _without_the_extra():
         import asyncpg  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise StoreError("PostgreSQL needs the extra: pip install 'farmctl[postgres]'") from error
     with reported("the PostgreSQL of the DSN", "connect"):
         connection = await asyncpg.connect(dsn, timeout=DEADLINE_S, command_timeout=DEADLINE_S)
     try:
@@ -164,6 +177,27 @@ async def _migrate(connection: asyncpg.Connection, place: str) -> None:
         for step in steps[version:]:
             await connection.execute(step.sql)
             await connection.execute(QUERIES["add_schema_version"], step.version, step.name)
+
+
+async def _check(pool: asyncpg.Pool) -> None:
+    known = len(load_migrations(DIALECT))
+    with reported("the PostgreSQL of the DSN", "schema_version"):
+        there = await pool.fetchval("SELECT to_regclass('schema_version') IS NOT NULL")
+        version = int(await pool.fetchval(QUERIES["schema_version"])) if there else 0
+    if version > known:
+        raise NewerDatabaseError(f"the database has schema {version}, this farmctl knows {known}: upgrade farmctl")
+    if version < known:
+        raise OlderDatabaseError(
+            f"the database has schema {version}, expected {known}: farmctl store migrate, or start the controller once"
+        )
+
+
+@contextmanager
+def _without_the_extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise StoreError("PostgreSQL needs the extra: pip install 'farmctl[postgres]'") from error
 
 
 @asynccontextmanager

@@ -24,8 +24,9 @@ from farmctl.core.model import MinerId
 from farmctl.errors import FarmError
 from farmctl.inventory.profiles import read_profiles
 from farmctl.ports.store import InventoryRow
-from farmctl.wiring.direct import DirectReport, known_rows, put_to_sleep
+from farmctl.wiring.direct import DirectReport, put_to_sleep
 from farmctl.wiring.fleet import Ladders
+from farmctl.wiring.stores import known_rows
 
 log = structlog.get_logger(__name__)
 

@@ -17,10 +17,10 @@ from farmctl.errors import FarmError
 from farmctl.ports.control import By
 from farmctl.ports.devices import AppliesPoint, Credentials, Device, Driver
 from farmctl.ports.store import InventoryRow
-from farmctl.store.reader import open_reader
-from farmctl.store.sqlite import open_sqlite
+from farmctl.store.places import open_store
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import endpoint_of, login_of
+from farmctl.wiring.stores import known_rows, place_of
 
 SLEEP = OperatingPoint(kind=PointKind.SLEEP, power_w=0.0, hash_rate_hs=0.0, setting="sleep")
 IN_FLIGHT = 500
@@ -44,15 +44,6 @@ async def stop_all_directly(config_path: str | None = None) -> DirectReport:
     return await put_to_sleep(config, await known_rows(config))
 
 
-async def known_rows(config: FarmConfig) -> tuple[InventoryRow, ...]:
-    """The inventory of a site, read without disturbing whoever writes it."""
-    reader = await open_reader(config.store.dir / "journal.db")
-    try:
-        return await reader.inventory()
-    finally:
-        await reader.close()
-
-
 async def put_to_sleep(config: FarmConfig, rows: Sequence[InventoryRow]) -> DirectReport:
     """Tell these miners to sleep, all at once within bounds; who could not be told is in the report."""
     drivers = load_drivers(sorted({row.driver for row in rows}))
@@ -66,10 +57,10 @@ async def remember_stop(config_path: str | None, by: By, report: DirectReport) -
     A controller that hangs holds the journal: then it has to be restarted, and stopped again through its desk.
     """
     path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
-    journal = load(path, environment=os.environ).config.store.dir / "journal.db"
     try:
+        journal = place_of(load(path, environment=os.environ).config)
         async with asyncio.timeout(DEADLINE_S):
-            store = await open_sqlite(journal)
+            store = await open_store(journal)
             try:
                 desk = Desk(store, SystemClock(), asyncio.Event(), armed=False)
                 await desk.restore()

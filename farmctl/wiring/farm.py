@@ -43,8 +43,8 @@ from farmctl.ports.grid import SignalSource
 from farmctl.ports.recording import Recording
 from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, RecordKind, Store
+from farmctl.store.places import open_store
 from farmctl.store.recording import DayFiles
-from farmctl.store.sqlite import open_sqlite
 from farmctl.store.telemetry.files import TelemetryFiles
 from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
@@ -55,11 +55,11 @@ from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.notify import post
 from farmctl.wiring.settlement import settlement_facts
 from farmctl.wiring.signals import signal_sources
+from farmctl.wiring.stores import keep_copy, place_of
 from farmctl.wiring.watches import SiteWatches
 
 log = structlog.get_logger(__name__)
 
-JOURNAL = "journal.db"
 WRITE_DEADLINE_S = 15.0
 """Backstop of one command: a session, a token, a wake and a slow configuration write."""
 NORMAL_IN_FLIGHT = 100
@@ -142,9 +142,10 @@ async def built(
     """
     config, clock = loaded.config, SystemClock()
     async with AsyncExitStack() as stack:
-        store = await open_sqlite(config.store.dir / JOURNAL)
+        store = await open_store(place_of(config))
         stack.push_async_callback(store.close)
         rows = await store.inventory()
+        await keep_copy(config, rows)
         tree = circuit_tree(config)
         fleet = gather(config, rows, tree, load_drivers(sorted({row.driver for row in rows})))
         stack.push_async_callback(_close_devices, fleet)
@@ -184,7 +185,7 @@ async def _assembled(
     told = post(config, clock)
     hands = SiteHands(fleet.links, inbox, actuator.nudge)
     desk = Desk(store, clock, wake, armed=not config.control.observe)
-    watches = SiteWatches(config, fleet, poller, desk, config.store.dir / JOURNAL)
+    watches = SiteWatches(config, fleet, poller, desk, place_of(config))
     await desk.restore()
     alarms = AlarmDesk(store, clock, CATALOGUE, wake.set)
     await alarms.restore()

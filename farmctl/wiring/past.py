@@ -21,7 +21,7 @@ from farmctl.engine.records import input_hash
 from farmctl.engine.replay import Differs, Same, replay
 from farmctl.errors import AskHumanError
 from farmctl.ports.store import InventoryRow
-from farmctl.store.reader import open_reader
+from farmctl.store.places import Place, open_reader
 from farmctl.store.recording import DayFiles
 
 OLDEST_S = 120.0
@@ -46,13 +46,13 @@ class PastPicture:
     board: AlarmBoard = EMPTY_BOARD
 
 
-def past_picture(journal: Path, at: datetime) -> PastPicture:
+def past_picture(folder: Path, at: datetime) -> PastPicture:
     """The last cycle up to a moment. Raises PastError where none is recorded, or where the replay differs."""
     at_ms = int(at.timestamp() * MS_PER_S)
-    files = DayFiles(journal.parent)
+    files = DayFiles(folder)
     begin_ms = files.last_key_ms(at_ms)
     if begin_ms is None:
-        raise PastError(f"{journal.parent}: no recording of {_told(at_ms)}; the recording is kept for two days")
+        raise PastError(f"{folder}: no recording of {_told(at_ms)}; the recording is kept for two days")
     last: Same | None = None
     proved = 0
     for found in replay(files.frames(since_ms=begin_ms, until_ms=at_ms)):
@@ -61,13 +61,13 @@ def past_picture(journal: Path, at: datetime) -> PastPicture:
         last, proved = found, proved + 1
     if last is None or at_ms - last.decision.at_ms > OLDEST_S * MS_PER_S:
         newest = "none" if last is None else _told(last.decision.at_ms)
-        raise PastError(f"{journal.parent}: no cycle at {_told(at_ms)}; the last before it: {newest}")
+        raise PastError(f"{folder}: no cycle at {_told(at_ms)}; the last before it: {newest}")
     return PastPicture(
         view=last.view, decision=last.decision, memory=last.memory, policy=last.frame.policy, proved=proved
     )
 
 
-async def inventory_of(journal: Path) -> tuple[InventoryRow, ...]:
+async def inventory_of(journal: Place) -> tuple[InventoryRow, ...]:
     """The miners as the journal's store lists them now."""
     reader = await open_reader(journal)
     try:

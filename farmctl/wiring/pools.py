@@ -16,9 +16,9 @@ from farmctl.core.model import MinerId
 from farmctl.errors import ConfigError, FarmError, RefusedError
 from farmctl.ports.devices import Device, Driver, Facts, Pool, PoolLogin, Reading, SetsPools
 from farmctl.ports.store import InventoryRow
-from farmctl.store.reader import open_reader
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import endpoint_of, login_of
+from farmctl.wiring.stores import known_rows
 
 Said = TypeVar("Said")
 
@@ -68,11 +68,7 @@ async def selected(config_path: str | None, selector: str) -> list[Place]:
         raise ConfigError(f"selector {selector!r}: expected one of {', '.join(SELECTOR_FIELDS)}")
     path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
     config = load(path, environment=os.environ).config
-    reader = await open_reader(config.store.dir / "journal.db")
-    try:
-        rows = [row for row in await reader.inventory() if fnmatchcase(_word(row, column), glob)]
-    finally:
-        await reader.close()
+    rows = [row for row in await known_rows(config) if fnmatchcase(_word(row, column), glob)]
     drivers: Mapping[str, Driver] = load_drivers(sorted({row.driver for row in rows}))
     return [
         Place(row=row, device=drivers[row.driver].device(endpoint_of(row), login_of(config.credentials, row)))

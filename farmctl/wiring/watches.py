@@ -26,7 +26,7 @@ from farmctl.ports.devices import Facts
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
 from farmctl.store.journal import Intact
-from farmctl.store.reader import open_reader
+from farmctl.store.places import Place, open_reader
 from farmctl.wiring.fleet import Fleet
 
 TRENDS_STATE = "alarms.trends"
@@ -36,7 +36,7 @@ _CERTIFICATES = ("cert_file", "tls_cert", "ca_file")
 class SiteWatches:
     """Everything that is looked at once a minute."""
 
-    def __init__(self, config: FarmConfig, fleet: Fleet, poller: Poller, desk: Desk, journal: Path) -> None:
+    def __init__(self, config: FarmConfig, fleet: Fleet, poller: Poller, desk: Desk, journal: Place) -> None:
         self._config = config
         self._fleet = fleet
         self._poller = poller

@@ -19,7 +19,7 @@ from farmctl.cli.exits import Exit
 from farmctl.config.schema.farm import schema_text
 from farmctl.ports.store import JournalRecord, RecordKind
 from farmctl.store.sqlite import open_sqlite
-from farmctl.wiring.farm import JOURNAL
+from farmctl.wiring.stores import JOURNAL
 from tests.cli.conftest import Verb
 
 TWO_MINERS = """miner_id,host,driver,circuit,rack

@@ -21,7 +21,7 @@ EXAMPLE = CONFIGS / "farm.example.toml"
 SECRETS = (
     "secrets/broker.password", "secrets/site-07.key", "secrets/signing.pem", "secrets/whatsminer.password",
     "secrets/vtn.secret", "secrets/oncall.hmac", "secrets/mail.password", "secrets/apprise.urls",
-    "secrets/metrics.key", "secrets/metrics.password", "secrets/market.token",
+    "secrets/metrics.key", "secrets/metrics.password", "secrets/market.token", "secrets/site-07.dsn",
 )  # fmt: skip
 PUBLIC = ("tls/ca.pem", "tls/metrics.pem", "tls/site-07.pem")
 
@@ -55,6 +55,12 @@ def test_the_example_sets_every_key() -> None:
     written = {".".join(part for part in path if isinstance(part, str)) for path in loaded.origins}
     assert [key for key, _ in leaves(loaded.config, "") if key not in written] == []
     assert {key for key, _ in leaves(loaded.config, "")} >= {"signal.issuers.keys.kid", "meter.registers.scale"}
+
+
+def test_every_table_of_the_file_reaches_the_configuration() -> None:
+    text = "[site]\nname = 's'\nrated_kw = 1.0\n[history]\nenabled = false\n[settlement]\ncurrency = 'PKR'\n"
+    config = parse(text).config
+    assert (config.history.enabled, config.settlement.currency) == (False, "PKR")
 
 
 def test_the_example_comments_every_key_with_its_own_description() -> None:

@@ -29,6 +29,8 @@ class Setting:
     lost_s: float = 60.0
     broker: bool = True
     """False: nobody listens at the broker's address yet."""
+    dsn: str = ""
+    """A PostgreSQL instead of the journal file."""
 
 
 def world_text(setting: Setting) -> str:
@@ -47,6 +49,7 @@ def farm_text(setting: Setting, *, folder: Path, rated_kw: float, meter_port: in
     containers = (f"C{number + 1:03d}" for number in range(len(setting.mix)))
     circuits = "".join(f'[[circuit]]\nname = "{name}"\nparent = "site"\n' for name in containers)
     rated = f"{rated_kw:.1f}"
+    database = f'kind = "postgres"\ndsn_file = "{folder}/dsn"' if setting.dsn else ""
     return f"""
 [site]
 name = "{SITE}"
@@ -91,6 +94,7 @@ heartbeat_lost_s = {setting.lost_s}
 heartbeat_alarm_s = {min(setting.lost_s, 30.0)}
 [store]
 dir = "{folder}"
+{database}
 [metrics]
 listen = "127.0.0.1:{free_port()}"
 [api]

@@ -15,10 +15,10 @@ from farmctl.config.load import Loaded, load
 from farmctl.ports.devices import Endpoint
 from farmctl.ports.store import RecordKind, StoredRecord
 from farmctl.store.journal import Intact
-from farmctl.store.reader import open_reader
+from farmctl.store.places import open_reader
 from farmctl.wiring.demo.site import identified, stocked
 from farmctl.wiring.drivers import load_drivers
-from farmctl.wiring.farm import JOURNAL
+from farmctl.wiring.stores import place_of
 from simulators.broker import Broker, broker, free_port
 from simulators.faults import Fault
 from simulators.grid.dispatcher import Dispatcher
@@ -127,7 +127,7 @@ class Site:
 
     async def journal(self, *kinds: RecordKind) -> list[StoredRecord]:
         """The records of these kinds, or all; the chain must be intact."""
-        reader = await open_reader(self.folder / JOURNAL)
+        reader = await open_reader(place_of(self.loaded.config))
         try:
             assert isinstance(await reader.verify(), Intact)
             return [record async for record in reader.records(kinds=frozenset(kinds) or None)]
@@ -166,6 +166,9 @@ async def site(folder: Path, setting: Setting) -> AsyncIterator[Site]:
             await grid.wait_online()
         text = farm_text(setting, folder=folder, rated_kw=rated_w / 1e3, meter_port=meter.port, broker_port=port)
         there.config_path.write_text(text, encoding="utf-8")
+        if setting.dsn:
+            (folder / "dsn").write_text(setting.dsn, encoding="utf-8")
+            (folder / "dsn").chmod(0o600)
         await _stocked(there)
         async with _beating(grid) if setting.lost_s < QUIET_S else AsyncExitStack():
             yield there
@@ -197,4 +200,4 @@ async def _stocked(there: Site) -> None:
     places = [Endpoint(host=place["host"], ports=place["ports"]) for place in known]
     found = await identified(places, list(drivers.values()))
     assert len(found) == len(known)
-    await stocked(there.folder, known, found)
+    await stocked(place_of(there.loaded.config), known, found)

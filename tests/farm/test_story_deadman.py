@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from farmctl.wiring.deadman import DeadMan, firm_share
-from farmctl.wiring.direct import known_rows
+from farmctl.wiring.stores import known_rows
 from simulators.faults import Fault
 from tests.farm.controller import controller
 from tests.farm.setting import FIRM, Setting

@@ -12,7 +12,7 @@ from farmctl.cli.doctor.site import Check
 from farmctl.cli.places import journal_of
 from farmctl.errors import FarmError
 from farmctl.store.journal import Intact
-from farmctl.store.reader import open_reader
+from farmctl.store.places import open_reader
 
 ROOM = 0.10
 CHAIN_S = 60.0

@@ -15,7 +15,7 @@ from farmctl.config.schema.sources import PriceTable
 PLAIN_FILES = ("ca_file", "cert_file", "tls_cert")
 SECRET_FILES = (
     "password_file", "key_file", "signing_key_file", "client_secret_file", "token_file", "secret_file", "urls_file",
-    "tls_key",
+    "tls_key", "dsn_file",
 )  # fmt: skip
 SECRET_MODE = 0o600
 
@@ -27,6 +27,7 @@ def file_faults(parts: Parts, places: Places) -> Iterator[Fault]:
     tables += [(("credentials", n), table) for n, table in parts.credentials.items()]
     tables += [(("notify", n), table) for n, table in parts.notify.items()]
     tables += [(("api",), parts.api)] if parts.api is not None else []
+    tables += [(("store",), parts.store)] if parts.store is not None else []
     tables += [
         (("signal", n, "feeds", place), feed)
         for n, table in parts.signals.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from farmctl.config.schema.circuits import CircuitTable, MeterTable, RegisterTable
 from farmctl.config.schema.farm import FarmConfig
 from farmctl.config.schema.notify import NotifyTable
+from farmctl.config.schema.records import HistoryTable, SettlementTable
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
 from farmctl.config.schema.signals import SIGNAL_KINDS, CompatTable, IssuerTable, KeyTable, MqttTable
 from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
@@ -17,6 +18,7 @@ __all__ = [
     "ControlTable",
     "CredentialsTable",
     "FarmConfig",
+    "HistoryTable",
     "IssuerTable",
     "KeyTable",
     "MeterTable",
@@ -25,6 +27,7 @@ __all__ = [
     "NotifyTable",
     "PollTable",
     "RegisterTable",
+    "SettlementTable",
     "SiteTable",
     "StoreTable",
 ]

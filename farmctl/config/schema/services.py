@@ -15,8 +15,18 @@ Account = Annotated[str, Field(pattern=r"^@?[a-z_][a-z0-9_.-]{0,31}$")]
 class StoreTable(Table):
     """The journal, the inventory and the history."""
 
+    kind: Literal["sqlite", "postgres"] = "sqlite"
+    """sqlite: a file of one process; postgres: a database (15 or newer) that several workers share."""
     dir: SitePath = Path("/var/lib/farmctl")
-    """Folder of the database; on a disk that survives a power cut."""
+    """Folder of the database file, and of all that one process keeps; on a disk that survives a power cut."""
+    dsn_file: SitePath | None = None
+    """With postgres: file that holds postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mode 0600, or credential:NAME."""
+
+    @model_validator(mode="after")
+    def _has_its_dsn(self) -> StoreTable:
+        if self.kind == "postgres" and self.dsn_file is None:
+            raise ValueError("dsn_file: expected with kind = 'postgres'")
+        return self
 
 
 class MetricsTable(Table):

@@ -28,8 +28,9 @@ from farmctl.wiring.demo.net import reserved_net
 from farmctl.wiring.demo.referee import Referee, event_rows, percentile_ms
 from farmctl.wiring.demo.site import configured, identified, numbers, stocked
 from farmctl.wiring.drivers import load_drivers
-from farmctl.wiring.farm import JOURNAL, Farm, Listeners, built
+from farmctl.wiring.farm import Farm, Listeners, built
 from farmctl.wiring.meters import site_meter
+from farmctl.wiring.stores import JOURNAL
 
 FIRST_NET = 10
 TRACE = "surplus_day_demo"
@@ -117,7 +118,7 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     places = [Endpoint(host=place["host"], ports=place["ports"]) for place in known]
     found = await identified(places, [drivers[name] for name in drivers if name != "pyasic"])
     plan.say(f"identified {len(found)} of {len(places)}")
-    await stocked(folder, known, found)
+    await stocked(folder / JOURNAL, known, found)
     address = f"{broker.ready['host']}:{broker.ready['port']}"
     loaded = configured(
         folder,

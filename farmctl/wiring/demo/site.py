@@ -16,8 +16,7 @@ from farmctl.core.model import MinerId
 from farmctl.errors import FarmError
 from farmctl.ports.devices import Credentials, Driver, Endpoint, Identity
 from farmctl.ports.store import InventoryRow
-from farmctl.store.sqlite import open_sqlite
-from farmctl.wiring.farm import JOURNAL
+from farmctl.store.places import Place, open_store
 
 IDENTIFY_IN_FLIGHT = 200
 AUX_BASE_SHARE = 0.01
@@ -90,7 +89,7 @@ async def identified(places: Sequence[Endpoint], drivers: Sequence[Driver]) -> d
     return found
 
 
-async def stocked(folder: Path, known: Sequence[Mapping[str, Any]], found: Mapping[str, Identity]) -> None:
+async def stocked(at: Place, known: Sequence[Mapping[str, Any]], found: Mapping[str, Identity]) -> None:
     """Put every identified miner into the store, with the location that the site's list gives for its address."""
     rows = []
     for place in known:
@@ -111,7 +110,7 @@ async def stocked(folder: Path, known: Sequence[Mapping[str, Any]], found: Mappi
                 rack=place["rack"],
             )
         )
-    store = await open_sqlite(folder / JOURNAL)
+    store = await open_store(at)
     try:
         await store.put_inventory(rows)
     finally:
