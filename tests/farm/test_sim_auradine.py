@@ -13,17 +13,11 @@ import pytest_asyncio
 from simulators.faults import Fault
 from simulators.world import World
 from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
+from tests.farm.foreign import CALL_S, FOREIGN_WARNINGS, found_by_pyasic, found_by_pyasic_rs
 
-CALL_S = 50.0
 MODEL = "auradine-at2880"
 
-# pyasic 0.79.0: pydantic class Config at import, sockets left open on its timeout path
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:Unknown chip count:UserWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [*FOREIGN_WARNINGS, pytest.mark.filterwarnings("ignore:Unknown chip count:UserWarning")]
 
 
 @pytest_asyncio.fixture
@@ -80,11 +74,10 @@ async def test_a_custom_mode_without_watts_is_refused_and_other_pages_damage_wha
 
 @needs_port_80
 async def test_pyasic_finds_polls_stops_resumes_and_limits(real_ports: World) -> None:
-    pyasic = pytest.importorskip("pyasic")
     world, sim = real_ports, real_ports.miners[0]
     full_w, before = true_w(world), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         data = await client.get_data()
         assert "AT2880" in data.model
         assert str(data.mac) == sim.identity.mac
@@ -103,11 +96,10 @@ async def test_pyasic_finds_polls_stops_resumes_and_limits(real_ports: World) ->
 
 @needs_port_80
 async def test_pyasic_rs_finds_polls_pauses_resumes_and_limits(real_ports: World) -> None:
-    pyasic_rs = pytest.importorskip("pyasic_rs")
     world, sim = real_ports, real_ports.miners[0]
     full_w, before = true_w(world), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic_rs(sim)
         data = await client.get_data()
         assert data.device_info.model == "AT2880"
         assert str(data.mac).upper() == sim.identity.mac

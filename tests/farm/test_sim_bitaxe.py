@@ -12,15 +12,9 @@ import pytest_asyncio
 
 from simulators.world import World
 from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
+from tests.farm.foreign import CALL_S, FOREIGN_WARNINGS, found_by_pyasic, found_by_pyasic_rs
 
-CALL_S = 50.0
-
-# pyasic 0.79.0: pydantic class Config at import, sockets left open on its timeout path
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = FOREIGN_WARNINGS
 
 
 @pytest_asyncio.fixture
@@ -58,17 +52,16 @@ async def test_a_patch_stores_what_it_carries_and_a_clock_is_followed_at_once(wo
 
 @needs_port_80
 async def test_pyasic_and_pyasic_rs_find_and_poll_it(real_ports: World) -> None:
-    pyasic, pyasic_rs = pytest.importorskip("pyasic"), pytest.importorskip("pyasic_rs")
     sim, full_w = real_ports.miners[0], true_w(real_ports)
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         data = await client.get_data()
         assert (data.model, str(data.mac)) == ("Gamma", sim.identity.mac)
         assert float(data.hashrate.rate) == pytest.approx(sim.personality.full_ths, rel=0.02)
         assert float(data.expected_hashrate.rate) == pytest.approx(sim.personality.full_ths, rel=0.01)
         assert data.wattage == pytest.approx(full_w, abs=1.0)
     async with asyncio.timeout(CALL_S):
-        other: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        other: Any = await found_by_pyasic_rs(sim)
         data = await other.get_data()
         assert (data.device_info.model, str(data.mac).upper()) == ("Gamma", sim.identity.mac)
         assert data.wattage == pytest.approx(full_w, rel=0.02)

@@ -13,17 +13,12 @@ import pytest_asyncio
 from simulators.faults import Fault
 from simulators.world import World
 from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
+from tests.farm.foreign import CALL_S, FOREIGN_WARNINGS, found_by_pyasic, found_by_pyasic_rs
 
-CALL_S = 50.0
 MODELS = {"braiins-s19jpro": "S19J Pro", "braiins-s19xp": "S19 XP"}
 OLD, NEW = 0, 1
 
-# pyasic 0.79.0: pydantic class Config at import, sockets left open on its timeout path
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = FOREIGN_WARNINGS
 
 
 @pytest_asyncio.fixture
@@ -93,11 +88,10 @@ async def test_other_pages_damage_what_they_carry(world: World) -> None:
 @needs_port_80
 @pytest.mark.parametrize("model", MODELS)
 async def test_pyasic_finds_polls_stops_resumes_and_limits_over_grpc(real_ports: World, model: str) -> None:
-    pyasic = pytest.importorskip("pyasic")
     world, row = real_ports, list(MODELS).index(model)
     sim, full_w, before = world.miners[row], true_w(world, row), world.miners[row].fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         data = await client.get_data()
         assert MODELS[model].lower() in str(data.model).lower()
         assert str(data.mac) == sim.identity.mac
@@ -120,11 +114,10 @@ async def test_pyasic_finds_polls_stops_resumes_and_limits_over_grpc(real_ports:
 
 @needs_port_80
 async def test_pyasic_rs_finds_polls_pauses_resumes_and_limits_over_rest(real_ports: World) -> None:
-    pyasic_rs = pytest.importorskip("pyasic_rs")
     world, sim = real_ports, real_ports.miners[NEW]
     full_w, before = true_w(world, NEW), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic_rs(sim)
         data = await client.get_data()
         assert data.device_info.model == "S19XP"
         assert str(data.mac).upper() == sim.identity.mac
@@ -144,11 +137,10 @@ async def test_pyasic_rs_finds_polls_pauses_resumes_and_limits_over_rest(real_po
 @needs_port_80
 async def test_pyasic_rs_polls_pauses_resumes_and_limits_old_firmware_by_graphql(real_ports: World) -> None:
     """It follows LuCI's redirect without the cookie it was given, and so has no MAC of it."""
-    pyasic_rs = pytest.importorskip("pyasic_rs")
     world, sim = real_ports, real_ports.miners[OLD]
     full_w, before = true_w(world, OLD), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic_rs(sim)
         data = await client.get_data()
         assert data.device_info.model == "S19jPro"
         assert data.is_mining is True

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
-from simulators.plan import read_plan
 from simulators.world import World
+from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
+from tests.farm.foreign import CALL_S, FOREIGN_WARNINGS, found_by_pyasic, found_by_pyasic_rs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,61 +29,27 @@ MODELS = {
 NO_WATTS = {"s19pro", "s21"}
 """Stock Antminers report no power."""
 
-CALL_S = 50.0
-NET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
-"""Addresses of this test process: the clients insist on the real ports."""
 
-# pyasic 0.79.0: pydantic class Config at import, sockets left open on its timeout path
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-def _can_bind_port_80() -> bool:
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as the doors have it
-        try:
-            sock.bind((f"{NET}.250", 80))
-        except OSError:
-            return False
-    return True
-
-
-needs_port_80 = pytest.mark.skipif(
-    not _can_bind_port_80(), reason="pyasic and pyasic_rs insist on port 80, which needs root"
-)
+pytestmark = FOREIGN_WARNINGS
 
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    groups = "".join(
-        f'[[group]]\nname="{m}"\nmodel="{m}"\ncount=1\naddress="{NET}.{n + 1}"\n' for n, m in enumerate(MODELS)
-    )
-    farm = World(read_plan(f"[farm]\nseed=3\nreport_error=0.0\n{groups}"))
-    await farm.start()
-    yield farm
-    await farm.stop()
+    async with farm(*MODELS, ports="", scale=1.0) as world:
+        yield world
 
 
 def _miner(world: World, model: str) -> SimMiner:
     return world.miners[world.rows_of({"model": model})[0]]
 
 
-def _true_w(world: World, miner: SimMiner) -> float:
-    return float(world.fleet.power_w[miner.row])
-
-
 @needs_port_80
 @pytest.mark.parametrize("model", MODELS)
 async def test_pyasic_finds_polls_stops_and_resumes(world: World, model: str) -> None:
-    pyasic = pytest.importorskip("pyasic")
     sim = _miner(world, model)
-    full_w, before = _true_w(world, sim), sim.fingerprint()
+    full_w, before = true_w(world, sim.row), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         data = await client.get_data()
         assert MODELS[model][0] in data.model
         assert float(data.hashrate.rate) == pytest.approx(sim.personality.full_ths, rel=0.02)
@@ -93,22 +58,21 @@ async def test_pyasic_finds_polls_stops_and_resumes(world: World, model: str) ->
         assert await client.stop_mining() is True
     assert sim.state == "asleep"
     await world.advance(20)
-    assert _true_w(world, sim) == pytest.approx(sim.personality.standby_w)
+    assert true_w(world, sim.row) == pytest.approx(sim.personality.standby_w)
     async with asyncio.timeout(CALL_S):
         assert await client.resume_mining() is True
     await world.advance(900)
-    assert _true_w(world, sim) == pytest.approx(full_w, rel=0.01)
+    assert true_w(world, sim.row) == pytest.approx(full_w, rel=0.01)
     assert sim.fingerprint() == before
 
 
 @needs_port_80
 @pytest.mark.parametrize("model", MODELS)
 async def test_pyasic_rs_finds_polls_pauses_and_resumes(world: World, model: str) -> None:
-    pyasic_rs = pytest.importorskip("pyasic_rs")
     sim = _miner(world, model)
-    full_w, before = _true_w(world, sim), sim.fingerprint()
+    full_w, before = true_w(world, sim.row), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic_rs(sim)
         data = await client.get_data()
         assert data.device_info.model == MODELS[model][1]
         assert str(data.mac).upper() == sim.identity.mac
@@ -119,11 +83,11 @@ async def test_pyasic_rs_finds_polls_pauses_and_resumes(world: World, model: str
         async with asyncio.timeout(CALL_S):
             assert await client.pause() is True
         await world.advance(20)
-        assert _true_w(world, sim) == pytest.approx(sim.personality.standby_w)
+        assert true_w(world, sim.row) == pytest.approx(sim.personality.standby_w)
         async with asyncio.timeout(CALL_S):
             assert await client.resume() is True
         await world.advance(900)
-    assert _true_w(world, sim) == pytest.approx(full_w, rel=0.01)
+    assert true_w(world, sim.row) == pytest.approx(full_w, rel=0.01)
     assert sim.fingerprint() == before
 
 
@@ -133,38 +97,35 @@ async def test_pyasic_rs_finds_polls_pauses_and_resumes(world: World, model: str
 )
 async def test_pyasic_limits_watts_and_the_true_power_follows(world: World, model: str, lands_at: float) -> None:
     """On LuxOS it takes the highest profile below the limit, which on an S21 is some way below."""
-    pyasic = pytest.importorskip("pyasic")
     sim = _miner(world, model)
-    full_w, before = _true_w(world, sim), sim.fingerprint()
+    full_w, before = true_w(world, sim.row), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         assert await client.set_power_limit(round(0.7 * sim.personality.full_w)) is True
     await world.advance(900)
-    assert _true_w(world, sim) == pytest.approx(lands_at * full_w, rel=0.04)
+    assert true_w(world, sim.row) == pytest.approx(lands_at * full_w, rel=0.04)
     assert sim.fingerprint() == before
 
 
 @needs_port_80
 @pytest.mark.parametrize("model", ["m50", "m60s"])
 async def test_pyasic_rs_limits_watts_and_the_true_power_follows(world: World, model: str) -> None:
-    pyasic_rs = pytest.importorskip("pyasic_rs")
     sim = _miner(world, model)
-    full_w, before = _true_w(world, sim), sim.fingerprint()
+    full_w, before = true_w(world, sim.row), sim.fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic_rs(sim)
         assert client.supports_set_power_limit
         assert await client.set_power_limit(round(0.8 * sim.personality.full_w)) is True
     await world.advance(900)
-    assert _true_w(world, sim) == pytest.approx(0.8 * full_w, rel=0.02)
+    assert true_w(world, sim.row) == pytest.approx(0.8 * full_w, rel=0.02)
     assert sim.fingerprint() == before
 
 
 @needs_port_80
 async def test_a_failed_read_makes_pyasic_erase_the_pools_of_an_antminer(world: World) -> None:
-    pyasic = pytest.importorskip("pyasic")
     sim = _miner(world, "s21")
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         before = sim.fingerprint()
         client.web.get_miner_conf = _failing_read
         assert await client.stop_mining() is True

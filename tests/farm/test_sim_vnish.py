@@ -13,16 +13,11 @@ import pytest_asyncio
 from simulators.faults import Fault
 from simulators.world import World
 from tests.drivers.fixtures.rest.simulated import farm, needs_port_80, true_w
+from tests.farm.foreign import CALL_S, FOREIGN_WARNINGS, found_by_pyasic, found_by_pyasic_rs
 
-CALL_S = 50.0
 MODELS = {"vnish-s19jpro": ("S19j Pro", "S19jPro"), "vnish-s21pro": ("S21 Pro", "S21Pro")}
 
-# pyasic 0.79.0: pydantic class Config at import, sockets left open on its timeout path
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = FOREIGN_WARNINGS
 
 
 @pytest_asyncio.fixture
@@ -94,11 +89,10 @@ async def test_old_firmware_has_no_throttle_and_restarts_into_a_preset_by_itself
 @needs_port_80
 @pytest.mark.parametrize("model", MODELS)
 async def test_pyasic_finds_polls_stops_and_resumes(real_ports: World, model: str) -> None:
-    pyasic = pytest.importorskip("pyasic")
     world, row = real_ports, list(MODELS).index(model)
     sim, full_w, before = world.miners[row], true_w(world, row), world.miners[row].fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         data = await client.get_data()
         assert MODELS[model][0] in data.model
         assert str(data.mac) == sim.identity.mac
@@ -118,10 +112,9 @@ async def test_pyasic_finds_polls_stops_and_resumes(real_ports: World, model: st
 
 @needs_port_80
 async def test_a_preset_that_pyasic_writes_is_followed_by_the_old_firmware(real_ports: World) -> None:
-    pyasic = pytest.importorskip("pyasic")
     sim, full_w = real_ports.miners[0], true_w(real_ports)
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic.get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic(sim)
         # pyasic 0.79.0 reads a preset mode as normal (so does its recording) and gives up before it writes.
         assert await client.set_power_limit(2600) is False
         assert not sim.log
@@ -133,11 +126,10 @@ async def test_a_preset_that_pyasic_writes_is_followed_by_the_old_firmware(real_
 @needs_port_80
 @pytest.mark.parametrize("model", MODELS)
 async def test_pyasic_rs_finds_polls_pauses_and_resumes(real_ports: World, model: str) -> None:
-    pyasic_rs = pytest.importorskip("pyasic_rs")
     world, row = real_ports, list(MODELS).index(model)
     sim, full_w, before = world.miners[row], true_w(world, row), world.miners[row].fingerprint()
     async with asyncio.timeout(CALL_S):
-        client: Any = await pyasic_rs.MinerFactory().get_miner(sim.endpoint.host)
+        client: Any = await found_by_pyasic_rs(sim)
         data = await client.get_data()
         assert data.device_info.model == MODELS[model][1]
         assert str(data.mac).upper() == sim.identity.mac
