@@ -11,7 +11,7 @@ from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering
 from farmctl.cli.exits import Exit
 from farmctl.cli.giving import give
 from farmctl.cli.output import object_option, print_object, say
-from farmctl.cli.until import both, end_of, ending, kilowatts
+from farmctl.cli.until import both, end_or_usual, ending, kilowatts
 from farmctl.control.client import ControlClient
 from farmctl.control.sizes import SizeError, size_of
 
@@ -29,7 +29,7 @@ _confirm = click.option("--confirm", "site", default="", help="The site's name, 
 @_confirm
 @object_option
 def curtail(*, door: Door, wish: Wish, site: str, output: str, **asked: str | None) -> int:
-    """Lower the site for a while; an override with your name that ends by itself."""
+    """Lower the site for a while, an hour where no end is stated; an override with your name that ends by itself."""
     if sum(asked[name] is not None for name in ("to", "by", "off")) != 1:
         raise click.UsageError("expected one of --to 20MW, --by 30% and --mode off")
     client = door.client()
@@ -40,7 +40,7 @@ def curtail(*, door: Door, wish: Wish, site: str, output: str, **asked: str | No
     elif asked["by"] is not None:
         target_kw = max(state["power_kw"] - kilowatts(asked["by"], state["power_kw"]), 0.0)
     wanted = {} if asked["ramp"] is None else {"ramp_kw_per_min": ramp_kw(asked["ramp"], state["rated_kw"])}
-    ends = end_of(asked["for_text"], asked["until"], state["timezone"])
+    ends = end_or_usual(asked["for_text"], asked["until"], state["timezone"])
     return held(client, state, target_kw, ends, wish, output, confirm=site, **wanted)
 
 
@@ -51,10 +51,10 @@ def curtail(*, door: Door, wish: Wish, site: str, output: str, **asked: str | No
 @_confirm
 @object_option
 def hold(*, door: Door, wish: Wish, site: str, output: str, **ends_at: str | None) -> int:
-    """Keep the site where it is now; limits of the grid still count."""
+    """Keep the site where it is now, an hour where no end is stated; limits of the grid still count."""
     client = door.client()
     state = client.get("/v1/state")
-    ends = end_of(ends_at["for_text"], ends_at["until"], state["timezone"])
+    ends = end_or_usual(ends_at["for_text"], ends_at["until"], state["timezone"])
     return held(client, state, state["power_kw"], ends, wish, output, confirm=site)
 
 
@@ -66,11 +66,11 @@ def hold(*, door: Door, wish: Wish, site: str, output: str, **ends_at: str | Non
 @_confirm
 @object_option
 def mode(*, door: Door, wish: Wish, which: str, site: str, output: str, **ends_at: str | None) -> int:
-    """Manual: hold the lease and the present power until a stated end; auto: give both back."""
+    """Manual: hold the lease and the present power until a stated end, else for an hour; auto: give both back."""
     client = door.client()
     state = client.get("/v1/state")
     if which == "manual":
-        ends = end_of(ends_at["for_text"], ends_at["until"], state["timezone"])
+        ends = end_or_usual(ends_at["for_text"], ends_at["until"], state["timezone"])
         if not wish.dry_run:
             wish.consent(f"Take {state['site']} in hand until {ends:%H:%M} UTC?")
             lease = {"reason": wish.reason, "expires_at": ends.isoformat(timespec="seconds")}

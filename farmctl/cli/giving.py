@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -18,8 +19,22 @@ def give(
     client: ControlClient, verb: str, wish: Wish, output: str, question: str, *, after: str = "", **params: object
 ) -> int:
     """Give an order about power; `after` is said below its plan, `confirm` goes along only when it is given."""
+    return give_some(client, verb, "", wish, output, (question, after), params)
+
+
+def give_some(
+    client: ControlClient,
+    verb: str,
+    selector: str,
+    wish: Wish,
+    output: str,
+    words: tuple[str, str],
+    params: Mapping[str, object],
+) -> int:
+    """The same about some miners; `words` are the question, and what is said below the plan."""
+    question, after = words
     rehearsed = {name: value for name, value in params.items() if name != "confirm"}
-    plan = rehearse(client, verb, wish.reason, selector="", **rehearsed)
+    plan = rehearse(client, verb, wish.reason, selector=selector, **rehearsed)
     told = described(plan) + (f"\n{after}" if after else "")
     if wish.dry_run:
         if output == "table":
@@ -29,7 +44,7 @@ def give(
         return pending(plan, wish)
     say(told)
     wish.consent(question)
-    answer = order(client, verb, wish.reason, selector="", **params)
+    answer = order(client, verb, wish.reason, selector=selector, **params)
     return followed(client, answer, wish, output, **rehearsed)
 
 

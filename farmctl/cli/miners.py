@@ -9,14 +9,16 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering, rehearse
 from farmctl.cli.exits import Exit
-from farmctl.cli.giving import followed, pending
+from farmctl.cli.giving import followed, give_some, pending
 from farmctl.cli.output import FORMATS, object_option, print_object, print_rows, say
+from farmctl.cli.until import both, end_of, ending
 from farmctl.control.client import ControlClient, part
+from farmctl.control.sizes import size_of
 
 NARROW = ("id", "cont", "rack", "slot", "model", "state", "want", "w", "ths", "t", "age", "reason")
 WIDE = (
     "id", "cont", "rack", "slot", "model", "fw", "circuit", "state", "want", "w", "want_w", "ths", "jth", "t", "age",
-    "tier", "protected", "reason",
+    "tier", "protected", "reason", "margin", "fan", "pool", "fault", "since", "phase",
 )  # fmt: skip
 PAGE = 2_000
 IDS_AT_ONCE = 80
@@ -114,6 +116,47 @@ def reboot_miners(
 ) -> int:
     """Restart the control boards of some miners; takes an engineer."""
     return _by_hand(door, "reboot", wish, selections(ids, filters), output, confirm=site)
+
+
+@miners.command("set-power", cls=ClientVerb)
+@asking
+@ordering
+@ending
+@click.argument("ids", nargs=-1)
+@click.option("-l", "--filter", "filters", multiple=True, help="Such as 'cont=C041 model~S19'.")
+@click.option("--to", "--power", "to", required=True, help="The most that each may draw: 2.5kW, 2800W, 0W for sleep.")
+@click.option("--confirm", "site", default="", help="The site's name, where the change is large.")
+@object_option
+def set_power(
+    *,
+    door: Door,
+    wish: Wish,
+    ids: tuple[str, ...],
+    filters: tuple[str, ...],
+    to: str,
+    site: str,
+    output: str,
+    **ends_at: str | None,
+) -> int:
+    """Hold each of some miners at a power until a stated end: its highest operating point that draws no more.
+
+    An override with your name, in `override list` too. The site's target stays: others make up for it.
+    """
+    if not (ids or filters):
+        raise click.UsageError("expected miners: ids, globs, or -l FILTER")
+    texts = selections(ids, filters)
+    if len(texts) > 1:
+        raise click.UsageError(f"expected at most {IDS_AT_ONCE} ids at a time; -l FILTER takes more miners")
+    size = size_of(to)
+    if size.percent:
+        raise click.UsageError(f"--to {to}: expected a power such as 2.5kW; a share is of no one miner")
+    client = door.client()
+    state = client.get("/v1/state")
+    ends = end_of(ends_at["for_text"], ends_at["until"], state["timezone"])
+    power_w = round(size.watts(0.0), 1)
+    wanted = {"power_w": power_w, "expires_at": ends.isoformat(timespec="seconds"), "confirm": site}
+    words = f"Hold each of {texts[0]!r} at {power_w:g} W?", both(ends, state["timezone"])
+    return give_some(client, "set_power", texts[0], wish, output, words, wanted)
 
 
 def selections(ids: tuple[str, ...], filters: tuple[str, ...]) -> list[str]:

@@ -10,7 +10,7 @@ from farmctl.cli.giving import give
 from farmctl.cli.output import object_option, output_option, print_rows
 from farmctl.cli.until import both, end_of, ending, kilowatts, rated_kw
 
-COLUMNS = ("id", "selector", "target_kw", "owner", "set_at", "expires_at", "reason")
+COLUMNS = ("id", "selector", "miners", "target_kw", "owner", "set_at", "expires_at", "reason")
 
 
 @click.group()

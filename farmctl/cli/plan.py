@@ -79,6 +79,8 @@ def described(made: dict[str, Any]) -> str:
 
 
 def _lines(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if held := made.get("selection"):
+        yield "selected", f"{held['total']} miners, {held['power_kw']:.1f} kW now, {held['planned_kw']:.1f} kW planned"
     reached = "" if made["reached"] else f"  MISSES the target by {made['off_target_kw']:+.1f} kW"
     yield (
         "power",

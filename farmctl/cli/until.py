@@ -14,6 +14,8 @@ from farmctl.control.sizes import moment, size_of, span_s
 
 W_PER_KW = 1000.0
 LONGEST = timedelta(days=7)
+USUAL = timedelta(hours=1)
+"""An override always ends: a curtailment without a stated end after so long."""
 
 
 def ending(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,6 +30,13 @@ def end_of(for_text: str | None, until: str | None, zone: str) -> datetime:
         raise click.UsageError("expected one of --for 90m and --until 18:00: an override always ends")
     now = datetime.now(UTC)
     return now + timedelta(seconds=span_s(for_text)) if for_text is not None else moment(until or "", zone, now)
+
+
+def end_or_usual(for_text: str | None, until: str | None, zone: str) -> datetime:
+    """The same, and the usual end where neither is given; the plan shows it before anything is asked."""
+    if for_text is None and until is None:
+        return datetime.now(UTC) + USUAL
+    return end_of(for_text, until, zone)
 
 
 def both(ends: datetime, zone: str) -> str:

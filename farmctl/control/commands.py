@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import assert_never
 
@@ -17,13 +16,15 @@ import structlog
 from farmctl.control import filter as filters
 from farmctl.control import jobs
 from farmctl.control.asked import DESK_DEADLINE_S, Asked, ordered, read
-from farmctl.control.effects import circuit_of, meaning, override_of, view_after
+from farmctl.control.effects import meaning, override_of, scope_of, view_after
 from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller
 from farmctl.control.jobs import ENDED, Job, JobBook, JobState, Work, drawn_w
+from farmctl.control.ledger import Answer, Entry, Ledger
 from farmctl.control.miners import select
 from farmctl.control.orders import (
     ROLE_FOR,
+    SELECTING,
     EmergencyRelease,
     Locate,
     Maintenance,
@@ -32,41 +33,29 @@ from farmctl.control.orders import (
     OverrideSet,
     Reboot,
     Resume,
+    SetPower,
     StopAll,
     read_order,
 )
 from farmctl.control.plan import imagine, needs_name, told
+from farmctl.control.scope import SITE
 from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import ApiError, Json
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW, IdColumn, to_kw
 from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.control import By, Glass, Hands, Orders, SitePicture
 from farmctl.ports.site import Clock
+from farmctl.ports.store import Store
 
 log = structlog.get_logger(__name__)
 
-KEY_LIFE_S = 24 * 3600.0
-MOST_KEYS = 10_000
 PLAN_ROWS = 200
 SHOWN_MS = 3_600_000
 MOST_SHOWN = 20
 """Jobs that a stream shows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a command was answered with."""
-
-    status: int
-    body: Json
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Remembered:
-    meaning: str
-    """Hash of the body."""
-    at_ms: int
-    answer: Answer
+MOST_HELD = 1_000
+"""Miners of one set_power: its override stands in the recording of every cycle."""
+UNAUDITED = "farmctl stop-all needs no disk"
 
 
 class CommandDoor:
@@ -89,9 +78,17 @@ class CommandDoor:
         self._clock = clock
         self._site = site
         self._one = asyncio.Lock()
-        self._keys: OrderedDict[tuple[int, str], _Remembered] = OrderedDict()
+        self._ledger = Ledger()
         self._changed_rev = 0
-        self.jobs = JobBook()
+
+    async def restore(self, store: Store) -> None:
+        """Know the jobs and keys of the last run. Raises StoreError."""
+        await self._ledger.restore(store)
+
+    @property
+    def jobs(self) -> JobBook:
+        """The last orders."""
+        return self._ledger.jobs
 
     async def take(self, body: bytes, caller: Caller, origin: str) -> Answer:
         """One order from one caller; `origin` is what the client declares about itself.
@@ -113,11 +110,11 @@ class CommandDoor:
         if order.dry_run:
             return Answer(status=200, body={"plan": await self._plan(order)})
         async with self._one:
-            known = self._known(order, caller)
+            said, now_ms = meaning(order), self._clock.now_ms()
+            known = self._ledger.known(caller.uid, order.idempotency_key, said, now_ms)
             if known is not None:
                 return known
-            answer = await self._carry_out(order, by)
-            self._remember(order, caller, answer)
+            answer = await self._carry_out(order, by, said)
         log.info(
             "order_taken", verb=order.verb, uid=caller.uid, name=caller.name, role=caller.role.name.lower(),
             reason=order.reason, key=order.idempotency_key, declared_origin=by.origin,
@@ -169,32 +166,21 @@ class CommandDoor:
                 continue
             self.jobs.close(job.job_id)
             if job.moves_power or job.work is not None:
-                await self._orders.audit(f"{job.verb} ended", job.by, f"{job.job_id} {now['state']}: {now['text']}")
+                by = replace(job.by, along=self._ledger.states())
+                await self._orders.audit(f"{job.verb} ended", by, f"{job.job_id} {now['state']}: {now['text']}")
 
-    async def _carry_out(self, order: Order, by: By) -> Answer:
+    async def _carry_out(self, order: Order, by: By, said: str) -> Answer:
         picture = self._glass.picture()
         rev = rev_of(picture) if picture is not None else 0
         chosen = await self._chosen(order, picture)
         if order.if_rev is not None and order.if_rev < self._changed_rev:
             message = f"if_rev {order.if_rev}: an order changed the site at revision {self._changed_rev}"
             raise ApiError(412, message, field="if_rev", hint="look at the site again")
-        await self._confirmed(order, picture)
+        await self._confirmed(order, picture, chosen)
         now_ms = self._clock.now_ms()
+        sets = isinstance(order, OverrideSet | SetPower)
         override_id = f"ov-{secrets.token_hex(4)}"
-        work = Work(total=len(chosen)) if isinstance(order, Reboot | Locate) else None
-        try:
-            async with asyncio.timeout(DESK_DEADLINE_S):
-                await self._order(order, by, override_id, now_ms, picture)
-                await self._by_hand(order, by, picture, chosen, work)
-        except RefusedError as error:
-            raise ApiError(409, str(error)) from error
-        except StoreError as error:
-            raise ApiError(507, str(error), hint="farmctl stop-all needs no disk") from error
-        except TimeoutError:
-            message = f"{order.verb}: the journal did not answer within {DESK_DEADLINE_S:.0f} s"
-            raise ApiError(507, message, hint="farmctl stop-all needs no disk") from None
-        self._changed_rev = rev + 1
-        circuit = "" if picture is None else circuit_of(order, picture)
+        scope = SITE if picture is None else scope_of(order, picture, _ids(order, chosen))
         job = Job(
             job_id=f"job-{secrets.token_hex(4)}",
             verb=order.verb,
@@ -202,27 +188,46 @@ class CommandDoor:
             reason=order.reason,
             at_ms=now_ms,
             rev=rev,
-            from_w=math.nan if picture is None else drawn_w(picture, circuit),
-            circuit=circuit,
-            moves_power=isinstance(order, StopAll | Resume | OverrideSet | OverrideRelease),
-            override_id=override_id if isinstance(order, OverrideSet) else None,
+            from_w=math.nan if picture is None else drawn_w(picture, scope),
+            scope=scope,
+            moves_power=isinstance(order, StopAll | Resume | OverrideSet | SetPower | OverrideRelease),
+            override_id=override_id if sets else None,
             by=by,
-            work=work,
+            work=Work(total=len(chosen)) if isinstance(order, Reboot | Locate) else None,
         )
-        self.jobs.add(job)
         age_s = None if picture is None else (now_ms - picture.decision.at_ms) / MS_PER_S
-        named = {"override": override_id} if isinstance(order, OverrideSet) else {}
-        return Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, **named})
+        named = {"override": override_id} if sets else {}
+        answer = Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, **named})
+        entry = None
+        if order.idempotency_key is not None:
+            entry = Entry(uid=by.uid, key=order.idempotency_key, meaning=said, at_ms=now_ms, answer=answer)
+        by = replace(by, along=self._ledger.states(job, entry))
+        try:
+            async with asyncio.timeout(DESK_DEADLINE_S):
+                await self._order(order, by, job, picture)
+                await self._by_hand(order, by, picture, chosen, job.work)
+        except RefusedError as error:
+            raise ApiError(409, str(error)) from error
+        except StoreError as error:
+            raise ApiError(507, str(error), hint=UNAUDITED) from error
+        except TimeoutError:
+            message = f"{order.verb}: the journal did not answer within {DESK_DEADLINE_S:.0f} s"
+            raise ApiError(507, message, hint=UNAUDITED) from None
+        self._changed_rev = rev + 1
+        self._ledger.note(job, entry)
+        return answer
 
-    async def _order(self, order: Order, by: By, override_id: str, now_ms: int, picture: SitePicture | None) -> None:
+    async def _order(self, order: Order, by: By, job: Job, picture: SitePicture | None) -> None:
         desk = self._orders
         match order:
             case StopAll():
                 await desk.set_stop_all(by, on=True)
             case Resume():
                 await desk.set_stop_all(by, on=False)
-            case OverrideSet():
-                await desk.set_override(override_of(order, by.owner, override_id, now_ms, picture), by)
+            case OverrideSet() | SetPower():
+                override_id = job.override_id or ""
+                held = override_of(order, by.owner, override_id, job.at_ms, picture, job.scope.miners)
+                await desk.set_override(held, by)
             case OverrideRelease():
                 await desk.release_override(order.params.id, by)
             case Maintenance():
@@ -241,7 +246,7 @@ class CommandDoor:
                 ids = await self._hands.release_emergency(picture, by)
                 await self._orders.audit(order.verb, by, f"ok: {', '.join(ids)}")
             case Reboot() | Locate() if work is not None:
-                await self._orders.audit(order.verb, by, f"taken: {work.total} miners of {order.selector!r}")
+                await self._orders.note(order.verb, by, f"taken: {work.total} miners of {order.selector!r}")
                 if isinstance(order, Reboot):
                     self._hands.reboot(chosen.tolist(), work.note)
                 else:
@@ -251,7 +256,7 @@ class CommandDoor:
 
     async def _chosen(self, order: Order, picture: SitePicture | None) -> IdColumn:
         """The miners that a selector means. Raises ApiError 400, 404 where it finds none, 503."""
-        if not isinstance(order, Reboot | Locate):
+        if order.verb not in SELECTING:
             return np.zeros(0, dtype=np.str_)
         if picture is None:
             raise ApiError(503, f"{order.verb}: no cycle has run yet, so no miner is known")
@@ -263,9 +268,12 @@ class CommandDoor:
         found: IdColumn = columns.ids[select(columns, terms)]
         if not len(found):
             raise ApiError(404, f"selector {order.selector!r}: no miner fits", field="selector")
+        if isinstance(order, SetPower) and len(found) > MOST_HELD:
+            message = f"selector {order.selector!r}: {len(found)} miners fit, expected at most {MOST_HELD}"
+            raise ApiError(400, message, field="selector", hint="hold a container or the site: override_set")
         return found
 
-    async def _confirmed(self, order: Order, picture: SitePicture | None) -> None:
+    async def _confirmed(self, order: Order, picture: SitePicture | None, chosen: IdColumn) -> None:
         """A large change must name the site. Raises ApiError 400."""
         if isinstance(order, StopAll | Maintenance | Locate):
             return
@@ -276,13 +284,13 @@ class CommandDoor:
                 raise self._unnamed(order.verb, "lets the site rise again")
             return
         if isinstance(order, Reboot):
-            power_w = await self._power_w(order, picture)
+            power_w = _power_w(picture, chosen)
             large = power_w > self._site.confirm_fraction * picture.view.rules.rated_w
             if large and order.params.confirm != self._site.name:
                 raise self._unnamed(order.verb, f"interrupts {power_w / WATTS_PER_KW:.0f} kW")
             return
-        view = view_after(order, picture)
-        imagined = await asyncio.to_thread(imagine, picture, view, self._site, circuit_of(order, picture))
+        scope = scope_of(order, picture, _ids(order, chosen))
+        imagined = await asyncio.to_thread(imagine, picture, view_after(order, picture, scope), self._site, scope)
         if needs_name(imagined, self._site) and order.params.confirm != self._site.name:
             raise self._unnamed(order.verb, f"moves {abs(imagined.change_w) / WATTS_PER_KW:.0f} kW")
 
@@ -291,50 +299,32 @@ class CommandDoor:
         message = f"{verb}: {what}, expected params.confirm to be the site's name, {name}"
         return ApiError(400, message, field="params.confirm", hint=f"--confirm {name}")
 
-    async def _power_w(self, order: Order, picture: SitePicture) -> float:
-        """What the chosen miners draw."""
-        chosen = await self._chosen(order, picture)
-        rows = np.isin(picture.view.table.miner_id, chosen)
-        return float(np.nansum(picture.decision.seen.power_now_w[rows]))
-
     async def _plan(self, order: Order) -> Json:
         picture = self._glass.picture()
         if picture is None:
             raise ApiError(503, "no cycle has run yet: there is nothing to plan on")
+        chosen = await self._chosen(order, picture)
         if isinstance(order, Reboot | Locate):
-            chosen = await self._chosen(order, picture)
-            watts = await self._power_w(order, picture)
+            power_kw = to_kw(_power_w(picture, chosen))
             return {
-                "rev": rev_of(picture), "sent": False, "total": len(chosen), "power_kw": to_kw(watts),
+                "rev": rev_of(picture), "sent": False, "total": len(chosen), "power_kw": power_kw,
                 "examples": chosen[:PLAN_ROWS].tolist(),
             }  # fmt: skip
         if isinstance(order, Maintenance | EmergencyRelease):
             raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
         if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
             raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")
-        view = view_after(order, picture)
-        imagined = await asyncio.to_thread(imagine, picture, view, self._site, circuit_of(order, picture))
+        scope = scope_of(order, picture, _ids(order, chosen))
+        imagined = await asyncio.to_thread(imagine, picture, view_after(order, picture, scope), self._site, scope)
         return told(imagined, self._site, PLAN_ROWS)
 
-    def _known(self, order: Order, caller: Caller) -> Answer | None:
-        """The first answer to a repeated order. Raises ApiError 409 where the key meant something else."""
-        if order.idempotency_key is None:
-            return None
-        oldest_ms = self._clock.now_ms() - KEY_LIFE_S * MS_PER_S
-        while self._keys and next(iter(self._keys.values())).at_ms < oldest_ms:
-            self._keys.popitem(last=False)
-        before = self._keys.get((caller.uid, order.idempotency_key))
-        if before is None:
-            return None
-        if before.meaning != meaning(order):
-            message = f"idempotency_key {order.idempotency_key}: it was used for another order"
-            raise ApiError(409, message, field="idempotency_key", hint="take a new key for a new order")
-        return before.answer
 
-    def _remember(self, order: Order, caller: Caller, answer: Answer) -> None:
-        if order.idempotency_key is None:
-            return
-        known = _Remembered(meaning=meaning(order), at_ms=self._clock.now_ms(), answer=answer)
-        self._keys[caller.uid, order.idempotency_key] = known
-        while len(self._keys) > MOST_KEYS:
-            self._keys.popitem(last=False)
+def _ids(order: Order, chosen: IdColumn) -> tuple[str, ...]:
+    """The miners that an order about power is about; none: it is about the site or a circuit."""
+    return tuple(chosen.tolist()) if isinstance(order, SetPower) else ()
+
+
+def _power_w(picture: SitePicture, chosen: IdColumn) -> float:
+    """What the chosen miners draw, W."""
+    rows = np.isin(picture.view.table.miner_id, chosen)
+    return float(np.nansum(picture.decision.seen.power_now_w[rows]))

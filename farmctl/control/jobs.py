@@ -10,14 +10,15 @@ from itertools import islice
 
 import numpy as np
 
+from farmctl.control.scope import SITE, Scope
 from farmctl.control.strip import rev_of
 from farmctl.control.wire import Json, iso
-from farmctl.core.circuits import under
 from farmctl.core.memory import Standing
-from farmctl.core.units import MS_PER_S, WATTS_PER_MW, MaskColumn, to_kw
+from farmctl.core.units import MS_PER_S, WATTS_PER_MW, to_kw
 from farmctl.ports.control import By, SitePicture
 
 KEPT = 1_000
+RESTARTED = "the controller was restarted before its answer was known"
 
 
 class JobState(StrEnum):
@@ -54,6 +55,12 @@ class Work:
         else:
             self.ok += 1
 
+    def give_up(self, why: str) -> None:
+        """Nobody will hear of those that have not answered."""
+        left, self.failed = self.pending, self.total - self.ok
+        if left:
+            self.by_reason[why] = self.by_reason.get(why, 0) + left
+
     def told(self) -> Json:
         """As the API shows progress."""
         return {
@@ -76,8 +83,7 @@ class Job:
     from_w: float
     """What the site drew then; NaN before the first picture."""
     moves_power: bool
-    circuit: str = ""
-    """What it is about; empty: the whole site."""
+    scope: Scope = SITE
     override_id: str | None = None
     """The override that it set; None for any other order."""
     cancelled: bool = False
@@ -94,9 +100,11 @@ class JobBook:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._open: dict[str, Job] = {}
 
-    def add(self, job: Job) -> None:
-        """Remember one."""
-        self._jobs[job.job_id] = self._open[job.job_id] = job
+    def add(self, job: Job, *, is_open: bool = True) -> None:
+        """Remember one; `is_open` while its end has not been noted."""
+        self._jobs[job.job_id] = job
+        if is_open:
+            self._open[job.job_id] = job
         while len(self._jobs) > KEPT:
             self._open.pop(self._jobs.popitem(last=False)[0], None)
 
@@ -124,7 +132,7 @@ class JobBook:
 
     def superseded(self, job: Job) -> bool:
         """A newer order about the power of the same circuit, or of the whole site, was taken."""
-        same = (other for other in reversed(self._jobs.values()) if other.moves_power and other.circuit == job.circuit)
+        same = (other for other in reversed(self._jobs.values()) if other.moves_power and other.scope == job.scope)
         newest = next(same, job)
         return job.moves_power and newest is not job
 
@@ -189,31 +197,26 @@ class _Progress:
         }
 
 
-def drawn_w(picture: SitePicture, circuit: str) -> float:
-    """What a circuit's miners draw, W; the whole site by its meter where it is empty."""
-    if not circuit:
+def drawn_w(picture: SitePicture, scope: Scope) -> float:
+    """What the miners of a scope draw, W; the whole site by its meter."""
+    if scope.is_site:
         return picture.decision.site.power_w
-    return float(picture.decision.seen.power_now_w[_inside(picture, circuit)].sum())
-
-
-def _inside(picture: SitePicture, circuit: str) -> MaskColumn:
-    inside: MaskColumn = under(picture.view.circuits, {circuit})[picture.view.table.node]
-    return inside
+    return float(picture.decision.seen.power_now_w[scope.rows(picture.view)].sum())
 
 
 def _progress(job: Job, picture: SitePicture) -> _Progress:
     view, decision, rows = picture.view, picture.decision, picture.memory.rows
-    planned_w, power_w = decision.allocation.planned_w, drawn_w(picture, job.circuit)
+    planned_w, power_w = decision.allocation.planned_w, drawn_w(picture, job.scope)
     mine = rows.commanded_ms >= job.at_ms
-    if job.circuit:
-        inside = _inside(picture, job.circuit)
+    if not job.scope.is_site:
+        inside = job.scope.rows(view)
         mine &= inside
         planned_w = float(decision.allocation.plan_w[inside].sum())
     failed = mine & (rows.standing == Standing.GAVE_UP)
     pending = mine & (rows.standing == Standing.PENDING)
     from_w = job.from_w if math.isfinite(job.from_w) else power_w
     rising = planned_w > from_w
-    goal_w = decision.budget.target_w if rising and not job.circuit else planned_w
+    goal_w = decision.budget.target_w if rising and job.scope.is_site else planned_w
     return _Progress(
         asked_w=from_w - goal_w,
         moved_w=from_w - power_w,

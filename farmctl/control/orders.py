@@ -49,6 +49,15 @@ class OverrideParams(_Strict):
     """The site's name, where the change is large."""
 
 
+class PowerParams(_Strict):
+    """The most that each of the miners may draw, and until when; below its lowest point a miner sleeps."""
+
+    power_w: Annotated[float, Field(ge=0, le=1e6)]
+    expires_at: Annotated[AwareDatetime, Field(strict=False)]
+    confirm: str = ""
+    """The site's name, where the change is large."""
+
+
 class ReleaseParams(_Strict):
     """Which override."""
 
@@ -98,6 +107,13 @@ class OverrideSet(_Order):
     params: OverrideParams
 
 
+class SetPower(_Order):
+    """Hold each of some miners at a power: an override of its own, with its owner and its end."""
+
+    verb: Literal["set_power"]
+    params: PowerParams
+
+
 class OverrideRelease(_Order):
     """Let an override go before its end."""
 
@@ -133,20 +149,21 @@ class Locate(_Order):
     params: LightParams
 
 
-Order = StopAll | Resume | OverrideSet | OverrideRelease | Maintenance | EmergencyRelease | Reboot | Locate
+Order = StopAll | Resume | OverrideSet | SetPower | OverrideRelease | Maintenance | EmergencyRelease | Reboot | Locate
 ORDER_MODEL: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="verb")])
 
 ROLE_FOR: dict[str, Role] = {
     "stop_all": Role.OPERATOR,
     "resume": Role.OPERATOR,
     "override_set": Role.OPERATOR,
+    "set_power": Role.OPERATOR,
     "override_release": Role.OPERATOR,
     "maintenance": Role.OPERATOR,
     "locate": Role.OPERATOR,
     "reboot": Role.ENGINEER,
     "emergency_release": Role.ENGINEER,
 }
-SELECTING = frozenset({"locate", "reboot"})
+SELECTING = frozenset({"locate", "reboot", "set_power"})
 """Verbs that are about some miners; every other one is about the whole site."""
 
 

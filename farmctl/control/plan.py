@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from farmctl.control.scope import SITE, Scope
 from farmctl.control.strip import Site, rev_of
 from farmctl.control.wire import Json, iso
-from farmctl.core.circuits import binding, feeder_of, node_load_w, under
+from farmctl.core.circuits import binding, feeder_of, node_load_w
 from farmctl.core.confirm import nominal_w, top_step
 from farmctl.core.fleet import NO_LADDER, FleetView
 from farmctl.core.grid import SiteMode
@@ -33,31 +34,25 @@ class Imagined:
     view: FleetView
     decision: Decision
     picture: SitePicture
-    circuit: str = ""
-    """What the order is about; empty: the whole site."""
+    scope: Scope = SITE
+    """What the order is about."""
 
     @property
     def change_w(self) -> float:
-        """Planned power less the present one, W; of the circuit alone where the order is about one."""
-        if self.circuit:
-            return self.circuit_planned_w - self.circuit_power_w
+        """Planned power less the present one, W; of its circuit or miners alone where it is about such."""
+        if not self.scope.is_site:
+            return self.scope_planned_w - self.scope_power_w
         return self.decision.allocation.planned_w - self.picture.decision.site.power_w
 
     @property
-    def circuit_power_w(self) -> float:
-        """What the circuit's miners draw now, W."""
-        return float(self.picture.decision.seen.power_now_w[self._inside].sum())
+    def scope_power_w(self) -> float:
+        """What the miners that it is about draw now, W."""
+        return float(self.picture.decision.seen.power_now_w[self.scope.rows(self.picture.view)].sum())
 
     @property
-    def circuit_planned_w(self) -> float:
+    def scope_planned_w(self) -> float:
         """What they would draw, W."""
-        return float(self.decision.allocation.plan_w[self._inside].sum())
-
-    @property
-    def _inside(self) -> MaskColumn:
-        table = self.picture.view.table
-        inside: MaskColumn = under(self.picture.view.circuits, {self.circuit})[table.node]
-        return inside
+        return float(self.decision.allocation.plan_w[self.scope.rows(self.picture.view)].sum())
 
     @property
     def before(self) -> IntColumn:
@@ -71,8 +66,8 @@ class Imagined:
         return np.where(step_after >= 0, step_after, self.before).astype(np.int64)
 
 
-def held_at(picture: SitePicture, target_w: float, circuit: str = "") -> FleetView:
-    """The view in which an operator's override holds the site, or a circuit, in the place of every other one of it."""
+def held_at(picture: SitePicture, target_w: float, scope: Scope = SITE) -> FleetView:
+    """The view in which an operator's override holds a scope, in the place of every other one of it."""
     at_ms = picture.decision.at_ms
     order = Override(
         override_id=IMAGINED,
@@ -81,9 +76,10 @@ def held_at(picture: SitePicture, target_w: float, circuit: str = "") -> FleetVi
         set_at_ms=at_ms,
         expires_ms=at_ms + MS_PER_S,
         target_w=target_w,
-        selector=circuit,
+        selector=scope.circuit,
+        miners=scope.miners,
     )
-    rest = tuple(other for other in picture.view.overrides if other.selector != circuit)
+    rest = tuple(other for other in picture.view.overrides if Scope.of(other) != scope)
     return replace(picture.view, overrides=(*rest, order))
 
 
@@ -98,14 +94,14 @@ def released(picture: SitePicture, override_id: str) -> FleetView:
     return replace(picture.view, overrides=rest)
 
 
-def imagine(picture: SitePicture, view: FleetView, site: Site, circuit: str = "") -> Imagined:
+def imagine(picture: SitePicture, view: FleetView, site: Site, scope: Scope = SITE) -> Imagined:
     """Where the site would end in such a view; ramps and start packets are left aside, limits and locks are not."""
     rules = replace(view.rules, wake_fraction_per_s=UNPACED)
     # As if observing: no command is made, which at 50,000 rows is most of the time of a step.
     view = replace(view, rules=rules, inbox=(), armed=False)
     unpaced = Pace(ramp_w=np.inf, wake_credit_w=np.full(len(view.circuits.names), np.inf))
     _, decision = step(replace(picture.memory, pace=unpaced), view, picture.decision.at_ms, site.policy)
-    return Imagined(view=view, decision=decision, picture=picture, circuit=circuit)
+    return Imagined(view=view, decision=decision, picture=picture, scope=scope)
 
 
 def needs_name(imagined: Imagined, site: Site) -> bool:
@@ -148,16 +144,26 @@ def told(imagined: Imagined, site: Site, rows: int) -> Json:
         "left_out": list(_left_out(imagined)),
         "miners": _miners(imagined, rows),
         "circuit": _circuit(imagined),
+        "selection": _selection(imagined),
         "confirm": site.name if needs_name(imagined, site) else None,
     }
 
 
 def _circuit(imagined: Imagined) -> Json | None:
     """Of an order about one circuit: what it draws now and would draw."""
-    if not imagined.circuit:
+    if not imagined.scope.circuit:
         return None
-    now_w, planned_w = imagined.circuit_power_w, imagined.circuit_planned_w
-    return {"name": imagined.circuit, "power_kw": to_kw(now_w), "planned_kw": to_kw(planned_w)}
+    now_w, planned_w = imagined.scope_power_w, imagined.scope_planned_w
+    return {"name": imagined.scope.circuit, "power_kw": to_kw(now_w), "planned_kw": to_kw(planned_w)}
+
+
+def _selection(imagined: Imagined) -> Json | None:
+    """Of an order about some miners: how many they are, what they draw now and would draw."""
+    if not imagined.scope.miners:
+        return None
+    now_w, planned_w = imagined.scope_power_w, imagined.scope_planned_w
+    total = int(imagined.scope.rows(imagined.picture.view).sum())
+    return {"total": total, "power_kw": to_kw(now_w), "planned_kw": to_kw(planned_w)}
 
 
 def _marginal_jth(hs_per_w: float) -> float | None:

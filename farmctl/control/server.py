@@ -44,6 +44,7 @@ class ControlServer:
     async def listening(self) -> AsyncIterator[None]:
         """Serve while the block runs. Raises SocketError, RemoteError where a door cannot be opened."""
         path = self._p.socket_path
+        await self._answers.door.restore(self._p.store)
         door = open_socket(path, self._p.group)
         runner = web.AppRunner(self.application(), handle_signals=False, access_log=None, shutdown_timeout=DRAIN_S)
         try:

@@ -74,6 +74,7 @@ class Override(Shape):
     reason: str
     target_kw: float | None
     selector: str
+    miners: int
     set_at: Moment | None
     expires_at: Moment | None
 

@@ -148,6 +148,7 @@ def override(order: Override) -> Json:
         "reason": order.reason,
         "target_kw": to_kw(order.target_w),
         "selector": order.selector,
+        "miners": len(order.miners),
         "set_at": iso(order.set_at_ms),
         "expires_at": iso(order.expires_ms),
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from farmctl.core.caps import clip, is_held
 from farmctl.core.confirm import Seen
 from farmctl.core.draft import Ask, Draft, planned_w, present_w, site_w
 from farmctl.core.fleet import FleetView
@@ -75,6 +76,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     shedder = Shedder(view=view, policy=policy, throttle=yielding, sleep=may_sleep, soon_s=ask.soon_s, wear=rows.cycles)
     guards = guarded(view, seen)
     cool(draft, seen, guards)
+    clip(draft, seen)
     held_by = relieve(draft, shedder)
     expected_w = site_w(site, draft.plan_w)
     if budget.emergency:  # a meter that shows less than the rows is no reason to leave one of them on
@@ -94,7 +96,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         raised = raise_ahead(draft, seen, room_w / site.gain, ask, policy, may)
         marginal = raised.marginal
     elif ask.refine and abs(excess_w) <= dead_w and ask.may_raise and view.may_raise and not held_by.any():
-        free = yielding & (rows.standing == Standing.SETTLED) & ~guards.held
+        free = yielding & (rows.standing == Standing.SETTLED) & ~guards.held & ~is_held(view)
         bounds = Bounds(
             free=free,
             awake=locks.min_on | locks.worn,

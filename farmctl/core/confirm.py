@@ -77,6 +77,12 @@ def nominal_at(view: FleetView, row: IntColumn, step: IntColumn | CodeColumn) ->
 
 
 def top_step(view: FleetView) -> IntColumn:
+    """Highest step that every row may take; -1 where no operating points are known."""
+    top = ladder_top(view)
+    return top if view.cap is None else np.minimum(top, view.cap)
+
+
+def ladder_top(view: FleetView) -> IntColumn:
     """Highest step of every row's ladder; -1 where no operating points are known."""
     table, book = view.table, view.ladders
     top = np.full(len(table), UNKNOWN_STEP, dtype=np.int64)
@@ -90,7 +96,7 @@ def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     table, rules = view.table, view.rules
     # A reading from the future was stamped by a clock that has been put back since: how old it is nobody knows.
     fresh = (table.seen_ms >= 0) & (table.seen_ms <= now_ms) & (now_ms - table.seen_ms <= rules.seen_stale_s * MS_PER_S)
-    top = top_step(view)
+    top = ladder_top(view)
     laddered = top >= 0
     rows = _adopted(found_again(rows, view), view, fresh & laddered, now_ms)
     full_w, wanted_w = nominal_w(view, top), nominal_w(view, rows.wanted)

@@ -246,6 +246,8 @@ class FleetView:
     """False while the journal cannot be written: lowering goes on, raising is forbidden."""
     seed: int = field(default=0)
     """For randomised starts; an input, so that a replay rolls the same dice."""
+    cap: IntColumn | None = None
+    """Highest step that operators permit each row, made of `overrides` by `step`; None: nobody is held."""
 
 
 def _key(ladder: Ladder) -> int:

@@ -124,6 +124,8 @@ class Override:
     target_w: float
     selector: str = ""
     """Empty: the whole site; else a circuit's name."""
+    miners: tuple[str, ...] = ()
+    """These miners alone, each at `target_w` or the next lower point of its own; empty: what `selector` names."""
     ramp_w_per_s: float | None = None
     """How fast the site goes down to it; None: as fast as the machines can."""
     from_w: float | None = None

@@ -36,7 +36,7 @@ def in_boot_grace(memory: Memory, now_ms: int) -> bool:
 
 def live_overrides(view: FleetView, now_ms: int) -> tuple[Override, ...]:
     """Overrides of the whole site that have not expired."""
-    return tuple(o for o in view.overrides if not o.selector and o.set_at_ms <= now_ms < o.expires_ms)
+    return tuple(o for o in view.overrides if not (o.selector or o.miners) and o.set_at_ms <= now_ms < o.expires_ms)
 
 
 def held_circuits(view: FleetView, now_ms: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from farmctl.core.circuits import feeder_of, fitting, node_load_w
-from farmctl.core.confirm import Seen
+from farmctl.core.confirm import Seen, top_step
 from farmctl.core.draft import Ask, Draft
 from farmctl.core.fleet import FleetView
 from farmctl.core.moves import Moves, best_step_within, upward, wakes_late
@@ -129,7 +129,7 @@ def _within_credit(view: FleetView, moves: Moves, waking: MaskColumn, credit_w: 
 
 def _fill_last(draft: Draft, row: int, left_w: float) -> None:
     """The row that did not fit whole takes the step that does."""
-    top = int(draft.view.ladders.steps[draft.view.table.ladder[row]]) - 1
+    top = int(top_step(draft.view)[row])
     fits = best_step_within(draft.view, row, float(draft.plan_w[row]) + left_w, top)
     if fits > draft.step[row]:
         draft.put(row, fits)

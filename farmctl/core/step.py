@@ -9,6 +9,7 @@ import numpy as np
 
 from farmctl.core.allocate import Allocation, allocate
 from farmctl.core.budget import arbitrate
+from farmctl.core.caps import capped, is_held
 from farmctl.core.circuits import under
 from farmctl.core.confirm import Seen, confirm
 from farmctl.core.dispatch import dispatch
@@ -73,6 +74,7 @@ class Decision:
 def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
     """Decide what the farm should do now; pure: same arguments, same bits."""
     view = narrowed(view, now_ms)
+    view = replace(view, cap=capped(view, now_ms))
     memory = put_back(memory, now_ms)
     seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
     view = replace(view, circuits=carried(view, seen.counted_w))
@@ -116,7 +118,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         allocation,
         ramping=ramp_now_w < budget.target_w,
         stopped=budget.limit_reason is Reason.STOP_ALL,
-        held=under(view.circuits, held_circuits(view, now_ms))[view.table.node],
+        held=under(view.circuits, held_circuits(view, now_ms))[view.table.node] | is_held(view),
     )
     transitions = (*over, *told, *due, *shadowed.moves, *judged.moves)
     arrives_s = eta_s(view, seen, sent.rows, budget.target_w - ramp_now_w, now_ms)

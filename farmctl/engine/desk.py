@@ -18,7 +18,7 @@ from farmctl.core.units import MS_PER_S
 from farmctl.errors import RefusedError, StoreError
 from farmctl.ports.control import By, Lease
 from farmctl.ports.site import Clock
-from farmctl.ports.store import JournalRecord, RecordKind, Store
+from farmctl.ports.store import JournalRecord, JsonValue, RecordKind, Store
 
 log = structlog.get_logger(__name__)
 
@@ -109,11 +109,12 @@ class Desk:
             raise RefusedError("override: expected an expiry in the future")
         self._must_lead(by)
         circuit = {"circuit": order.selector} if order.selector else {}
+        miners: dict[str, list[JsonValue]] = {"miners": list(order.miners)} if order.miners else {}
         record = self._record(
             RecordKind.OVERRIDE, "set", by,
-            id=order.override_id, target_w=order.target_w, expires_ms=order.expires_ms, **circuit,
+            id=order.override_id, target_w=order.target_w, expires_ms=order.expires_ms, **circuit, **miners,
         )  # fmt: skip
-        await self._take(record, lambda now: replace(now, overrides=(*self.overrides, order)))
+        await self._take(record, by, lambda now: replace(now, overrides=(*self.overrides, order)))
 
     async def release_override(self, override_id: str, by: By) -> None:
         """Let one go. Raises RefusedError for an unknown id, LeaseHeldError."""
@@ -123,7 +124,9 @@ class Desk:
         self._must_lead(by)
         record = self._record(RecordKind.OVERRIDE, "release", by, id=override_id)
         await self._take(
-            record, lambda now: replace(now, overrides=tuple(o for o in now.overrides if o.override_id != override_id))
+            record,
+            by,
+            lambda now: replace(now, overrides=tuple(o for o in now.overrides if o.override_id != override_id)),
         )
 
     async def set_stop_all(self, by: By, *, on: bool) -> None:
@@ -134,7 +137,7 @@ class Desk:
         else:
             self._must_lead(by)
         record = self._record(RecordKind.OPERATOR, "stop_all" if on else "stop_all_release", by)
-        await self._take(record, lambda now: replace(now, stop_all=on))
+        await self._take(record, by, lambda now: replace(now, stop_all=on))
 
     async def set_maintenance(self, by: By, *, on: bool, containers: Sequence[str] = ()) -> None:
         """Forbid automatic starts, or permit them again, in some containers or everywhere. Raises LeaseHeldError."""
@@ -149,7 +152,7 @@ class Desk:
             kept = some | set(now.maintained) if on else set(now.maintained) - some
             return replace(now, maintained=tuple(sorted(kept)))
 
-        await self._take(record, after)
+        await self._take(record, by, after)
 
     async def take_lease(self, by: By, expires_ms: int) -> Lease:
         """Hold manual authority, or hold it longer. Raises LeaseHeldError, RefusedError without a future end."""
@@ -159,7 +162,7 @@ class Desk:
         self._must_lead(by)
         lease = Lease(owner=by.owner, uid=by.uid, reason=by.reason, taken_ms=now_ms, expires_ms=expires_ms)
         record = self._record(RecordKind.OPERATOR, "lease_taken", by, expires_ms=expires_ms)
-        await self._take(record, lambda now: replace(now, lease=lease))
+        await self._take(record, by, lambda now: replace(now, lease=lease))
         return lease
 
     async def release_lease(self, by: By, *, anybodys: bool) -> None:
@@ -170,15 +173,20 @@ class Desk:
         if not anybodys:
             self._must_lead(by)
         record = self._record(RecordKind.OPERATOR, "lease_released", by, of=lease.owner)
-        await self._take(record, lambda now: replace(now, lease=None))
+        await self._take(record, by, lambda now: replace(now, lease=None))
 
     async def audit(self, verb: str, by: By, result: str) -> None:
         """Note an order that was refused, or what was done about one; best effort."""
         record = self._record(RecordKind.OPERATOR, verb, by, result=result)
         try:
-            await self._store.append([record])
+            await self._store.append([record], by.along)
         except StoreError as error:
             log.warning("audit_not_journalled", verb=verb, owner=by.owner, result=result, error=str(error))
+
+    async def note(self, verb: str, by: By, result: str) -> None:
+        """Note an order before it is carried out by other hands. Raises LeaseHeldError, StoreError."""
+        self._must_lead(by)
+        await self._store.append([self._record(RecordKind.OPERATOR, verb, by, result=result)], by.along)
 
     def _must_lead(self, by: By) -> None:
         """While somebody holds the lease, nobody else steers; stopping is always allowed."""
@@ -188,15 +196,22 @@ class Desk:
             message = f"the lease is held by {lease.owner} until {until}: {lease.reason}"
             raise LeaseHeldError(message)
 
-    def _record(self, kind: RecordKind, verb: str, by: By, **figures: float | str) -> JournalRecord:
-        body = {"verb": verb, "owner": by.owner, "reason": by.reason, "result": "ok", **by.told, **figures}
+    def _record(self, kind: RecordKind, verb: str, by: By, **figures: JsonValue) -> JournalRecord:
+        body: dict[str, JsonValue] = {
+            "verb": verb,
+            "owner": by.owner,
+            "reason": by.reason,
+            "result": "ok",
+            **by.told,
+            **figures,
+        }
         return JournalRecord(kind=kind, at_ms=self._clock.now_ms(), body=body)
 
-    async def _take(self, record: JournalRecord, change: Callable[[InForce], InForce]) -> None:
+    async def _take(self, record: JournalRecord, by: By, change: Callable[[InForce], InForce]) -> None:
         """Record and state in one transaction; only then it is in force."""
         async with self._one:
             after = change(self._in_force)
-            await self._store.append([record], {DESK_STATE: _STORED.dump_json(after)})
+            await self._store.append([record], {**by.along, DESK_STATE: _STORED.dump_json(after)})
             # A stop may have been ordered while this waited for the disk; it is never undone by another order.
             stopped = self._in_force.stop_all and record.body["verb"] != "stop_all_release"
             self._in_force = replace(after, stop_all=after.stop_all or stopped)

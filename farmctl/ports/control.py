@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +30,8 @@ class By:
     """Idempotency key, empty for none."""
     origin: str = ""
     """Where the client says that it comes from: declared, not known."""
+    along: Mapping[str, bytes] = field(default_factory=dict)
+    """Named states that become durable in the transaction of what is ordered."""
 
     @property
     def told(self) -> dict[str, JsonValue]:
@@ -173,6 +175,10 @@ class Orders(Protocol):
 
     async def audit(self, verb: str, by: By, result: str) -> None:
         """Note an order that was refused, or what was done about one; best effort, raises nothing."""
+        ...
+
+    async def note(self, verb: str, by: By, result: str) -> None:
+        """Note an order before it is carried out by other hands. Raises LeaseHeldError, StoreError."""
         ...
 
 

@@ -63,6 +63,8 @@ class OverrideView:
     selector: str
     set_at: str | None
     expires_at: str | None
+    miners: int = 0
+    """So many single miners, each at `target_kw`; 0: the site, or the circuit of `selector`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,11 @@ async def test_curtail_takes_sizes_with_units_and_ends_by_itself(house: Glasshou
     house.run(60)
     assert house.day.power_w / house.day.rated_w == pytest.approx(0.5, abs=0.03)
     assert (await shell("curtail", "--to", "50", "--for", "90m", *WHY)).code == Exit.USAGE
-    assert (await shell("curtail", "--to", "50%", *WHY)).code == Exit.USAGE
+    assert (await shell("curtail", "--to", "50%", "--for", "1h", "--until", "18:00", *WHY)).code == Exit.USAGE
+    assert (await shell("override", "set", "--to", "50%", *WHY)).code == Exit.USAGE
+    usual = await shell("curtail", "--to", "50%", *WHY)
+    assert usual.code == Exit.OK, usual.err
+    assert 3_500_000 < house.desk.overrides[-1].expires_ms - house.clock.now_ms() < 3_700_000
     assert (await shell("curtail", "--by", "10%", "--mode", "off", "--for", "1h", *WHY)).code == Exit.USAGE
     assert (await shell("curtail", "--to", "50%", "--for", "1h", "--yes")).code == Exit.USAGE
 
@@ -106,6 +110,30 @@ async def test_miners_are_found_and_restarted_by_ids_ranges_stdin_and_filter(hou
     described = await shell("miners", "describe", ids[0])
     assert "step 0" in described.out
     assert "marginal" in described.out
+
+
+async def test_miners_are_held_at_a_power_of_their_own_as_an_override_that_is_listed_and_released(
+    house: Glasshouse, shell: Shell
+) -> None:
+    first, *_ = ids = (await shell("miners", "list", "-l", "cont=C001", "-o", "name")).out.split()
+    asked = ("miners", "set-power", "-l", "cont=C001", "--to", "0W")
+    for wrong in (("--to", "2500"), ("--to", "80%")):
+        assert (await shell("miners", "set-power", first, *wrong, "--for", "1h", *WHY)).code == Exit.USAGE
+    assert (await shell(*asked, *WHY)).code == Exit.USAGE, "an override always ends"
+    rehearsed = await shell(*asked, "--for", "1h", "--reason", "x", "--dry-run", "--exit-code", "-o", "json")
+    assert rehearsed.code == Exit.PENDING
+    assert rehearsed.data["plan"]["selection"]["total"] == 10
+    said = await shell(*asked, "--for", "1h", *WHY, "-o", "json")
+    assert said.code == Exit.OK, said.err
+    house.run(60)
+    asleep = (await shell("miners", "list", "-l", "state=curtailed reason=OVERRIDE", "-o", "name")).out.split()
+    assert asleep == ids
+    assert (await shell("jobs", "get", said.data["job"], "-o", "json")).data["job"]["progress"]["ok"] == 10
+    assert [row["miners"] for row in (await shell("override", "list", "-o", "json")).data["rows"]] == [10]
+    assert (await shell("override", "release", said.data["override"], *WHY)).code == Exit.OK
+    assert house.desk.overrides == ()
+    house.badge.role = Role.VIEWER
+    assert (await shell(*asked, "--for", "1h", *WHY)).code == Exit.DENIED
 
 
 async def test_audit_and_jobs_tell_who_did_what(house: Glasshouse, shell: Shell) -> None:

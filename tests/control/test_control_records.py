@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from farmctl.control.client import ControllerRefusedError
+from farmctl.control.client import ControlClient, ControllerRefusedError
 from farmctl.control.identity import Role
 from tests.control.glasshouse import Asker, Glasshouse
 
@@ -123,6 +125,31 @@ async def test_an_engineer_restarts_some_miners_and_the_job_counts_them(house: G
     assert refused.value.status == 404
     with pytest.raises(ControllerRefusedError, match="expected a filter"):
         await ask.post(**{**order, "selector": " "})
+
+
+async def test_after_a_restart_a_repeated_key_gets_the_first_answer_and_acts_only_once(
+    house: Glasshouse, ask: Asker, door: Path
+) -> None:
+    house.badge.role = Role.ENGINEER
+    order = {"verb": "reboot", "selector": "cont=C001", "reason": "hung", "idempotency_key": "k1"}
+    first = await ask.post(**order)
+    until = datetime.fromtimestamp(house.clock.now_ms() / 1000 + 900, UTC).isoformat()
+    params = {"target_kw": 0.3 * house.day.rated_w / 1e3, "expires_at": until}
+    held = {"verb": "override_set", "reason": "pump", "params": params, "idempotency_key": "k2"}
+    second = await ask.post(**held)
+    done = list(house.hands.done)
+    again = door.with_name("again.sock")
+    async with house.server(again).listening():
+        ask = Asker(ControlClient(str(again), timeout_s=20))
+        assert await ask.post(**order) == first
+        assert await ask.post(**held) == second
+        assert (house.hands.done, len(house.desk.overrides)) == (done, 1)
+        with pytest.raises(ControllerRefusedError) as refused:
+            await ask.post(**{**held, "reason": "another"})
+        assert refused.value.status == 409
+        house.run(60)
+        assert (await ask.get(f"/v1/jobs/{second['job']}"))["job"]["state"] == "done"
+        assert [row["id"] for row in (await ask.get("/v1/jobs"))["rows"]] == [second["job"], first["job"]]
 
 
 async def test_an_emergency_is_released_by_an_engineer_who_names_the_site(house: Glasshouse, ask: Asker) -> None:

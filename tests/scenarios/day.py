@@ -128,8 +128,10 @@ class Day:
         seq = next(self.sequence)
         self.inbox.append(SnapshotPut(source="grid", msg_id=f"m{seq}", epoch=1, seq=seq, events=events))
 
-    def override(self, target_w: float, *, for_s: float = 600.0, circuit: str = "") -> None:
-        """An operator wants another set-point for a while, for the site or for one circuit."""
+    def override(
+        self, target_w: float, *, for_s: float = 600.0, circuit: str = "", miners: tuple[str, ...] = ()
+    ) -> None:
+        """An operator wants another power for a while: of the site, of one circuit, or of each of some miners."""
         self.overrides.append(
             Override(
                 override_id=f"o{len(self.overrides)}",
@@ -139,6 +141,7 @@ class Day:
                 expires_ms=self.now_ms + int(for_s * 1000),
                 target_w=target_w,
                 selector=circuit,
+                miners=miners,
             )
         )
 
