@@ -76,10 +76,13 @@ class SyntheticFeed(Feed):
         self.asked.append((method, path, body))
         if path == "/v1/whoami":
             return {"uid": 1000, "name": "operator1", "role": self._role}
+        if body is not None and body.get("dry_run") and body.get("selector"):
+            ids = str(body["selector"]).removeprefix("id=").split(",")
+            return {"plan": {"rev": self.rev, "sent": False, "total": len(ids), "power_kw": 3.4, "examples": ids}}
         if body is not None and body.get("dry_run"):
             return {"plan": plan(self.rev, self.confirm)}
-        if path == "/v1/config":
-            return {"rows": [{"key": "site.name", "value": "site-07", "origin": "farm.toml:2"}]}
+        if path in ANSWERS:
+            return ANSWERS[path]
         if path.startswith("/v1/history"):
             raise RefusedError("no history is kept here")
         if path.startswith("/v1/miners/"):
@@ -181,6 +184,44 @@ class SyntheticFeed(Feed):
         )
 
 
+ANSWERS: dict[str, dict[str, Any]] = {
+    "/v1/config": {"rows": [{"key": "site.name", "value": "site-07", "origin": "farm.toml:2"}]},
+    "/v1/system": {
+        "version": "0.1.0", "up_s": 93_784,
+        "polls": {"interval_s": 5.0, "due": 3, "in_flight": 112, "most_in_flight": 400, "done": 1_204_551,
+                  "failed": 812, "overruns": 4, "n": 2_000, "p50_ms": 14.2, "p99_ms": 61.0},
+        "commands": {"open": 12, "retried": 7, "fates": {"acknowledged": 4_180, "failed": 9}, "by_firmware": [
+            {"firmware": "whatsminer 20260101.1", "n": 500, "p50_ms": 48.0, "p99_ms": 310.0},
+            {"firmware": "antminer 2026", "n": 120, "p50_ms": 820.0, "p99_ms": 4_100.0}]},
+        "loop": {"n": 1_200, "p50_ms": 0.4, "p99_ms": 6.1},
+        "refused": [{"source": "grid", "reason": "SIGNATURE_INVALID", "n": 2}],
+        "store": {"free_bytes": 41_000_000_000},
+        "watchers": [{"name": "operator1", "role": "operator", "since": "2026-11-24T06:00:00Z", "origin": "10.0.0.7"}],
+        "most_watchers": 256,
+        "feeds": [{"source": "grid", "connected": True, "confirmed": True, "age_s": 1.8, "clock_offset_ms": 12},
+                  {"source": "price", "connected": False, "confirmed": False, "age_s": None, "clock_offset_ms": 0}],
+    },
+    "/v1/outlook": {
+        "stretches": [
+            {"start": "2026-11-24T09:00:00Z", "end": "2026-11-24T10:30:00Z", "target_kw": 720.0, "limit_kw": 1_080.0,
+             "reason": "FOLLOWING_SETPOINT", "source": "grid", "event": "ev-0042"},
+            {"start": "2026-11-24T10:30:00Z", "end": "2026-11-24T13:00:00Z", "target_kw": 900.0, "limit_kw": 900.0,
+             "reason": "STANDING", "source": "contract", "event": ""}],
+        "prices": [{"start": "2026-11-24T11:00:00Z", "end": "2026-11-24T12:00:00Z", "price_per_kwh": 0.081,
+                    "event": "price-11"}],
+        "standing_kw": 900.0, "own_price_per_kwh": 0.045,
+        "fallback": {"expects_grid": True, "quiet_s": 30.0, "stale_s": 60.0, "follows_schedule": True,
+                     "firm_kw": 200.0, "safe_min_kw": 30.0, "ramp_down_kw_per_min": None,
+                     "ramp_up_kw_per_min": 5_000.0},
+    },
+    "/v1/alarms/history?limit=200": {"rows": [
+        {"seq": 88, "at": "2026-11-24T08:41:52Z", "alarm": "circuit_overload@F1", "priority": 1, "before": "NORMAL",
+         "state": "UNACK", "detail": "102% of 400 kW", "owner": "", "note": ""},
+        {"seq": 71, "at": "2026-11-24T07:12:09Z", "alarm": "pools_down@site", "priority": 2, "before": "ACK",
+         "state": "NORMAL", "detail": "eu1 answers again", "owner": "operator1", "note": "route was down"}],
+        "before": None},
+}  # fmt: skip
+"""What the controller would say to a screen that asks."""
 EVENT = EventView(
     id="ev-0042",
     source="grid",
@@ -281,6 +322,9 @@ def _columns(miners: int, dice: np.random.Generator) -> _Columns:
         "temperature_c": np.where(awake, dice.normal(71.0, 5.0, miners), 30.0),
         "seen_ms": (START_MS - ages_ms).astype(np.float64),
         "tier": np.zeros(miners),
+        "limit_c": np.full(miners, 95.0),
+        "fan_rpm": np.where(awake, np.round(dice.normal(5_400.0, 300.0, miners) / 60.0) * 60.0, 0.0),
+        "since_ms": np.where(rows % 7 == 0, START_MS - 1_000.0 * (rows + 5), np.nan),
     }
     last = int(container.max()) if miners else 0
     made.words = {
@@ -294,6 +338,9 @@ def _columns(miners: int, dice: np.random.Generator) -> _Columns:
         "firmware": Words(codes=np.zeros(miners, dtype=np.int64), words=("20260101.1",)),
         "circuit": Words(codes=container % 4, words=("F0", "F1", "F2", "F3")),
         "host": Words(codes=np.zeros(miners, dtype=np.int64), words=("127.0.0.1",)),
+        "fault": Words(codes=(state == STATES.index("fault")) * (1 + rows % 2), words=("", "2010", "hashs_1")),
+        "pool": Words(codes=np.where(rows % 9 == 0, 2, 1), words=("", "eu1.example", "us1.example")),
+        "phase": Words(codes=rows % 3, words=("L1-L2", "L2-L3", "L1-L3")),
         "protected": Words(codes=np.zeros(miners, dtype=np.int64), words=("no", "yes")),
     }
     made.containers = tuple(_container(made, container == n, f"C{n:03}", state) for n in range(last + 1))

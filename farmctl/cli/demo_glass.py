@@ -12,10 +12,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from farmctl.cli.asking import Door
 from farmctl.cli.output import say
+from farmctl.cli.places import JOURNAL
+from farmctl.cli.tui import doctor_of
 from farmctl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from farmctl.ports.replay import PastFeed
 
 START_S = 120.0
 END_S = 20.0
@@ -72,4 +78,13 @@ def _glass(socket: Path) -> None:
     from farmctl.tui.app import run_tui  # noqa: PLC0415 - see above
     from farmctl.tui.settings import load_settings, settings_path  # noqa: PLC0415 - see above
 
-    asyncio.run(run_tui(SocketFeed(str(socket)), read_only=False, settings=load_settings(settings_path(os.environ))))
+    async def past(wanted: str) -> PastFeed:
+        from farmctl.wiring.replaying import open_replay  # noqa: PLC0415 - the whole engine comes with it
+
+        return await open_replay(socket.parent / JOURNAL, socket.parent, wanted)
+
+    where = Door(socket_path=str(socket), config_path=str(socket.parent / "farm.toml"))
+    settings = load_settings(settings_path(os.environ))
+    asyncio.run(
+        run_tui(SocketFeed(str(socket)), read_only=False, settings=settings, past=past, doctor=doctor_of(where))
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,20 +15,21 @@ import structlog
 from aiohttp import web
 
 from farmctl import __version__
-from farmctl.control import audit, groups, history, jobs, leases, miners, openapi, past, plan, strip, why
+from farmctl.control import alarm_history, audit, groups, history, jobs, leases, miners, openapi, past, plan, strip, why
 from farmctl.control.bells import AlarmDoor
 from farmctl.control.commands import CommandDoor
 from farmctl.control.filter import Columns
 from farmctl.control.identity import Caller, Identify, Role, bearer
 from farmctl.control.leases import LeaseDoor
+from farmctl.control.outlook import outlook
 from farmctl.control.remote import Remote
 from farmctl.control.roster import Places, roster
 from farmctl.control.sizes import SizeError, size_of
 from farmctl.control.stream.image import Lists, WireImage, image_of
 from farmctl.control.stream.streamer import Streamer
-from farmctl.control.stream.watch import watch
+from farmctl.control.stream.watch import MOST_WATCHERS, watch
 from farmctl.control.strip import FRESH_S, Site, rev_of
-from farmctl.control.wire import ApiError, Json, answer, refusal, whole
+from farmctl.control.wire import ApiError, Json, answer, iso, refusal, whole
 from farmctl.core.units import MS_PER_S
 from farmctl.ports.control import AlarmOrders, Glass, Hands, Orders, SitePicture
 from farmctl.ports.history import History
@@ -69,6 +70,22 @@ class ControlParts:
     remote: Remote | None = None
     history: History | None = None
     """None: none is kept."""
+    system: Callable[[], Json] = dict
+    """How the controller itself does, as shapes_ahead.System says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """One client of the stream."""
+
+    caller: Caller
+    since_ms: int
+    origin: str
+
+    def told(self) -> Json:
+        """As the API shows it."""
+        role = self.caller.role.name.lower()
+        return {"name": self.caller.name, "role": role, "since": iso(self.since_ms), "origin": self.origin}
 
 
 class Answers:
@@ -84,6 +101,7 @@ class Answers:
         """Cycle, and what could be given or taken then."""
         self._columns: tuple[SitePicture, Columns] | None = None
         self._heavy = asyncio.Lock()
+        self._watching: dict[int, Watcher] = {}
         self._epoch = (secrets.token_hex(4), 0)
         self.streamer = Streamer(parts.glass.picture, self._listed, self._drawn, self._off_loop)
 
@@ -122,6 +140,9 @@ class Answers:
             "audit": self._audit,
             "history": self._history,
             "config": self._config,
+            "system": self._system,
+            "outlook": self._outlook,
+            "alarm_history": self._alarm_history,
             "commands": self._commands,
             "openapi": self._openapi,
         }
@@ -143,7 +164,12 @@ class Answers:
         return web.Response(body=await self.streamer.snapshot(), content_type="application/json")
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
-        return await watch(request, self.streamer, self._p.clock, lambda: self._still(request))
+        key = id(request)
+        self._watching[key] = Watcher(request[CALLER], self._p.clock.now_ms(), _origin(request))
+        try:
+            return await watch(request, self.streamer, self._p.clock, lambda: self._still(request))
+        finally:
+            del self._watching[key]
 
     async def _miners(self, request: web.Request) -> web.Response:
         query = request.query
@@ -247,17 +273,27 @@ class Answers:
 
     async def _audit(self, request: web.Request) -> web.Response:
         query = request.query
-        before = query.get("before")
-        wanted = audit.Wanted(
-            limit=whole(query.get("limit", str(AUDIT_ROWS)), "limit", low=1, high=MOST_AUDIT),
-            before=None if before is None else whole(before, "before", low=1, high=LAST_SEQ),
-            owner=query.get("owner", ""),
-            verb=query.get("verb", ""),
-        )
+        limit, before = _page_of(query)
+        wanted = audit.Wanted(limit=limit, before=before, owner=query.get("owner", ""), verb=query.get("verb", ""))
         return answer(await audit.audit(self._p.store, wanted))
 
     async def _history(self, request: web.Request) -> web.Response:
         return answer(await past.lines(self._p.history, request.query, self._p.clock.now_ms()))
+
+    async def _system(self, _: web.Request) -> web.Response:
+        picture, watching = self._p.glass.picture(), [watcher.told() for watcher in self._watching.values()]
+        feeds = [] if picture is None else strip.feeds(picture)
+        rev = None if picture is None else rev_of(picture)
+        told = {"rev": rev, "watchers": watching, "most_watchers": MOST_WATCHERS, "feeds": feeds}
+        return answer({**self._p.system(), **told})
+
+    async def _outlook(self, _: web.Request) -> web.Response:
+        picture = self._picture()
+        return answer(await self._off_loop(lambda: outlook(picture)))
+
+    async def _alarm_history(self, request: web.Request) -> web.Response:
+        limit, before = _page_of(request.query)
+        return answer(await alarm_history.history(self._p.store, limit, before))
 
     async def _config(self, _: web.Request) -> web.Response:
         return answer({"rows": list(self._p.settings())})
@@ -328,6 +364,13 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise ApiError(408, f"expected the whole body within {BODY_DEADLINE_S:.0f} s") from None
+
+
+def _page_of(query: Mapping[str, str]) -> tuple[int, int | None]:
+    """How many records of the journal, and before which. Raises ApiError 400."""
+    before = query.get("before")
+    limit = whole(query.get("limit", str(AUDIT_ROWS)), "limit", low=1, high=MOST_AUDIT)
+    return limit, None if before is None else whole(before, "before", low=1, high=LAST_SEQ)
 
 
 def _origin(request: web.Request) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from farmctl.control import shapes
+from farmctl.control import shapes, shapes_ahead
 from farmctl.control.asked import Asked, Noted
 from farmctl.control.bells import ReportOrder, ShelveOrder
 from farmctl.control.identity import Role
@@ -217,6 +217,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         name="config", method="GET", path="/v1/config", about="The configuration in force, with who set what",
         answer=shapes.Settings,
+    ),
+    Route(
+        name="system", method="GET", path="/v1/system", about="How the controller itself does",
+        answer=shapes_ahead.System,
+    ),
+    Route(
+        name="outlook", method="GET", path="/v1/outlook", answer=shapes_ahead.Outlook, refusals=_NO_PICTURE,
+        about="What is known of the next four hours, and what the site does when nobody is heard",
+    ),
+    Route(
+        name="alarm_history", method="GET", path="/v1/alarms/history", refusals=(507,),
+        answer=shapes_ahead.AlarmHistory, about="Every change of an alarm, newest first",
+        query=(
+            _limit(1_000),
+            Query(name="before", about="Only records with a lower number.", schema={"type": "integer", "minimum": 1}),
+        ),
     ),
     Route(
         name="commands", method="POST", path="/v1/commands", about="Give one order; it is answered with a job",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from farmctl.core.grid import SiteMode
 from farmctl.core.model import MinerState, Override
 from farmctl.core.reasons import HELP
 from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, to_kw
-from farmctl.ports.control import Orders, SitePicture
+from farmctl.ports.control import Lease, SitePicture
 
 FRESH_S = 5.0
 """A picture older than this is not live (OPERATIONS section 3)."""
@@ -36,12 +37,26 @@ class Site:
     """Share of the rated power above which a change must name the site."""
 
 
+class Steered(Protocol):
+    """What people have ordered that still stands; `Orders` is one."""
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """Those that have not expired."""
+        ...
+
+    @property
+    def lease(self) -> Lease | None:
+        """Who holds manual authority, None for nobody."""
+        ...
+
+
 def rev_of(picture: SitePicture) -> int:
     """Revision of a picture: the number of its cycle, rising over restarts too."""
     return picture.decision.cycle
 
 
-def state(picture: SitePicture, site: Site, orders: Orders, now_ms: int) -> Json:
+def state(picture: SitePicture, site: Site, orders: Steered, now_ms: int) -> Json:
     """Everything that fits on one strip."""
     view, decision = picture.view, picture.decision
     budget, power = decision.budget, decision.site
@@ -132,6 +147,21 @@ def hash_rate_ths(picture: SitePicture) -> float:
 def alarms(picture: SitePicture) -> list[Json]:
     """Active alarms, worst first."""
     return [{"alarm": a.alarm, "priority": a.priority, "where": a.where, "detail": a.detail} for a in picture.alarms]
+
+
+def feeds(picture: SitePicture) -> list[Json]:
+    """Every signal source and how long ago it was heard."""
+    at_ms = picture.decision.at_ms
+    return [
+        {
+            "source": link.source,
+            "connected": link.connected,
+            "confirmed": link.confirmed,
+            "age_s": None if link.last_valid_ms < 0 else (at_ms - link.last_valid_ms) / MS_PER_S,
+            "clock_offset_ms": link.clock_offset_ms,
+        }
+        for link in picture.view.links
+    ]
 
 
 def events(picture: SitePicture) -> list[Json]:

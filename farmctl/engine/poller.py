@@ -88,6 +88,11 @@ class Poller:
         if due_ms < link.due_ms:
             self._schedule(link, due_ms)
 
+    def overdue(self) -> int:
+        """Polls that are due and wait for a place."""
+        now_ms = self._now_ms()
+        return sum(due_ms <= now_ms for due_ms, _, _ in self._heap)
+
     async def run(self) -> None:
         """Poll until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS frame (
 """
 _INSERT = "INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?)"
 _LAST_KEY = "SELECT max(at_ms) FROM frame WHERE at_ms <= ? AND length(memory) > 0"
+_FIRST_KEY = "SELECT min(at_ms) FROM frame WHERE length(memory) > 0"
+_LAST = "SELECT max(at_ms) FROM frame"
 _SELECT = "SELECT * FROM frame WHERE at_ms BETWEEN ? AND ? ORDER BY run, cycle"
 
 
@@ -74,6 +76,13 @@ class DayFiles(Recording, Recorded):
                 return int(found)
         return None
 
+    def span_ms(self) -> tuple[int, int] | None:
+        """The first moment from which a replay can begin, and the last one recorded; None where there is none."""
+        paths = sorted(self._folder.glob(_GLOB))
+        first = next((ms for path in paths if (ms := _one(path, _FIRST_KEY)) is not None), None)
+        last = next((ms for path in reversed(paths) if (ms := _one(path, _LAST)) is not None), None)
+        return None if first is None or last is None else (first, last)
+
     async def flush(self) -> None:
         """Write what waits now."""
         batch, self._waiting = self._waiting, []
@@ -107,6 +116,16 @@ class DayFiles(Recording, Recorded):
             if path.stem < f"recording-{oldest:%Y%m%d}":
                 for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
                     file.unlink(missing_ok=True)
+
+
+def _one(path: Path, query: str) -> int | None:
+    """One number of one day. Raises StoreError where the file is no recording."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)) as connection:
+            found = connection.execute(query).fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: expected a recording of farmctl: {error}") from error
+    return None if found is None else int(found)
 
 
 def _values(frame: Frame) -> tuple[int, int, int, str, bytes, str, bytes]:

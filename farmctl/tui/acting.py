@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,10 +12,14 @@ from textual.app import App
 
 from farmctl.errors import FarmError
 from farmctl.ports.feed import AlarmView, Feed, FleetImage
+from farmctl.tui.menu import Hand, orders_now
 from farmctl.tui.messages import OrderFailed, OrderTaken, PastTold, WhoTold
-from farmctl.tui.modals.choices import MenuScreen, Note, NoteScreen, orders_now
+from farmctl.tui.modals.choices import MenuScreen, Note, NoteScreen
 from farmctl.tui.modals.order import OrderScreen, Ready
-from farmctl.tui.orders import Draft, body
+from farmctl.tui.orders import Draft, ends_at
+
+WHAT = {"ack": "Acknowledge", "shelve": "Shelve", "unshelve": "Take off the shelf"}
+ONCE = "once"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,14 +37,15 @@ class Acting:
         """Learn what the trends show before this glass was opened."""
         self._in_background(self._past())
 
-    def menu(self, image: FleetImage, circuit: str) -> None:
-        """Choose an order, perhaps about the circuit under the cursor, then see its preview."""
+    def menu(self, image: FleetImage, hand: Hand) -> None:
+        """Choose an order, perhaps about what the cursor is on, then see its preview."""
 
         def chosen(draft: Draft | None) -> None:
             if draft is not None:
                 self.draft(draft, image)
 
-        self.app.push_screen(MenuScreen(orders_now(image.strip, circuit)), chosen)
+        title = "Actions: each one shows a preview first"
+        self.app.push_screen(MenuScreen(title, orders_now(image, hand)), chosen)
 
     def draft(self, draft: Draft, image: FleetImage) -> None:
         """See the preview of an order, then perhaps send it."""
@@ -51,19 +56,31 @@ class Acting:
 
         self.app.push_screen(OrderScreen(draft, image, self.feed.ask), answered)
 
-    def note(self, alarm: AlarmView, verb: str) -> None:
-        """Acknowledge or shelve one alarm."""
+    def note(self, alarm: AlarmView, verb: str, image: FleetImage) -> None:
+        """Acknowledge an alarm, shelve it or take it off the shelf."""
         shelving = verb == "shelve"
         if shelving and alarm.priority == 1:
             self.app.post_message(OrderFailed(f"shelve {alarm.alarm}", "a P1 cannot be shelved: respond to it"))
             return
-        title = f"{'Shelve' if shelving else 'Acknowledge'} {alarm.alarm} at {alarm.where}"
+        title = f"{WHAT[verb]} {alarm.alarm} at {alarm.where}"
 
         def answered(note: Note | None) -> None:
             if note is not None:
-                self._in_background(self._tell_alarm(alarm, verb, note))
+                until = ends_at(note.lasting, image) if note.lasting not in ("", ONCE) else note.lasting
+                self._in_background(self._tell_alarms([alarm], verb, note.reason, until))
 
         self.app.push_screen(NoteScreen(title, shelving=shelving), answered)
+
+    def note_page(self, alarms: Sequence[AlarmView]) -> None:
+        """Acknowledge what is on the screen, and nothing that is not."""
+
+        def answered(note: Note | None) -> None:
+            if note is not None:
+                self._in_background(self._tell_alarms(alarms, "ack", note.reason, ""))
+
+        self.app.push_screen(
+            NoteScreen(f"Acknowledge the {len(alarms)} alarms on this screen", shelving=False), answered
+        )
 
     async def _who(self) -> None:
         try:
@@ -84,18 +101,20 @@ class Acting:
     async def _send(self, ready: Ready, image: FleetImage) -> None:
         """One order; the key lets a broken link repeat it without harm."""
         draft = ready.draft
-        order: dict[str, object] = {**body(draft, image), "idempotency_key": str(uuid.uuid4())}
-        if ready.rev is not None:
-            order["if_rev"] = ready.rev
-        answer = await self._asked(draft.command, "POST", "/v1/commands", order)
+        request = draft.request(image)
+        order = request.body
+        if "verb" in order:
+            order["idempotency_key"] = str(uuid.uuid4())
+            if ready.rev is not None:
+                order["if_rev"] = ready.rev
+        answer = await self._asked(draft.command, request.method, request.path, order)
         if answer is not None:
             self.app.post_message(OrderTaken(draft, str(answer.get("job", ""))))
 
-    async def _tell_alarm(self, alarm: AlarmView, verb: str, note: Note) -> None:
-        told: dict[str, object] = {"reason": note.reason}
-        if note.lasting:
-            told["for"] = note.lasting
-        await self._asked(f"{verb} {alarm.alarm}", "POST", f"/v1/alarms/{quote(alarm.id, safe='')}/{verb}", told)
+    async def _tell_alarms(self, alarms: Sequence[AlarmView], verb: str, reason: str, until: str) -> None:
+        told: dict[str, object] = {"reason": reason, **({"until": until} if until else {})}
+        for alarm in alarms:
+            await self._asked(f"{verb} {alarm.alarm}", "POST", f"/v1/alarms/{quote(alarm.id, safe='')}/{verb}", told)
 
     async def _asked(
         self, what: str, method: str, path: str, content: Mapping[str, object] | None

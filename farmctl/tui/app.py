@@ -15,27 +15,29 @@ from textual.widgets import Input
 from typing_extensions import override
 
 from farmctl.errors import RefusedError
-from farmctl.ports.feed import Feed, FleetImage, LinkState
+from farmctl.ports.feed import Feed, LinkState
+from farmctl.ports.replay import PastFeed
 from farmctl.tui import commanding
 from farmctl.tui.acting import Acting
 from farmctl.tui.chrome import live_keys
-from farmctl.tui.columns import COLUMNS
-from farmctl.tui.export import write_csv
 from farmctl.tui.filtering import Filter
 from farmctl.tui.glass import GlassScreen
 from farmctl.tui.keys import BY_ACTION, KEYS, Key, bindings
-from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, PastTold, WhoTold
-from farmctl.tui.modals.choices import ColumnsScreen, YesScreen
+from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, PastTold, ReplayOpened, WhoTold
+from farmctl.tui.modals.choices import YesScreen
 from farmctl.tui.modals.reading import MinerScreen, ReadScreen, help_lines
 from farmctl.tui.orders import Draft
 from farmctl.tui.palette import HMI_DARK, HMI_LIGHT
+from farmctl.tui.rewind import Opener, PastKeys, open_replay
+from farmctl.tui.screens.system import Doctor
 from farmctl.tui.settings import THEMES, Settings
-from farmctl.tui.widgets.fleet_table import FleetTable
+from farmctl.tui.table_keys import TableKeys
+from farmctl.tui.taking import Taking
 
 ORDERS_FOR = ("operator", "engineer")
 
 
-class FarmApp(App[None], inherit_bindings=False):
+class FarmApp(TableKeys, PastKeys, App[None], inherit_bindings=False):
     """The glass of one site."""
 
     CSS_PATH = "farmctl.tcss"
@@ -51,21 +53,31 @@ class FarmApp(App[None], inherit_bindings=False):
         read_only: bool = False,
         settings: Settings | None = None,
         now_s: Callable[[], float] = time.monotonic,
+        past: Opener | None = None,
+        player: PastFeed | None = None,
+        doctor: Doctor | None = None,
     ) -> None:
-        """`now_s` is the local clock that ages are counted by."""
+        """`now_s` is the local clock that ages are counted by; `past` finds recordings; `player`: `feed` is one."""
         super().__init__()
-        self.feed = feed
         self.settings = settings or Settings()
-        self.glass = GlassScreen(feed, now_s, dict(self.settings.keys), read_only=read_only)
+        self.live = GlassScreen(
+            feed, now_s, dict(self.settings.keys), read_only=read_only, player=player, doctor=doctor
+        )
+        self.glass = self.live
+        """What is in front: the present, or a replay before it."""
         self.acting = Acting(self, feed)
+        self.taking = Taking(self)
         self.who = ""
+        self.role = ""
+        self._now_s = now_s
+        self._past = past
         self._told_read_only = read_only
         self._trail: list[tuple[str, Filter]] = []
 
     @override
     def get_default_screen(self) -> Screen[None]:
-        """The one screen."""
-        return self.glass
+        """The present; a replay comes in front of it."""
+        return self.live
 
     def on_mount(self) -> None:
         """Themes, keys, the feed."""
@@ -73,40 +85,40 @@ class FarmApp(App[None], inherit_bindings=False):
         self.register_theme(HMI_LIGHT)
         self.theme = self.settings.theme
         self.set_keymap(dict(self.settings.keys))
-        self.run_worker(self.feed.run(self._image_in, self._link_in), name="feed")
+        self.run_worker(self.live.feed.run(self.live.take, self._link_in), name="feed")
         self.acting.ask_who()
         self.acting.ask_past()
 
     # ------------------------------------------------------------ what the workers tell
-
-    def _image_in(self, image: FleetImage) -> None:
-        self.glass.take(image)
 
     def _link_in(self, link: LinkState) -> None:
         self.post_message(LinkTold(link))
 
     def on_link_told(self, message: LinkTold) -> None:
         """The picture stays, dimmed, with its age; nothing can be ordered until the link is back."""
-        if message.link.up and not self.glass.link.up:
+        if message.link.up and not self.live.link.up:
             self.acting.ask_who()
-        self.glass.link = message.link
-        self.glass.frame()
+        self.live.link = message.link
+        self.live.frame()
 
     def on_past_told(self, message: PastTold) -> None:
         """The trends begin before this glass was opened."""
-        self.glass.trace.fill(message.past)
+        self.live.trace.fill(message.past)
 
     def on_who_told(self, message: WhoTold) -> None:
         """A viewer looks; the controller would refuse anything else anyway."""
-        self.who = message.name
-        self.glass.read_only = self._told_read_only or message.role not in ORDERS_FOR
-        self.glass.frame()
+        self.who, self.role = message.name, message.role
+        self.live.read_only = self._told_read_only or message.role not in ORDERS_FOR or self.live.player is not None
+        self.live.frame()
         self.refresh_bindings()
 
     def on_order_taken(self, message: OrderTaken) -> None:
         """Remember the line that does the same; the job's own progress comes with the images."""
-        self.glass.commands[message.job_id] = message.draft.command
-        self.glass.refuse("", "")
+        if message.job_id:
+            self.live.commands[message.job_id] = message.draft.command
+        else:
+            self.notify(f"taken: {message.draft.command}", markup=False)
+        self.live.refuse("", "")
 
     def on_order_failed(self, message: OrderFailed) -> None:
         """Say what was refused and why."""
@@ -171,72 +183,68 @@ class FarmApp(App[None], inherit_bindings=False):
         self.glass.show_again()
         self.glass.refresh(layout=True)
 
-    # ------------------------------------------------------------ the miners table
+    # ------------------------------------------------------------ the past
 
-    def action_mark(self) -> None:
-        """Mark the miner under the cursor and go on."""
-        self.glass.miners.table.roster.toggle_mark()
-        self.glass.miners.table.action_move(1)
+    def action_replay(self) -> None:
+        """Ask for a moment of the past; in a replay, back to now."""
+        if self.glass is not self.live:
+            self._leave_replay()
+            return
+        event = self.glass.pane.copied() if self.glass.page == "events" else ""
+        known = self.glass.latest is not None and any(event == each.id for each in self.glass.latest.events)
+        hint = "an event's id, 16:32 (UTC), 10m (ago); empty: from the first moment recorded"
+        self.glass.prompt.ask("T", event if known else "", hint, self.glass.latest)
 
-    def action_mark_range(self) -> None:
-        """Mark from the last mark, as listed, to the cursor."""
-        table = self.glass.miners.table
-        places = [place for miner in table.roster.marks if (place := table.roster.place_of(miner)) is not None]
-        here = table.roster.place
-        table.roster.mark_range(min(places, key=lambda place: abs(place - here), default=here), here)
-        self.glass.show_again()
+    def show_past(self, wanted: str) -> None:
+        """Replay an event or a moment. Raises RefusedError where no recording is within reach."""
+        open_replay(self, self._past, wanted)
 
-    def action_mark_all(self) -> None:
-        """Mark everything that is listed."""
-        self.glass.miners.table.roster.mark_all()
-        self.glass.show_again()
+    def on_replay_opened(self, message: ReplayOpened) -> None:
+        """A glass of the past in front of the live one, which goes on behind it."""
+        self._leave_replay()
+        glass = GlassScreen(message.feed, self._now_s, dict(self.settings.keys), read_only=True, player=message.feed)
+        glass.page = self.live.page
+        self.glass = glass
+        self.push_screen(glass)
+        self.run_worker(message.feed.run(glass.take, lambda _: None), name="replay", group="replay")
 
-    def action_faults(self) -> None:
-        """Faults only, or all."""
-        self.glass.turn_faults()
-
-    def action_columns(self) -> None:
-        """Choose columns."""
-
-        def chosen(keys: tuple[str, ...] | None) -> None:
-            if keys:
-                self.glass.miners.table.choose(keys)
-
-        self.push_screen(ColumnsScreen([column.key for column in self.glass.miners.table.columns]), chosen)
-
-    def action_turn(self) -> None:
-        """Turn the order round."""
-        self._sort_by(self.glass.miners.table.roster.sort_key)
-
-    def action_sort(self, by: int) -> None:
-        """Sort by the column beside."""
-        keys = [column.key for column in self.glass.miners.table.columns]
-        now = self.glass.miners.table.roster.sort_key
-        self._sort_by(keys[(keys.index(now) + by) % len(keys)] if now in keys else keys[0])
-
-    def on_fleet_table_sort_asked(self, message: FleetTable.SortAsked) -> None:
-        """A head was clicked."""
-        self._sort_by(message.key)
-
-    def _sort_by(self, key: str) -> None:
-        roster = self.glass.miners.table.roster
-        roster.descending = not roster.descending if roster.sort_key == key else False
-        roster.sort_key = key
-        self.glass.reorder()
+    def _leave_replay(self) -> None:
+        if self.glass is not self.live:
+            self.workers.cancel_group(self, "replay")
+            self.glass = self.live
+            self.pop_screen()
+            self.live.show_again()
 
     # ------------------------------------------------------------ asking and ordering
 
     def action_ack(self) -> None:
         """Acknowledge the alarm under the cursor."""
-        alarm = self.glass.chosen_alarm
-        if alarm is not None:
-            self.acting.note(alarm, "ack")
+        self._note("ack", ("UNACK", "RTN_UNACK"))
+
+    def action_ack_page(self) -> None:
+        """Acknowledge every alarm whose line is on the screen."""
+        waiting = [alarm for alarm in self.glass.alarms.in_sight() if alarm.state in ("UNACK", "RTN_UNACK")]
+        if waiting:
+            self.acting.note_page(waiting)
+        else:
+            self.notify("no alarm on this screen waits for an acknowledgement")
 
     def action_shelve(self) -> None:
         """Shelve the alarm under the cursor."""
-        alarm = self.glass.chosen_alarm
-        if alarm is not None:
-            self.acting.note(alarm, "shelve")
+        self._note("shelve", ("UNACK", "ACK", "RTN_UNACK"))
+
+    def action_unshelve(self) -> None:
+        """Take the alarm under the cursor off the shelf."""
+        self._note("unshelve", ("SHELVED",))
+
+    def _note(self, verb: str, states: tuple[str, ...]) -> None:
+        alarm, image = self.glass.chosen_alarm, self.glass.latest
+        if alarm is None or image is None:
+            self.notify("no alarm under the cursor")
+        elif alarm.state in states:
+            self.acting.note(alarm, verb, image)
+        else:
+            self.notify(f"{alarm.alarm} is {alarm.state}: nothing to {verb}", markup=False)
 
     def action_order_override(self) -> None:
         """Draft an override."""
@@ -244,15 +252,10 @@ class FarmApp(App[None], inherit_bindings=False):
             self.acting.draft(Draft(verb="override_set", circuit=self.glass.circuit), self.glass.latest)
 
     def action_order_menu(self) -> None:
-        """Choose an order."""
-        if self.glass.latest is not None:
-            self.acting.menu(self.glass.latest, self.glass.circuit)
-
-    def action_unshelve(self) -> None:
-        """Take the alarm under the cursor off the shelf."""
-        alarm = self.glass.chosen_alarm
-        if alarm is not None and alarm.state == "SHELVED":
-            self.acting.note(alarm, "unshelve")
+        """Choose an order; who may give none sees them greyed."""
+        image = self.glass.latest
+        if image is not None:
+            self.acting.menu(image, self.glass.hand(self.role))
 
     def action_ask_filter(self) -> None:
         """Type a filter."""
@@ -271,6 +274,8 @@ class FarmApp(App[None], inherit_bindings=False):
                 self.glass.filter_by(text)
                 if text:
                     self.action_page("miners")
+            elif prompt.kind == "T":
+                self.show_past(text)
             elif text:
                 commanding.run(text, self)
         except RefusedError as error:
@@ -297,44 +302,28 @@ class FarmApp(App[None], inherit_bindings=False):
 
     def show_miner(self, miner_id: str) -> None:
         """Everything about one miner."""
-        self.push_screen(MinerScreen(miner_id, self.feed.ask))
+        self.push_screen(MinerScreen(miner_id, self.glass.feed.ask))
 
     def order(self, draft: Draft) -> None:
         """The preview of an order. Raises RefusedError where nothing may be ordered."""
-        if self.glass.read_only or self.glass.stale or self.glass.latest is None:
-            raise RefusedError(f"{draft.title}: this glass is read-only or its picture is stale")
+        why = self.glass.hand(self.role).blocked or ("it takes an operator" if self.glass.read_only else "")
+        if why or self.glass.latest is None:
+            raise RefusedError(f"{draft.title}: {why or 'there is no picture yet'}")
         self.acting.draft(draft, self.glass.latest)
 
     # ------------------------------------------------------------ taking along, and leaving
 
     def action_copy(self) -> None:
-        """Copy through the terminal (OSC 52)."""
-        text = self.glass.pane.copied()
-        if text:
-            self.copy_to_clipboard(text)
-            self.notify(f"copied {len(text.splitlines())} line(s)")
+        """Copy what the cursor is on."""
+        self.taking.copy(self.glass)
 
     def action_grafana(self) -> None:
-        """Open the site's dashboard, and copy its address for who looks over SSH."""
-        address = self.settings.grafana
-        if not address:
-            self.notify('no dashboard known: grafana = "https://..." in tui.toml', severity="warning", markup=False)
-            return
-        self.copy_to_clipboard(address)
-        self.open_url(address)
-        self.notify(f"copied {address}", markup=False)
+        """Open the site's dashboard."""
+        self.taking.dashboard(self.settings.grafana)
 
     def action_export(self) -> None:
-        """Write what is listed to a file in the present folder."""
-        roster = self.glass.miners.table.roster
-        if roster.image is None:
-            return
-        try:
-            path = write_csv(roster.image, roster.rows, COLUMNS)
-        except OSError as error:
-            self.notify(f"cannot write: {error}", severity="warning", markup=False)
-            return
-        self.notify(f"{len(roster.rows):,} miners written to {path}", markup=False)
+        """Write what is seen to a file."""
+        self.taking.export(self.glass)
 
     def action_help(self) -> None:
         """The keys that are live now."""
@@ -343,7 +332,10 @@ class FarmApp(App[None], inherit_bindings=False):
         self.push_screen(ReadScreen(help_lines(keys)))
 
     def action_leave(self) -> None:
-        """Leave; ask first while holding the lease."""
+        """Leave: a replay first, then the glass; ask before that while holding the lease."""
+        if self.glass is not self.live:
+            self._leave_replay()
+            return
         lease = None if self.glass.latest is None else self.glass.latest.strip.lease
         if lease is None or lease.owner != self.who:
             self.exit()
@@ -377,8 +369,17 @@ class FarmApp(App[None], inherit_bindings=False):
         return run
 
 
-async def run_tui(feed: Feed, *, read_only: bool, settings: Settings | None = None) -> None:
-    """Show one site until the person leaves."""
+async def run_tui(
+    feed: Feed,
+    *,
+    read_only: bool,
+    settings: Settings | None = None,
+    past: Opener | None = None,
+    player: PastFeed | None = None,
+    doctor: Doctor | None = None,
+) -> None:
+    """Show one site, or with `player` a stretch of its past, until the person leaves."""
     # A full collection over everything that was imported stopped the glass for 0.1-0.2 s, in the middle of a key.
     gc.freeze()
-    await FarmApp(feed, read_only=read_only, settings=settings).run_async()
+    app = FarmApp(feed, read_only=read_only, settings=settings, past=past, player=player, doctor=doctor)
+    await app.run_async()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from rich.segment import Segment
 from textual.app import App
 
+from farmctl.core.units import MS_PER_S
 from farmctl.ports.feed import FleetImage
+from farmctl.ports.replay import Playhead
 from farmctl.tui.keys import KEYS, Key
 from farmctl.tui.listed import job_line
 from farmctl.tui.palette import Palette
 from farmctl.tui.sight import Sight
 from farmctl.tui.widgets.lines import Line
-from farmctl.tui.words import megawatts, moment, span
+from farmctl.tui.words import clock, megawatts, moment, span
 
 KEY_NAMES = {
     "slash": "/",
@@ -23,6 +27,12 @@ KEY_NAMES = {
     "asterisk": "*",
     "less_than_sign": "<",
     "greater_than_sign": ">",
+    "comma": ",",
+    "full_stop": ".",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
 }
 WAITING = " waiting for the controller's first picture"
 
@@ -34,6 +44,8 @@ def named(key: str) -> str:
 
 def banner(sight: Sight, palette: Palette) -> Line:
     """Empty while the picture is live and moving."""
+    if sight.playhead is not None:
+        return (Segment(_replay(sight.playhead, sight.image.at_ms, sight.zone), palette.banner),)
     if sight.stale:
         age_s = max(sight.age_s, sight.link.age_s)
         text = f" STALE {span(age_s)} - reconnecting ({sight.link.attempt})  {sight.link.why}  nothing can be ordered"
@@ -41,6 +53,15 @@ def banner(sight: Sight, palette: Palette) -> Line:
     if sight.frozen == "all":
         return (Segment(" PICTURE FROZEN - the strip is live, Z thaws", palette.banner),)
     return ()
+
+
+def _replay(head: Playhead, cycle_ms: int, zone: str) -> str:
+    """Which moment of the past this is, how it moves, and what of it is recorded."""
+    day = datetime.fromtimestamp(cycle_ms / MS_PER_S, tz=UTC).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+    moving = f"playing x{head.speed:g}" if head.speed else "stands still"
+    state = head.fault or ("deciding again ..." if head.busy and not head.speed else moving)
+    recorded = f"recorded {clock(head.first_ms, zone)}-{clock(head.last_ms, zone)}"
+    return f" REPLAY {day} {zone}  {state}  {recorded}  no orders, T leaves"
 
 
 def title(image: FleetImage) -> str:
@@ -62,7 +83,8 @@ def last_order(sight: Sight, commands: Mapping[str, str], refused: str, palette:
     if refused:
         return (Segment(f" {refused}", palette.strong),)
     if not sight.image.jobs:
-        return (Segment(" no order since the controller started", palette.dim),)
+        since = "before this moment" if sight.playhead else "since the controller started"
+        return (Segment(f" no order {since}", palette.dim),)
     job = sight.image.jobs[0]
     command = f"  ({commands[job.id]})" if job.id in commands else ""
     return (Segment(f" {moment(job.at, sight.zone)} {job_line(job)}{command}", palette.normal),)
@@ -73,7 +95,7 @@ def keys_line(
 ) -> Line:
     """The keys of a screen; those that may not be used now are dim, not hidden, and none is cut in two."""
     segments, used = [Segment(" ")], 1
-    for key in KEYS:
+    for key in sorted(KEYS, key=lambda key: (not key.id.startswith("page."), not key.past)):
         state = enabled(key)
         if not key.short or state is False:
             continue

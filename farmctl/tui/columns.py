@@ -63,6 +63,28 @@ def word_of(image: FleetImage, name: str, row: int) -> str:
     return "" if words is None or not words.words else words.words[int(words.codes[row])]
 
 
+def margins_k(image: FleetImage) -> FloatColumn:
+    """How far every row's hottest chip is below the heat at which it protects itself, K; NaN unknown."""
+    margins: FloatColumn = number_of(image, "limit_c") - number_of(image, "temperature_c")
+    return margins
+
+
+def since_s(image: FleetImage) -> FloatColumn:
+    """How long every row has been in its state when the image was made, s; NaN while no change was seen.
+
+    A silent row counts from its last good poll.
+    """
+    since_ms = number_of(image, "since_ms")
+    states = image.words.get("state")
+    if states is not None:
+        since_ms = np.where(states.where("offline"), number_of(image, "seen_ms"), since_ms)
+    return np.where(since_ms > 0, np.maximum(image.at_ms - since_ms, 0.0) / MS_PER_S, np.nan)
+
+
+def _fans(image: FleetImage) -> FloatColumn:
+    return number_of(image, "fan_rpm")
+
+
 def _power(image: FleetImage) -> FloatColumn:
     return number_of(image, "power_w")
 
@@ -107,20 +129,36 @@ COLUMNS: tuple[Column, ...] = (
     Column(key="temp", title="Tmax C", width=6, number=_temperature),
     Column(key="jth", title="J/TH", width=6, number=_joules, shown=lambda value: fixed(value, 1)),
     Column(key="age", title="Age s", width=5, number=ages_s, shown=_age),
+    Column(key="margin", title="Margin", width=6, number=margins_k),
+    Column(key="fan", title="Fan", width=5, number=_fans),
+    Column(key="fault", title="Fault", width=9, word="fault"),
+    Column(key="since", title="Since", width=6, number=since_s, shown=span),
+    Column(key="pool", title="Pool", width=16, word="pool"),
     Column(key="reason", title="Reason", width=22, word="reason"),
     Column(key="circuit", title="Circuit", width=8, word="circuit"),
+    Column(key="phase", title="Phase", width=8, word="phase"),
+    Column(key="owner", title="Owner", width=10, word="owner"),
+    Column(key="driver", title="Driver", width=11, word="driver"),
     Column(key="firmware", title="Firmware", width=14, word="firmware"),
     Column(key="host", title="Address", width=15, word="host"),
     Column(key="tier", title="Tier", width=4, number=_tier),
     Column(key="protected", title="Prot", width=4, word="protected"),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
-_USUAL = ("id", "container", "rack", "model", "state", "want", "power_w", "ths", "temp", "age", "reason")
 SHOWN: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (0, ("id", "rack", "model", "state", "power_w", "ths", "temp", "age", "reason")),
-    (118, _USUAL),
-    (140, (*_USUAL[:7], "want_w", "ths", "jth", *_USUAL[8:])),
-)
+    (0, ("id", "rack", "model", "state", "power_w", "ths", "temp", "age", "fault", "since")),
+    (118, (
+        "id", "rack", "model", "state", "want", "power_w", "ths", "temp", "margin", "fan", "age", "fault", "since",
+    )),
+    (158, (
+        "id", "container", "rack", "model", "state", "want", "power_w", "ths", "temp", "margin", "fan", "pool", "age",
+        "fault", "since", "reason",
+    )),
+    (200, (
+        "id", "container", "rack", "slot", "model", "state", "want", "power_w", "want_w", "ths", "jth", "temp",
+        "margin", "fan", "pool", "age", "fault", "since", "reason",
+    )),
+)  # fmt: skip
 """Width of the table from which on these columns are shown, until somebody chooses others."""
 
 

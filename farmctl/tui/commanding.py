@@ -6,7 +6,8 @@ import shlex
 from typing import Protocol
 
 from farmctl.errors import RefusedError
-from farmctl.tui.orders import Draft, drafted
+from farmctl.tui.orders import Draft
+from farmctl.tui.typed import drafted
 
 SCREENS = {
     "status": "overview", "miners": "miners", "alarms": "alarms", "events": "events", "jobs": "events",
@@ -42,6 +43,10 @@ class Glass(Protocol):
         """Another theme. Raises RefusedError for an unknown one."""
         ...
 
+    def show_past(self, wanted: str) -> None:
+        """Replay an event or a moment. Raises RefusedError where no recording is within reach."""
+        ...
+
     def order(self, draft: Draft) -> None:
         """Show the preview of an order. Raises RefusedError where nothing may be ordered."""
         ...
@@ -62,6 +67,8 @@ def run(text: str, glass: Glass) -> None:
             glass.show_view(name)
         case ["theme", name]:
             glass.dress(name)
+        case ["replay", *wanted] | ["events", "replay", *wanted]:
+            glass.show_past(" ".join(wanted))
         case ["miners", "list", "-l" | "--filter", *terms]:
             glass.show_filtered(" ".join(terms))
         case ["miners", "get" | "describe", miner_id] | ["why", miner_id]:

@@ -15,10 +15,12 @@ from typing_extensions import override
 from farmctl.core.units import IntColumn
 from farmctl.errors import RefusedError
 from farmctl.ports.feed import AlarmView, Feed, FleetImage, LinkState
+from farmctl.ports.replay import PastFeed
 from farmctl.tui.chrome import WAITING, banner, keys_line, last_order, terminal_title, title
 from farmctl.tui.filtering import Filter
 from farmctl.tui.intake import Arrived, Intake
 from farmctl.tui.keys import PAGES, Key
+from farmctl.tui.menu import Hand, selector_of
 from farmctl.tui.palette import app_palette
 from farmctl.tui.prompt import Prompt
 from farmctl.tui.screens.alarms import AlarmsPane
@@ -26,9 +28,9 @@ from farmctl.tui.screens.events import EventsPane
 from farmctl.tui.screens.map import MapPane
 from farmctl.tui.screens.miners import MinersPane
 from farmctl.tui.screens.overview import OverviewPane
-from farmctl.tui.screens.pane import Pane
+from farmctl.tui.screens.pane import Screenful
 from farmctl.tui.screens.power import PowerPane
-from farmctl.tui.screens.system import SystemPane
+from farmctl.tui.screens.system import Doctor, SystemPane
 from farmctl.tui.sight import UP, Sight
 from farmctl.tui.trace import Trace
 from farmctl.tui.widgets.lines import Lines
@@ -46,11 +48,22 @@ REFUSAL_S = 15.0
 class GlassScreen(Screen[None]):
     """Strip, banner, seven screens, last order, keys."""
 
-    def __init__(self, feed: Feed, now_s: Callable[[], float], keymap: Mapping[str, str], *, read_only: bool) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        feed: Feed,
+        now_s: Callable[[], float],
+        keymap: Mapping[str, str],
+        *,
+        read_only: bool,
+        player: PastFeed | None = None,
+        doctor: Doctor | None = None,
+    ) -> None:
+        """`player` is the same feed, where it is one of the past; `doctor` examines site and host."""
+        super().__init__(classes="" if player is None else "-replay")
         self.feed = feed
+        self.player = player
         self.latest: FleetImage | None = None
-        self.read_only = read_only
+        self.read_only = read_only or player is not None
         self.page = PAGES[0]
         self.before = PAGES[0]
         """The page that `-` goes back to."""
@@ -59,14 +72,19 @@ class GlassScreen(Screen[None]):
         self.utc = True
         self.commands: dict[str, str] = {}
         """Job -> the CLI line that orders the same."""
+        self.trace = Trace()
+        self.overview = OverviewPane(self.trace)
+        self.map = MapPane()
         self.miners = MinersPane()
         self.alarms = AlarmsPane(feed.ask)
+        self.power = PowerPane(self.trace, feed.ask)
+        self.events = EventsPane()
+        self.system = SystemPane(feed.ask, doctor)
         self.prompt = Prompt()
         self.link: LinkState = UP
         self._keymap_given = keymap
         self._now_s = now_s
         self._intake = Intake(now_s)
-        self.trace = Trace()
         self._shown: FleetImage | None = None
         self._at_s = now_s()
         self._touched_s = self._ordered_s = -KEY_REST_S
@@ -81,13 +99,13 @@ class GlassScreen(Screen[None]):
         yield Lines(id="strip")
         yield Lines(id="banner")
         with ContentSwitcher(initial=self.page, id="body"):
-            yield OverviewPane(self.trace)
-            yield MapPane()
+            yield self.overview
+            yield self.map
             yield self.miners
             yield self.alarms
-            yield PowerPane(self.trace)
-            yield EventsPane()
-            yield SystemPane(self.feed.ask)
+            yield self.power
+            yield self.events
+            yield self.system
         yield self.prompt
         yield Lines(id="log")
         yield Lines(id="keys")
@@ -126,8 +144,11 @@ class GlassScreen(Screen[None]):
         if arrived is None:
             return
         self.latest, self._at_s = arrived.image, arrived.at_s
-        self.trace.add(arrived.image)
-        self._ring(arrived.image)
+        if self.player is not None:
+            self.trace.retell(self.player.trend())
+        else:
+            self.trace.add(arrived.image)
+            self._ring(arrived.image)
         if self.frozen != "all":
             self._show_arrived(arrived)
         self.frame()
@@ -145,9 +166,12 @@ class GlassScreen(Screen[None]):
     # ------------------------------------------------------------ what is shown
 
     @property
-    def pane(self) -> Pane:
+    def pane(self) -> Screenful:
         """The screen in front."""
-        return self.query_one(f"#{self.page}", Pane)
+        screens: tuple[Screenful, ...] = (
+            self.overview, self.map, self.miners, self.alarms, self.power, self.events, self.system,
+        )  # fmt: skip
+        return screens[PAGES.index(self.page)]
 
     @property
     def stale(self) -> bool:
@@ -249,6 +273,7 @@ class GlassScreen(Screen[None]):
             filter_text=self.filter.text,
             faults_only=self.filter.faults_only(image),
             frozen=self.frozen,
+            playhead=None if self.player is None else self.player.playhead,
         )
 
     def show_again(self) -> None:
@@ -294,8 +319,30 @@ class GlassScreen(Screen[None]):
         known = image is not None and any(node.name == place and node.parent for node in image.circuits)
         return place if known else ""
 
+    @property
+    def shown(self) -> FleetImage | None:
+        """What is on the screen; older than the latest while the picture is frozen."""
+        return self._shown
+
+    def hand(self, role: str) -> Hand:
+        """What an order would be about, and why none may be given now."""
+        why = "this is the past" if self.player is not None else "the picture is stale" if self.stale else ""
+        why = why or ("this glass is read-only" if self.read_only and role != "viewer" else "")
+        place, image, roster = self.pane.place(), self.latest, self.miners.table.roster
+        boxes = () if image is None else image.containers
+        exact = not self.filter.faults_only(self._shown)
+        chosen, selector = selector_of(roster, self.filter.text, exact=exact) if self.page == "miners" else (0, "")
+        return Hand(
+            role=role,
+            blocked=why,
+            circuit=self.circuit,
+            container=next((box.name for box in boxes if box.name == place.partition("/")[0]), ""),
+            chosen=chosen,
+            selector=selector,
+        )
+
     def enabled(self, key: Key) -> bool | None:
         """False hides, None greys: what orders is greyed for viewers and while the picture is stale."""
-        if self.page not in key.pages:
+        if self.page not in key.pages or (key.past and self.player is None):
             return False
         return None if key.orders and (self.read_only or self.stale) else True

@@ -25,6 +25,8 @@ class Key:
     """It leads to an order: greyed for a viewer and while the link is lost."""
     short: str = ""
     """As in the line at the bottom; empty: not there."""
+    past: bool = False
+    """It moves the playhead of a replay: not there while the glass shows the present."""
 
 
 KEYS: tuple[Key, ...] = (
@@ -55,14 +57,33 @@ KEYS: tuple[Key, ...] = (
     Key(id="freeze.order", key="z", action="freeze_order", label="freeze the order", pages=MINERS),
     Key(id="freeze.all", key="Z", action="freeze_all", label="freeze the picture"),
     Key(id="alarm.ack", key="a", action="ack", label="acknowledge", pages=ALARMS, orders=True, short="ack"),
+    Key(
+        id="alarm.ack_page",
+        key="A",
+        action="ack_page",
+        label="acknowledge what is on the screen",
+        pages=frozenset({"alarms"}),
+        orders=True,
+    ),
     Key(id="alarm.shelve", key="s", action="shelve", label="shelve", pages=ALARMS, orders=True),
     Key(id="alarm.unshelve", key="u", action="unshelve", label="take off the shelf", pages=ALARMS, orders=True),
     Key(id="order.override", key="o", action="order_override", label="override", orders=True),
-    Key(id="order.menu", key="x", action="order_menu", label="actions", orders=True, short="act"),
+    Key(id="order.menu", key="x", action="order_menu", label="actions", short="act"),
     Key(id="take.copy", key="y", action="copy", label="copy what the cursor is on"),
-    Key(id="take.export", key="e", action="export", label="export the list as CSV", pages=MINERS),
+    Key(id="take.export", key="e", action="export", label="export as CSV, JSON or SVG"),
     Key(id="see.zone", key="t", action="zone", label="UTC or site time"),
     Key(id="see.grafana", key="g", action="grafana", label="the site's dashboard"),
+    Key(id="past.open", key="T", action="replay", label="replay the past, or back to now"),
+    Key(id="past.play", key="p", action="play", label="play or stand still", past=True, short="play"),
+    Key(id="past.faster", key="P", action="faster", label="play faster, then slow again", past=True, short="speed"),
+    Key(id="past.back", key="comma", action="cycle(-1)", label="one cycle back", past=True, short="back"),
+    Key(id="past.on", key="full_stop", action="cycle(1)", label="one cycle on", past=True, short="on"),
+    Key(
+        id="past.rewind", key="left_square_bracket", action="scrub(-60)", label="a minute back", past=True, short="-1m"
+    ),
+    Key(id="past.forward", key="right_square_bracket", action="scrub(60)", label="a minute on", past=True, short="+1m"),
+    Key(id="past.rewind_far", key="left_curly_bracket", action="scrub(-900)", label="15 minutes back", past=True),
+    Key(id="past.forward_far", key="right_curly_bracket", action="scrub(900)", label="15 minutes on", past=True),
     Key(id="go.quit", key="q", action="leave", label="quit"),
 )
 BY_ACTION = {key.action.partition("(")[0]: key for key in KEYS}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.style import Style
 
@@ -23,6 +24,7 @@ from farmctl.tui.words import (
 )
 
 ALARM_HEAD = " Pri State    Since    Where    Condition          Value                   n  Response"
+MOVE_HEAD = " Pri Day   Time     Where    Condition          From     To       Value                     By"
 EVENT_HEAD = " Event            Source       State       Starts       Ends         Wanted MW  Reason"
 JOB_HEAD = " At       Who          Order             State       Progress                          Reason"
 CONTAINER_HEAD = " Container   Miners  hash  trim  cut boot  bad       MW    TH/s  Tmax  Share of its miners"
@@ -39,7 +41,7 @@ def alarm_item(alarm: AlarmView, palette: Palette, zone: str) -> Item:
     style = palette.alarm(alarm.priority, alarm.state)
     quiet = palette.dim if alarm.state in ("SHELVED", "SUPPRESSED", "OUT_OF_SERVICE") else palette.normal
     doubt = "" if alarm.valid else "?"
-    state = {"RTN_UNACK": "RETURNED", "SUPPRESSED": "SUPPR", "OUT_OF_SERVICE": "OUT"}.get(alarm.state, alarm.state)
+    state = STATE_SHORT.get(alarm.state, alarm.state)
     since = moment(alarm.since, zone)
     text = (
         f" {since:8} {clip(alarm.where, 8)} {clip(alarm.alarm + doubt, 18)} "
@@ -48,6 +50,23 @@ def alarm_item(alarm: AlarmView, palette: Palette, zone: str) -> Item:
     glyph = f" {ALARM_GLYPHS.get(alarm.priority, '')} "
     mark = style if quiet is palette.normal else palette.dim
     return Item(key=alarm.id, parts=((glyph, mark), (clip(state, 8), mark), (text, quiet)))
+
+
+STATE_SHORT = {"RTN_UNACK": "RETURNED", "SUPPRESSED": "SUPPR", "OUT_OF_SERVICE": "OUT"}
+
+
+def move_item(row: Mapping[str, Any], palette: Palette, zone: str) -> Item:
+    """One change of an alarm, as the journal has it."""
+    name, _, where = str(row["alarm"]).partition("@")
+    before, state = (STATE_SHORT.get(row[key], row[key]) for key in ("before", "state"))
+    glyph = f" {ALARM_GLYPHS.get(row['priority'], '')} "
+    day = day_moment(row["at"], zone)[:5]
+    text = (
+        f" {day} {moment(row['at'], zone):8} {clip(where, 8)} {clip(name, 18)} {clip(before, 8)} {clip(state, 8)} "
+        f"{clip(row['detail'], 25)} {' '.join(part for part in (row['owner'], row['note']) if part)}"
+    )
+    style = palette.alarm(row["priority"]) if state == "UNACK" else palette.dim
+    return Item(key=f"{row['seq']}", parts=((glyph, style), (text, palette.normal)))
 
 
 def event_item(event: EventView, palette: Palette, zone: str) -> Item:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from textual.message import Message
 
 from farmctl.ports.feed import LinkState
+from farmctl.ports.replay import PastFeed
 from farmctl.tui.orders import Draft
 
 
@@ -42,6 +43,14 @@ class PastTold(Message):
     def __init__(self, past: Mapping[str, Sequence[float | None]]) -> None:
         super().__init__()
         self.past = past
+
+
+class ReplayOpened(Message):
+    """A recorded stretch was found."""
+
+    def __init__(self, feed: PastFeed) -> None:
+        super().__init__()
+        self.feed = feed
 
 
 class WhoTold(Message):

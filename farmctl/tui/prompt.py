@@ -11,9 +11,12 @@ from textual.widgets import Input
 from typing_extensions import override
 
 from farmctl.ports.feed import FleetImage
-from farmctl.tui.orders import COMMANDS
+from farmctl.tui.typed import COMMANDS
 
-FIELDS = ("state", "cont", "rack", "slot", "model", "fw", "circuit", "want", "reason", "t", "w", "ths", "jth", "age")
+FIELDS = (
+    "state", "cont", "rack", "slot", "model", "fw", "circuit", "phase", "want", "reason", "fault", "pool", "owner",
+    "driver", "tag", "t", "margin", "fan", "w", "ths", "jth", "age", "since",
+)  # fmt: skip
 IMAGE_NAMES = {"cont": "container", "fw": "firmware"}
 REMEMBERED = 100
 Words = Callable[[str], Iterable[str]]
@@ -50,8 +53,8 @@ class Prompt(Input):
     def __init__(self) -> None:
         super().__init__(id="ask")
         self.kind = ""
-        """`/` asks for a filter, `:` for a command."""
-        self._asked: dict[str, list[str]] = {"/": [], ":": []}
+        """`/` asks for a filter, `:` for a command, `T` for a moment of the past."""
+        self._asked: dict[str, list[str]] = {"/": [], ":": [], "T": []}
         self._back = 0
 
     def ask(self, kind: str, value: str, hint: str, image: FleetImage | None) -> None:
@@ -91,6 +94,9 @@ class Prompt(Input):
 
 def candidates(kind: str, last: str, image: FleetImage | None) -> Iterable[str]:
     """What the last word may become: an option, a name of the site, a field or a field's value."""
+    if kind == "T":
+        yield from () if image is None else (event.id for event in image.events)
+        return
     if kind == ":" and "=" not in last:
         yield from ("--to ", "--for ", "--reason ")
         if image is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from farmctl.core.units import IntColumn
 from farmctl.ports.feed import FleetImage, LinkState
+from farmctl.ports.replay import Playhead
 from farmctl.tui.trace import Trace
 
 STALE_S = 3.0
@@ -31,8 +32,10 @@ class Sight:
     faults_only: bool
     frozen: str
     """Empty, `order` or `all`."""
+    playhead: Playhead | None = None
+    """Of a replay; None: this is the present."""
 
     @property
     def stale(self) -> bool:
-        """What is shown is no longer what is."""
-        return not self.link.up or self.age_s > STALE_S
+        """What is shown is no longer what is; the past says so by itself."""
+        return self.playhead is None and (not self.link.up or self.age_s > STALE_S)

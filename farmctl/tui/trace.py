@@ -53,6 +53,13 @@ class Trace:
             at_s, power_kw, target_kw = (list(column) for column in zip(*older, strict=True))
             self.at_s[:0], self.power_kw[:0], self.target_kw[:0] = at_s, power_kw, target_kw
 
+    def retell(self, past: Mapping[str, Sequence[float | None]]) -> None:
+        """Forget what was there: a replay's playhead goes back too."""
+        self.at_s.clear()
+        self.power_kw.clear()
+        self.target_kw.clear()
+        self.fill(past)
+
     def span_s(self) -> float:
         """Length to draw: what there is, at least a minute, at most two hours."""
         have_s = self.at_s[-1] - self.at_s[0] if self.at_s else 0.0

@@ -25,6 +25,7 @@ from farmctl.ports.control import AlarmOrders, Extras, Glass, Hands, SitePicture
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
 from farmctl.wiring.history import site_history
+from farmctl.wiring.system import SystemFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class FarmGlass(Glass):
     spells: Spells
     limits: HeatLimits
     sidelines: Callable[[], Sidelines]
+    system: SystemFacts
 
     @override
     def picture(self) -> SitePicture | None:
@@ -90,6 +92,7 @@ def control_server(
             settings=lambda: rows,
             remote=_remote(loaded),
             history=site_history(config, store) if config.history.enabled else None,
+            system=glass.system.told,
         )
     )
 

@@ -37,6 +37,7 @@ from farmctl.engine.scan.follow import Follower
 from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally, Watch
+from farmctl.engine.vitals import Vitals
 from farmctl.engine.watchdog import Watchdog
 from farmctl.errors import StoreError
 from farmctl.ports.grid import SignalSource
@@ -56,6 +57,7 @@ from farmctl.wiring.notify import post
 from farmctl.wiring.settlement import settlement_facts
 from farmctl.wiring.signals import signal_sources
 from farmctl.wiring.stores import keep_copy, place_of
+from farmctl.wiring.system import SystemFacts, vitals_of
 from farmctl.wiring.watches import SiteWatches
 
 log = structlog.get_logger(__name__)
@@ -94,6 +96,7 @@ class Farm:
     tally: Tally
     sources: tuple[SignalSource, ...]
     metrics: MetricsWatch
+    vitals: Vitals
     control: ControlServer
     hands: SiteHands
     rounds: Rounds
@@ -114,6 +117,7 @@ class Farm:
                 "meter": self.meter.run,
                 "circuit meters": self.circuit_meters.run,
                 "metrics": self.metrics.run,
+                "vitals": self.vitals.run,
                 "control": self.control.run,
                 "hands": self.hands.run,
                 "watches": self.rounds.run,
@@ -176,7 +180,8 @@ async def _assembled(
     config, clock, wake = loaded.config, SystemClock(), asyncio.Event()
     metrics = MetricsWatch(config, clock)
     metrics.seat(fleet)
-    tally = Tally(metrics, *listeners.watches)
+    vitals = vitals_of(fleet)
+    tally = Tally(metrics, vitals, *listeners.watches)
     poller = Poller(fleet.keeper, clock, _poll_rules(config), tally)
     poller.take(fleet.links.values())
     actuator = Actuator(fleet.keeper, poller, clock, _actuator_rules(config), tally)
@@ -227,7 +232,8 @@ async def _assembled(
     )
     cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
-    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines)
+    system = SystemFacts(config=config, poller=poller, actuator=actuator, inbox=inbox, tally=tally, vitals=vitals)
+    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines, system)
     control = control_server(loaded, glass, desk, alarms, hands, store, clock)
     metrics.probe(
         Probed(poller=poller, inbox=inbox, store=store, control=control, meter=metered[0] if metered else None)
@@ -247,6 +253,7 @@ async def _assembled(
         tally=tally,
         sources=sources,
         metrics=metrics,
+        vitals=vitals,
         hands=hands,
         post=told,
         rounds=await watches.rounds(cycle, alarms, told, store, clock),

@@ -44,7 +44,7 @@ class Seat:
         """Until nothing more is to be done; workers of orders and previews included."""
         await self.pilot.pause()
         for worker in list(self.app.workers):
-            if worker.name != "feed":
+            if worker.name not in ("feed", "replay"):
                 await worker.wait()
         await self.pilot.pause()
 
@@ -66,6 +66,14 @@ class Seat:
         return "\n".join(strip.text.rstrip() for strip in strips)
 
 
+async def examined() -> list[dict[str, str]]:
+    """What a doctor finds on a synthetic site."""
+    return [
+        {"check": "socket and role", "level": "ok", "found": "answers in 2 ms as operator", "fix": ""},
+        {"check": "file handles", "level": "warn", "found": "1,024 for 300 miners", "fix": "LimitNOFILE=65536"},
+    ]
+
+
 Sit = Callable[..., AbstractAsyncContextManager[Seat]]
 
 
@@ -79,7 +87,7 @@ def sit() -> Sit:
     ) -> AsyncIterator[Seat]:
         clock = [100.0]
         feed = SyntheticFeed(miners, role=role)
-        app = FarmApp(feed, now_s=lambda: clock[0], **how)
+        app = FarmApp(feed, now_s=lambda: clock[0], doctor=examined, **how)
         async with app.run_test(size=(width, height)) as pilot:
             seat = Seat(app=app, feed=feed, pilot=pilot, clock=clock)
             await seat.settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -147,13 +148,29 @@ async def test_enter_goes_down_to_the_miners_of_a_container_and_escape_comes_bac
 async def test_what_is_listed_can_be_taken_along(sit: Sit, tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     async with sit() as seat:
-        await seat.press("3", "e")
+        await seat.press("3", "e", "down", "enter")
         (file,) = tmp_path.iterdir()
         lines = file.read_text().splitlines()
         assert len(lines) == 301
         assert lines[0].startswith("id,container,rack")
         await seat.press("y")
         assert seat.app.clipboard == seat.app.glass.miners.table.roster.cursor_id
+
+
+async def test_a_screen_goes_along_as_json_and_as_a_picture(sit: Sit, tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with sit() as seat:
+        await seat.press("4", "e", "down", "enter")
+        await seat.press("e", "down", "down", "enter")
+        await seat.press("3", "e", "down", "down", "enter")
+        told = {path.name.partition("-")[0] + path.suffix: path.read_text() for path in tmp_path.iterdir()}
+        alarms = json.loads(told["alarms.json"])
+        assert (alarms["schema"], alarms["site"], alarms["n"]) == ("farmctl/v1", "site-07", len(alarms["rows"]))
+        assert alarms["rows"][0]["alarm"] == "circuit_overload"
+        miners = json.loads(told["miners.json"])
+        assert miners["n"] == 300
+        assert None in {row["power_w"] for row in miners["rows"]}
+        assert told["alarms.svg"].startswith("<svg")
 
 
 async def test_the_map_goes_from_container_to_rack_and_shows_every_miner(sit: Sit) -> None:

@@ -97,9 +97,14 @@ async def test_a_change_after_the_preview_must_be_previewed_again(sit: Sit) -> N
 async def test_a_viewer_sees_greyed_actions_and_reaches_none(sit: Sit, how: dict[str, object]) -> None:
     async with sit(**how) as seat:
         assert "READ-ONLY" in seat.text()
-        for action in ("order_menu", "order_override", "ack", "shelve"):
+        for action in ("order_override", "ack", "shelve"):
             assert seat.app.check_action(action, ()) is None
-        await seat.press("x", "o", "a", "s")
+        await seat.press("o", "a", "s")
+        assert seat.app.screen is seat.app.glass
+        await seat.press("x")
+        why = "takes an operator" if "role" in how else "this glass is read-only"
+        assert f"Put every miner of the site to sleep  ({why})" in seat.text()
+        await seat.press("down", "down", "enter")
         assert seat.app.screen is seat.app.glass
         await seat.press("colon")
         await seat.type("stop-all --reason test")
@@ -114,13 +119,14 @@ async def test_a_lost_link_keeps_the_picture_and_forbids_orders(sit: Sit) -> Non
         await seat.settle()
         assert "STALE 14s - reconnecting (3)" in seat.text()
         assert "circuit_overload" in seat.text()
-        assert seat.app.check_action("order_menu", ()) is None
+        assert seat.app.check_action("order_override", ()) is None
         await seat.press("x")
-        assert seat.app.screen is seat.app.glass
+        assert "(the picture is stale)" in seat.text()
+        await seat.press("escape")
         seat.feed.link(LinkState(up=True, age_s=0.0, attempt=0, why=""))
         await seat.hear()
         assert "STALE" not in seat.text()
-        assert seat.app.check_action("order_menu", ()) is True
+        assert seat.app.check_action("order_override", ()) is True
 
 
 async def test_silence_is_stale_even_if_nobody_says_that_the_link_is_down(sit: Sit) -> None:
@@ -141,7 +147,60 @@ async def test_a_p1_is_not_shelved_and_others_need_a_reason(sit: Sit) -> None:
         await seat.press("enter")
         ((method, path, body),) = seat.feed.orders
         assert (method, path) == ("POST", "/v1/alarms/circuit_near_limit%40C001/shelve")
-        assert body == {"reason": "fan on order", "for": "1h"}
+        assert body == {"reason": "fan on order", "until": "2026-11-24T10:00:00+00:00"}
+
+
+async def test_every_alarm_on_the_screen_is_acknowledged_at_once_and_no_other(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("4", "A")
+        assert "Acknowledge the 3 alarms on this screen" in seat.text()
+        assert seat.feed.orders == []
+        await seat.press("enter")
+        paths = [path for _, path, _ in seat.feed.orders]
+        assert [path.split("/")[3].partition("%40")[0] for path in paths] == [
+            "circuit_overload", "circuit_near_limit", "reject_ratio",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["operator", "engineer"])
+async def test_the_menu_says_what_each_order_does_and_who_may_give_it(sit: Sit, role: str) -> None:
+    async with sit(role=role) as seat:
+        await seat.press("3", "asterisk", "x")
+        text = seat.text()
+        assert "Blink the light of 300 chosen miners  (more than 100: narrow the filter" in text
+        assert ("Release the latched EMERGENCY, on the dispatcher's word  (none is latched)") in text
+        await seat.press("escape", "asterisk", "space", "x")
+        assert ("Restart the control board of the miner under the cursor  (takes an engineer)" in seat.text()) is (
+            role == "operator"
+        )
+        await seat.press("down", "down")
+        assert "$ farmctl miners locate -l id=000000000000 --reason ..." in seat.text()
+        await seat.press("enter")
+        assert "miners  1: 000000000000" in seat.text()
+        seat.app.screen.query_one("#reason", Input).value = "find it"
+        await seat.settle()
+        await seat.pilot.click("#send")
+        await seat.settle()
+        ((_, _, body),) = seat.feed.orders
+        assert (body["verb"], body["selector"], body["params"]) == ("locate", "id=000000000000", {"on": True})
+
+
+async def test_maintenance_and_lease_are_previewed_by_what_they_mean(sit: Sit) -> None:
+    async with sit() as seat:
+        for line, words in (
+            ("maintenance on --container C001 --reason filters", "none of them is started by itself"),
+            ("lease take --for 2h --reason night", "others may only look and stop the site"),
+        ):
+            await seat.press("colon")
+            await seat.type(line)
+            await seat.press("enter")
+            await seat.settle()
+            assert words in seat.text()
+            await seat.pilot.click("#send")
+            await seat.settle()
+        (_, path, order), (_, lease, held) = seat.feed.orders
+        assert (path, order["params"]) == ("/v1/commands", {"on": True, "containers": ["C001"]})
+        assert (lease, held) == ("/v1/control/lease", {"reason": "night", "expires_at": "2026-11-24T11:00:00+00:00"})
 
 
 async def test_keys_can_be_given_away_by_their_ids() -> None:

@@ -42,11 +42,11 @@ def drawn(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 MUST = {
     "overview": ("Alarms 4, unacknowledged first", "shed that node; check phases", "Containers 2, worst first"),
     "map": ("C000", "curtailed", "left right = racks"),
-    "miners": ("all miners", "000000000000", "SHED_LEAST_EFFICIENT"),
+    "miners": ("all miners", "000000000000", "Fault", "Since", "offline"),
     "alarms": ("[Open 4]", "Shelved 1", "Suppressed 1", "circuit_overload", "the breaker trips"),
-    "power": ("within", "give v", "meter OK", "ev-0042", "F1"),
+    "power": ("within", "give v", "meter OK", "ev-0042", "F3", "stage 1", "price 0.0810", "0.200 MW firm"),
     "events": ("Events 1", "nobody has ordered anything"),
-    "system": ("revision", "p99", "S19 XP", "farm.toml:2"),
+    "system": ("revision", "p99", "3 due, 112/400", "operator1 (operator)", "whatsminer 2026", "LimitNOFILE"),
 }
 
 

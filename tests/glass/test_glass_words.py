@@ -14,10 +14,11 @@ from benchmarks._glass import SyntheticFeed
 from farmctl.cli import cli
 from farmctl.errors import ConfigError, RefusedError
 from farmctl.tui.chrome import title
-from farmctl.tui.modals.choices import orders_now
-from farmctl.tui.orders import Draft, drafted
+from farmctl.tui.menu import Hand, orders_now
+from farmctl.tui.orders import Draft
 from farmctl.tui.prompt import LastWord, candidates
 from farmctl.tui.settings import load_settings
+from farmctl.tui.typed import drafted
 
 
 class Sit(Protocol):
@@ -45,6 +46,13 @@ def parsed(line: str) -> click.Context:
         Draft(verb="override_release", override_id="ov-1", reason="over"),
         Draft(verb="stop_all", reason="smoke; C041"),
         Draft(verb="resume", reason="over", confirm="site-07"),
+        Draft(verb="locate", selector="id=a1,b2", on=False, reason="fan"),
+        Draft(verb="reboot", selector="cont=C041 state=fault", reason="hung"),
+        Draft(verb="maintenance", container="C017", reason="filters"),
+        Draft(verb="maintenance", on=False, reason="done"),
+        Draft(verb="emergency_release", reason="dispatcher called", confirm="site-07"),
+        Draft(verb="lease_take", lasting="2h", reason="night shift"),
+        Draft(verb="lease_release", reason="over"),
     ],
 )
 def test_the_command_that_is_shown_is_one_that_the_cli_takes_and_the_glass_reads_back(draft: Draft) -> None:
@@ -108,7 +116,8 @@ def test_settings_name_the_file_the_key_and_what_was_expected(tmp_path: Path) ->
 
 def test_the_menu_speaks_of_the_circuit_under_the_cursor_and_the_tab_of_the_site() -> None:
     image = SyntheticFeed(300).image(None)
-    first, stop, *_ = orders_now(image.strip, "F1")
-    assert first[0].startswith("Hold the whole site")
-    assert (stop[0], stop[1].circuit, stop[1].to) == ("Stop F1 for a time", "F1", "0MW")
+    first, stop, *_ = orders_now(image, Hand(role="operator", circuit="F1"))
+    assert first.text.startswith("Hold the whole site")
+    assert (stop.text, stop.value.circuit, stop.value.to) == ("Stop F1 for a time", "F1", "0MW")
+    assert stop.about == "$ farmctl override set F1 --to 0MW --for 30m --reason ..."
     assert title(image).startswith("(2) site-07 0.877/0.972 MW")

@@ -3,71 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label, OptionList, SelectionList
+from textual.widgets import Button, Input, Label, OptionList, SelectionList, Static
 from textual.widgets.option_list import Option
 from typing_extensions import override
 
-from farmctl.ports.feed import OverrideView, StripView
 from farmctl.tui.columns import COLUMNS
-from farmctl.tui.orders import TITLES, Draft
-from farmctl.tui.words import megawatts
 
-SHELVE_FOR = (("15 minutes", "15m"), ("1 hour", "1h"), ("8 hours", "8h"))
+Chosen = TypeVar("Chosen")
+SHELVE_FOR = (
+    ("15 minutes", "15m"),
+    ("1 hour", "1h"),
+    ("8 hours", "8h"),
+    ("a shift, 12 hours", "12h"),
+    ("until its condition is over", "once"),
+)
 ESCAPE = Binding("escape", "cancel", "Cancel")
 
 
-def orders_now(strip: StripView, circuit: str = "") -> tuple[tuple[str, Draft], ...]:
-    """What can be ordered in this state of the site, and of the circuit under the cursor."""
-    hold = Draft(verb="override_set", circuit=circuit)
-    stop = replace(hold, to="0MW", lasting="30m")
-    held = ((f"Stop {circuit} for a time", stop), (f"Hold {circuit} at a power for a time", hold)) if circuit else ()
-    release = Draft(verb="resume") if strip.stop_all else Draft(verb="stop_all")
-    return (
-        ("Hold the whole site at a power for a time (override)", Draft(verb="override_set")),
-        *held,
-        (TITLES[release.verb], release),
-        *(
-            (
-                _release(order),
-                Draft(verb="override_release", override_id=order.id),
-            )
-            for order in strip.overrides
-        ),
-    )
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[Chosen]):
+    """One line of a menu."""
+
+    text: str
+    value: Chosen
+    about: str = ""
+    """Said below the list while the line is chosen, such as the CLI command that does the same."""
+    why_not: str = ""
+    """Why it may not be chosen now; empty where it may."""
+
+    @property
+    def line(self) -> str:
+        """With the reason that greys it."""
+        return f"{self.text}  ({self.why_not})" if self.why_not else self.text
 
 
-def _release(order: OverrideView) -> str:
-    what = f"{order.selector or 'the site'} at {megawatts(order.target_kw)} MW"
-    return f"Release {order.id}: {order.owner} holds {what} ({order.reason})"
-
-
-class MenuScreen(ModalScreen[Draft | None]):
-    """The action menu; choosing one only opens its preview."""
+class MenuScreen(ModalScreen[Chosen | None], Generic[Chosen]):
+    """One of several; the first line is the harmless one, and what may not be chosen now says why."""
 
     BINDINGS: ClassVar[list[BindingType]] = [ESCAPE]
 
-    def __init__(self, choices: Sequence[tuple[str, Draft]]) -> None:
+    def __init__(self, title: str, choices: Sequence[Choice[Chosen]]) -> None:
         super().__init__()
+        self._title = title
         self._choices = tuple(choices)
 
     @override
     def compose(self) -> ComposeResult:
-        """Lay out; the first line is the harmless one."""
+        """Lay out."""
         with Vertical(classes="dialog"):
-            yield Label("Actions: each one shows a preview first", classes="title")
-            yield OptionList("Cancel", *(Option(text) for text, _ in self._choices), markup=False)
+            yield Label(self._title, classes="title", markup=False)
+            options = (Option(choice.line, disabled=bool(choice.why_not)) for choice in self._choices)
+            yield OptionList("Cancel", *options, markup=False)
+            yield Static("", id="about", markup=False)
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(None if event.option_index == 0 else self._choices[event.option_index - 1][1])
+        self.dismiss(None if event.option_index == 0 else self._choices[event.option_index - 1].value)
+
+    @on(OptionList.OptionHighlighted)
+    def _told(self, event: OptionList.OptionHighlighted) -> None:
+        place = event.option_index - 1
+        self.query_one("#about", Static).update("nothing is done" if place < 0 else self._choices[place].about)
 
     def action_cancel(self) -> None:
         """Nothing."""

@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from farmctl.errors import FarmError
 from farmctl.ports.feed import FleetImage
-from farmctl.tui.orders import Draft, OrderTextError, Preview, body, previewed
+from farmctl.tui.orders import SIZED, TIMED, Draft, OrderTextError
+from farmctl.tui.preview import UNPLANNED, Preview, explained, previewed
 
 Ask = Callable[[str, str, Mapping[str, object] | None], Awaitable[dict[str, Any]]]
 
@@ -48,8 +49,9 @@ class OrderScreen(ModalScreen[Ready | None]):
         draft = self._draft
         with Vertical(classes="dialog"):
             yield Label(draft.title, classes="title", markup=False)
-            if draft.verb == "override_set":
+            if draft.verb in SIZED:
                 yield from _field("power", Input(draft.to, placeholder="20MW, or 85% of the rated power", id="to"))
+            if draft.verb in TIMED:
                 yield from _field("for", Input(draft.lasting or "1h", placeholder="90m, 2h", id="lasting"))
             yield from _field("reason", Input(draft.reason, placeholder="why; it stands in the journal", id="reason"))
             yield Static("Preview shows what it would do; nothing is sent before that.", id="plan", markup=False)
@@ -62,7 +64,7 @@ class OrderScreen(ModalScreen[Ready | None]):
     def on_mount(self) -> None:
         """Cancel is what Enter hits; a draft that is complete is previewed at once."""
         self.query_one("#cancel", Button).focus()
-        if self._draft.to or self._draft.verb != "override_set":
+        if self._draft.to or self._draft.verb not in SIZED:
             self._preview()
 
     def action_cancel(self) -> None:
@@ -93,10 +95,13 @@ class OrderScreen(ModalScreen[Ready | None]):
         self._seen = None
         self._weigh()
         try:
-            order = body(draft, self._image)
-            plan.update("asking the controller ...")
-            answer = await self._ask("POST", "/v1/commands", {**order, "dry_run": True})
-            seen = previewed(answer["plan"])
+            request = draft.request(self._image)
+            if draft.verb in UNPLANNED:
+                seen = explained(draft, self._image)
+            else:
+                plan.update("asking the controller ...")
+                answer = await self._ask(request.method, request.path, {**request.body, "dry_run": True})
+                seen = previewed(draft, answer["plan"])
         except OrderTextError as error:
             plan.update(str(error))
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -14,23 +15,32 @@ from typing_extensions import override
 
 from farmctl.errors import FarmError
 from farmctl.ports.feed import AlarmView
-from farmctl.tui.listed import ALARM_HEAD, alarm_item
+from farmctl.tui.asked import Asked
+from farmctl.tui.listed import ALARM_HEAD, MOVE_HEAD, alarm_item, move_item
 from farmctl.tui.modals.miner import told
 from farmctl.tui.modals.order import Ask
-from farmctl.tui.palette import palette_of
+from farmctl.tui.palette import Palette, palette_of
 from farmctl.tui.screens.pane import Pane
 from farmctl.tui.sight import Sight
-from farmctl.tui.widgets.lines import Lines, rule
-from farmctl.tui.widgets.listing import Listing
+from farmctl.tui.widgets.lines import Line, Lines, rule
+from farmctl.tui.widgets.listing import Item, Listing
 from farmctl.tui.words import moment
 
 OPEN, SHELVED, HIDDEN = ("UNACK", "ACK", "RTN_UNACK"), ("SHELVED",), ("SUPPRESSED", "OUT_OF_SERVICE")
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Open": OPEN, "Returned": ("RTN_UNACK",), "Shelved": SHELVED, "Suppressed": HIDDEN, "All": (), "KPI": ("none",),
-}  # fmt: skip
+    "Open": OPEN,
+    "Returned": ("RTN_UNACK",),
+    "Shelved": SHELVED,
+    "Suppressed": HIDDEN,
+    "All": (),
+    "History": ("none",),
+    "KPI": ("none",),
+}
 """Section -> states that it lists; empty: every one."""
 
 
+HISTORY = "/v1/alarms/history?limit=200"
+HISTORY_S = 5.0
 EMPTY = "none here; left and right show the other sections"
 
 
@@ -47,6 +57,7 @@ class AlarmsPane(Pane):
         self._ask = ask
         self._section = "Open"
         self._stats: Mapping[str, Any] = {}
+        self._moves = Asked(ask=ask, path=HISTORY, every_s=HISTORY_S)
         self._list = Listing("Alarms", ALARM_HEAD, EMPTY, id="alarms-list")
         self._detail = Lines(id="alarms-detail")
         self._sight: Sight | None = None
@@ -57,7 +68,6 @@ class AlarmsPane(Pane):
         yield self._list
         yield self._detail
 
-    @override
     def show(self, sight: Sight) -> None:
         """The chosen section; what the others hold stands in the title."""
         self._sight = sight
@@ -65,7 +75,10 @@ class AlarmsPane(Pane):
         inside = [alarm for alarm in alarms if _inside(alarm, self._section)]
         titles = (self._titled(name, sum(_inside(alarm, name) for alarm in alarms)) for name in SECTIONS)
         flood = "  FLOOD: P3/P4 shown as counts" if sight.image.strip.flood else ""
-        self._list.put([alarm_item(alarm, palette, sight.zone) for alarm in inside], f"{'  '.join(titles)}{flood}")
+        items, head = [alarm_item(alarm, palette, sight.zone) for alarm in inside], ALARM_HEAD
+        if self._section == "History":
+            items, head = [*self._past(sight.zone)], MOVE_HEAD
+        self._list.put(items, f"{'  '.join(titles)}{flood}", head)
         self._tell()
 
     def action_section(self, by: int) -> None:
@@ -74,6 +87,8 @@ class AlarmsPane(Pane):
         self._section = names[(names.index(self._section) + by) % len(names)]
         if self._section == "KPI":
             self._load()
+        if self._section == "History" and self._moves.due():
+            self._load_history()
         if self._sight is not None:
             self.show(self._sight)
 
@@ -85,8 +100,23 @@ class AlarmsPane(Pane):
             self._stats = {"no answer": str(error)}
         self._tell()
 
+    @work(exclusive=True, group="history")
+    async def _load_history(self) -> None:
+        await self._moves.fetch()
+        if self._sight is not None:
+            self.show(self._sight)
+
+    def _past(self, zone: str) -> Iterator[Item]:
+        """Every change of an alarm, newest first."""
+        palette = palette_of(self)
+        if self._moves.why:
+            yield Item(key="history", parts=((f"  {self._moves.why}", palette.dim),))
+        rows: Sequence[Mapping[str, Any]] = self._moves.answer.get("rows", ())
+        for row in rows:
+            yield move_item(row, palette, zone)
+
     def _titled(self, name: str, count: int) -> str:
-        text = name if name in ("All", "KPI") else f"{name} {count}"
+        text = name if name in ("All", "History", "KPI") else f"{name} {count}"
         return f"[{text}]" if name == self._section else text
 
     def on_listing_cursor_moved(self) -> None:
@@ -98,6 +128,19 @@ class AlarmsPane(Pane):
         """The alarm under the cursor."""
         alarms = () if self._sight is None else self._sight.image.alarms
         return next((alarm for alarm in alarms if alarm.id == self._list.cursor_key), None)
+
+    def in_sight(self) -> list[AlarmView]:
+        """Alarms whose lines are on the screen."""
+        keys = {item.key for item in self._list.in_sight()}
+        alarms = () if self._sight is None else self._sight.image.alarms
+        return [alarm for alarm in alarms if alarm.id in keys]
+
+    @override
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """The alarms."""
+        if self._sight is None:
+            return ()
+        return [asdict(alarm) for alarm in self._sight.image.alarms if _inside(alarm, self._section)]
 
     @override
     def front(self) -> Widget:
@@ -131,6 +174,11 @@ class AlarmsPane(Pane):
             stats = [(Segment(f" {line}", palette.normal),) for line in told(self._stats) if "schema" not in line]
             self._detail.put([(Segment(rule("How the alarms do", self.size.width), palette.dim),), *stats])
             return
+        if self._section == "History":
+            rows: Sequence[Mapping[str, Any]] = self._moves.answer.get("rows", ())
+            row = next((row for row in rows if f"{row['seq']}" == self._list.cursor_key), None)
+            self._detail.put([] if row is None else [*_move_told(row, palette, self.size.width)])
+            return
         head = (Segment(rule("Response" if alarm is None else alarm.alarm, self.size.width), palette.dim),)
         if alarm is None:
             self._detail.put([head])
@@ -150,6 +198,15 @@ class AlarmsPane(Pane):
             if text
         ]
         self._detail.put([head, *lines])
+
+
+def _move_told(row: Mapping[str, Any], palette: Palette, width: int) -> Iterator[Line]:
+    """All of one change, which its line may be too narrow for."""
+    yield (Segment(rule(str(row["alarm"]), width), palette.dim),)
+    pairs = (("from", f"{row['before']} to {row['state']}"), ("value", row["detail"]), ("by", row["owner"]))
+    for name, text in (*pairs, ("note", row["note"]), ("record", f"{row['seq']} of the journal")):
+        if text:
+            yield (Segment(f" {name:8}", palette.dim), Segment(str(text), palette.normal))
 
 
 def _inside(alarm: AlarmView, section: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
 from textual.app import ComposeResult
 from textual.widget import Widget
 from typing_extensions import override
@@ -19,6 +22,7 @@ class EventsPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="events")
         self._events = Listing("Events", EVENT_HEAD, "the grid has asked for nothing", id="events-list")
+        self._sight: Sight | None = None
         self._jobs = Listing("Orders", JOB_HEAD, "nobody has ordered anything", id="events-jobs")
 
     @override
@@ -27,14 +31,22 @@ class EventsPane(Pane):
         yield self._events
         yield self._jobs
 
-    @override
     def show(self, sight: Sight) -> None:
         """Every event that is remembered, every order."""
+        self._sight = sight
         palette, image = palette_of(self), sight.image
         self._events.put([event_item(e, palette, sight.zone) for e in image.events], f"Events {len(image.events)}")
         self._jobs.put(
             [job_item(job, palette, sight.zone) for job in image.jobs], f"Orders {len(image.jobs)}, newest first"
         )
+
+    @override
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """The events, or the orders where they have the keyboard."""
+        if self._sight is None:
+            return ()
+        image = self._sight.image
+        return [asdict(row) for row in (image.jobs if self._jobs.has_focus else image.events)]
 
     @override
     def front(self) -> Widget:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -32,10 +33,12 @@ WHOLE = -1
 UNDERLINED = Style(underline=True)
 Piece = tuple[int, int, int]
 """Rack, and the places of the first and the last (excluded) of its miners."""
-METRICS = {"state": "", "temp": "Tmax C", "power": "W", "age": "age s"}
-BOUNDS = {"temp": (50.0, 95.0), "power": (0.0, 6_000.0), "age": (0.0, 60.0)}
+METRICS = {"state": "", "temp": "Tmax C", "power": "W", "hash": "TH/s", "age": "age s"}
+BOUNDS = {"temp": (50.0, 95.0), "power": (0.0, 6_000.0), "hash": (0.0, 300.0), "age": (0.0, 60.0)}
 """What the digits 0 to 9 span."""
-COLUMN_OF = {"temp": "temp", "power": "power_w", "age": "age"}
+COLUMN_OF = {"temp": "temp", "power": "power_w", "hash": "ths", "age": "age"}
+LOUD = frozenset({"temp", "age"})
+"""Metrics of which much is bad."""
 HOT = 8
 """From this digit on a cell stands out."""
 
@@ -151,7 +154,7 @@ class HeatMap(ScrollView, can_focus=True):
         palette = palette_of(self)
         if cell == STATE_GLYPHS["curtailed"]:
             return palette.curtailed
-        if cell in "!x" or (cell.isdigit() and int(cell) >= HOT and self.metric != "power"):
+        if cell in "!x" or (cell.isdigit() and int(cell) >= HOT and self.metric in LOUD):
             return palette.abnormal
         return palette.dim if cell == UNKNOWN else palette.normal
 
@@ -191,7 +194,6 @@ class MapPane(Pane):
         yield self._line
         yield self.cells
 
-    @override
     def show(self, sight: Sight) -> None:
         """Newest values."""
         self._sight = sight
@@ -222,6 +224,11 @@ class MapPane(Pane):
                 (Segment(" m next metric, left right = racks, enter = its miners, x = orders about it", palette.dim),),
             ]
         )
+
+    @override
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """The containers."""
+        return () if self._sight is None else [asdict(box) for box in self._sight.image.containers]
 
     @override
     def front(self) -> Widget:

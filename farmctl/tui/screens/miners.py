@@ -36,7 +36,6 @@ class MinersPane(Pane):
         yield self._summary
         yield self.table
 
-    @override
     def show(self, sight: Sight) -> None:
         """Newer values in the present order."""
         self._sight = sight

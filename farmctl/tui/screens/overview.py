@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -43,7 +46,6 @@ class OverviewPane(Pane):
         yield self._alarms
         yield self._do
 
-    @override
     def show(self, sight: Sight) -> None:
         """Worst container first; alarms that want somebody."""
         self._sight = sight
@@ -88,6 +90,11 @@ class OverviewPane(Pane):
             return
         pairs = (("do", alarm.response, palette.strong), ("else", alarm.consequence, palette.normal))
         self._do.put([(Segment(f" {name:5}", palette.dim), Segment(text, style)) for name, text, style in pairs])
+
+    @override
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """The alarms."""
+        return () if self._sight is None else [asdict(alarm) for alarm in self._sight.image.alarms]
 
     @override
     def front(self) -> Widget:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from rich.segment import Segment
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
 from typing_extensions import override
 
 from farmctl.ports.feed import LeaseView, StripView
+from farmctl.tui.asked import Asked
 from farmctl.tui.listed import CIRCUIT_HEAD, EVENT_HEAD, circuit_items, event_item, override_item
+from farmctl.tui.modals.order import Ask
 from farmctl.tui.palette import palette_of
+from farmctl.tui.screens.ahead import PLAN_HEAD, fallback_lines, plan_items
 from farmctl.tui.screens.pane import Pane
 from farmctl.tui.sight import Sight
 from farmctl.tui.trace import Trace
@@ -21,16 +26,23 @@ from farmctl.tui.widgets.listing import Listing
 from farmctl.tui.widgets.trend import Trend
 from farmctl.tui.words import megawatts, moment, percent, span
 
+PLAN = "The next 4 hours, by what is known"
+EVERY_S = 10.0
+
 
 class PowerPane(Pane):
     """Trend and facts above; events, overrides and circuits below."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, ask: Ask) -> None:
         super().__init__(id="power")
+        self._outlook = Asked(ask=ask, path="/v1/outlook", every_s=EVERY_S)
         self._trend = Trend(trace, id="power-trend")
+        self._sight: Sight | None = None
         self._facts = Lines(id="power-facts")
+        self._plan = Listing(PLAN, PLAN_HEAD, "nothing is known of the next hours", id="power-plan")
+        self._fallback = Lines(id="power-fallback")
         self._events = Listing("Events", EVENT_HEAD, "the grid has asked for nothing", id="power-events")
-        self._overrides = Listing("Overrides", "", "no override: the grid and the site decide", id="power-overrides")
+        self._overrides = Listing("Overrides", id="power-overrides")
         self._circuits = Listing("Circuits", CIRCUIT_HEAD, "no circuit known", id="power-circuits")
 
     @override
@@ -39,23 +51,28 @@ class PowerPane(Pane):
         with Horizontal(id="power-top"):
             yield self._trend
             yield self._facts
+        with Horizontal(id="power-ahead"):
+            yield self._plan
+            yield self._fallback
         yield self._events
         yield self._overrides
         yield self._circuits
 
-    @override
     def show(self, sight: Sight) -> None:
         """Everything that decides the power."""
+        self._sight = sight
         palette, strip = palette_of(self), sight.image.strip
         self._trend.show()
+        if self._outlook.due():
+            self._load()
+        self._tell(sight)
         facts = (
             ("actual", f"{megawatts(strip.power_kw)} MW, meter {strip.meter_quality}"),
             ("target", f"{megawatts(strip.target_kw)} MW: {strip.reason}"),
             ("limit", f"{megawatts(strip.limit_kw)} MW: {strip.limit_reason} {strip.limit_source}".rstrip()),
             ("rated", f"{megawatts(strip.rated_kw)} MW, unconfirmed {megawatts(strip.unconfirmed_kw)}"),
             *_reach(strip),
-            ("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old"),
-            ("authority", strip.authority if strip.lease is None else _lease(strip.lease, sight)),
+            ("authority", _authority(sight)),
         )
         self._facts.put(
             [
@@ -65,8 +82,27 @@ class PowerPane(Pane):
         )
         zone = sight.zone
         self._events.put([event_item(event, palette, zone) for event in sight.image.events])
+        self._overrides.set_class(bool(strip.overrides), "-any")
         self._overrides.put([override_item(order, palette, zone) for order in strip.overrides])
         self._circuits.put(circuit_items(sight.image.circuits, palette))
+
+    def _tell(self, sight: Sight) -> None:
+        palette, asked = palette_of(self), self._outlook
+        rated_kw = sight.image.strip.rated_kw
+        self._plan.put([*plan_items(asked.answer, asked.why, rated_kw, palette, sight.zone)])
+        width, height = self._fallback.size
+        self._fallback.put([*fallback_lines(asked.answer, sight.image, palette, width, height)])
+
+    @work(exclusive=True)
+    async def _load(self) -> None:
+        await self._outlook.fetch()
+        if self._sight is not None:
+            self._tell(self._sight)
+
+    @override
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """The circuits."""
+        return () if self._sight is None else [asdict(circuit) for circuit in self._sight.image.circuits]
 
     @override
     def front(self) -> Widget:
@@ -86,7 +122,7 @@ class PowerPane(Pane):
     @override
     def copied(self) -> str:
         """The item under the cursor of the list that has the keyboard."""
-        for listing in (self._events, self._overrides, self._circuits):
+        for listing in (self._plan, self._events, self._overrides, self._circuits):
             if listing.has_focus:
                 return listing.cursor_key or ""
         return ""
@@ -99,6 +135,14 @@ def _reach(strip: StripView) -> Iterator[tuple[str, str]]:
         yield "give v", " ".join(f"{megawatts(one.down_kw):>6}" for one in strip.reach)
         yield "take ^", " ".join(f"{megawatts(one.up_kw):>6}" for one in strip.reach)
         yield "counted on", f"{percent(strip.reach[0].confidence)} of the fleet"
+
+
+def _authority(sight: Sight) -> str:
+    strip = sight.image.strip
+    if strip.lease is not None:
+        return _lease(strip.lease, sight)
+    heard = "never heard" if strip.signal_age_s is None else f"heard {span(strip.signal_age_s)} ago"
+    return f"{strip.authority}, signal {heard}"
 
 
 def _lease(lease: LeaseView, sight: Sight) -> str:

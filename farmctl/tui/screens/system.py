@@ -1,23 +1,27 @@
-"""Screen 7: is what we see fresh, and which machines answer how late?"""
+"""Screen 7: are picture, pollers, commands, signals and clock healthy, what does the doctor find, who set what?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.segment import Segment
 from textual import work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from typing_extensions import override
 
 from farmctl.errors import FarmError
 from farmctl.ports.feed import FleetImage
+from farmctl.tui.asked import Asked
 from farmctl.tui.columns import ages_s
 from farmctl.tui.modals.order import Ask
 from farmctl.tui.palette import Palette, palette_of
 from farmctl.tui.screens.pane import Pane
+from farmctl.tui.screens.vitals import clients, commands, feeds, pair, pollers
 from farmctl.tui.sight import Sight
 from farmctl.tui.widgets.lines import Line, Lines, rule
 from farmctl.tui.widgets.listing import Item, Listing
@@ -25,91 +29,160 @@ from farmctl.tui.words import STATE_GLYPHS, WORST_FIRST, clip, clock, fixed, per
 
 AGES_S = (5.0, 15.0, 60.0, 600.0)
 MOST_MODELS = 12
+EVERY_S = 5.0
+SECTIONS = ("Doctor", "Settings", "Models")
+DOCTOR_RANK = {"fail": 0, "warn": 1, "ok": 2}
+Doctor = Callable[[], Awaitable[Sequence[Mapping[str, str]]]]
+"""The findings: check, level, found, fix."""
 
 
 class SystemPane(Pane):
-    """Link, ages of the polls, states by model and firmware."""
+    """Facts about picture and controller above; the doctor's findings, the settings or the models below."""
 
-    def __init__(self, ask: Ask) -> None:
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "section(-1)", show=False, id="system.left"),
+        Binding("right", "section(1)", show=False, id="system.right"),
+    ]
+
+    def __init__(self, ask: Ask, doctor: Doctor | None) -> None:
         super().__init__(id="system")
-        self._ask = ask
-        self._asked = False
+        self._vitals = Asked(ask=ask, path="/v1/system", every_s=EVERY_S)
+        self._config = Asked(ask=ask, path="/v1/config", every_s=float("inf"))
+        self._doctor = doctor
+        self._findings: Sequence[Mapping[str, str]] = ()
+        self._examined = "no doctor here" if doctor is None else "the doctor is asked"
+        self._section = SECTIONS[0]
+        self._sight: Sight | None = None
         self._lines = Lines(id="system-lines")
-        self._settings = Listing("Settings and where they come from", "", "asking the controller", id="system-config")
+        self._list = Listing("", "", "", id="system-list")
 
     @override
     def compose(self) -> ComposeResult:
         """Lay out."""
         yield self._lines
-        yield self._settings
+        yield self._list
 
-    @override
+    def on_mount(self) -> None:
+        """The doctor comes once, the controller is asked every few seconds."""
+        self._list.set_interval(EVERY_S, self._again)
+
     def show(self, sight: Sight) -> None:
         """Facts about the picture itself."""
-        self._lines.put(list(_told(sight, palette_of(self), self.size.width)))
-        if not self._asked:
-            self._asked = True
-            self._load()
+        first, self._sight = self._sight is None, sight
+        if first and self._doctor is not None:
+            self._examine()
+        self._again()
+        self._tell()
+
+    def action_section(self, by: int) -> None:
+        """Show the section beside."""
+        self._section = SECTIONS[(SECTIONS.index(self._section) + by) % len(SECTIONS)]
+        self._tell()
 
     @override
     def front(self) -> Widget:
-        """The settings."""
-        return self._settings
+        """The list."""
+        return self._list
 
     @override
     def copied(self) -> str:
-        """The setting under the cursor."""
-        return self._settings.cursor_key or ""
+        """The line under the cursor."""
+        return self._list.cursor_key or ""
 
-    @work(exclusive=True)
-    async def _load(self) -> None:
-        try:
-            rows = (await self._ask("GET", "/v1/config", None))["rows"]
-        except FarmError as error:
-            self._settings.put((), f"Settings: {error}")
+    @override
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """The findings or the settings."""
+        settings: Sequence[Mapping[str, object]] = self._config.answer.get("rows", ())
+        return self._findings if self._section == SECTIONS[0] else settings
+
+    def _again(self) -> None:
+        """Ask what is due, while this is the screen in front."""
+        if self.display and self._sight is not None and self.is_on_screen:
+            for asked in (self._vitals, self._config):
+                if asked.due():
+                    self._load(asked)
+
+    @work
+    async def _load(self, asked: Asked) -> None:
+        await asked.fetch()
+        self._tell()
+
+    @work(exclusive=True, group="doctor")
+    async def _examine(self) -> None:
+        if self._doctor is None:
             return
+        try:
+            self._findings = sorted(await self._doctor(), key=lambda row: DOCTOR_RANK.get(row["level"], 0))
+            self._examined = ""
+        except FarmError as error:
+            self._examined = str(error)
+        self._tell()
+
+    def _tell(self) -> None:
+        sight = self._sight
+        if sight is None:
+            return
+        palette, width = palette_of(self), self.size.width
+        self._lines.put(list(_told(sight, self._vitals.answer, self._vitals.why, palette, width)))
+        bad = sum(row["level"] != "ok" for row in self._findings)
+        counts = {"Doctor": f" {bad} of {len(self._findings)}" if self._findings else "", "Settings": "", "Models": ""}
+        names = [f"[{n}{counts[n]}]" if n == self._section else f"{n}{counts[n]}" for n in SECTIONS]
+        items: dict[str, Callable[[], Iterator[Item]]] = {
+            "Doctor": self._found,
+            "Settings": self._set,
+            "Models": lambda: _models(sight.image, palette),
+        }
+        self._list.put([*items[self._section]()], f"{'  '.join(names)}  left and right show the others")
+
+    def _found(self) -> Iterator[Item]:
         palette = palette_of(self)
-        items = [
-            Item(
-                key=f"{row['key']} = {row['value']}",
-                parts=(
-                    (f" {row['key']:<34} {row['value']!s:<30} ", palette.normal),
-                    (str(row["origin"]), palette.dim),
-                ),
+        if self._examined:
+            yield Item(key="doctor", parts=((f" {self._examined}", palette.dim),))
+        for row in self._findings:
+            style = palette.normal if row["level"] == "ok" else palette.abnormal
+            fix = f"  -> {row['fix']}" if row["fix"] else ""
+            head = f" {row['level']:<5}{clip(row['check'], 22)} "
+            yield Item(
+                key=f"{row['check']}: {row['found']}", parts=((head, style), (row["found"] + fix, palette.normal))
             )
-            for row in rows
-        ]
-        self._settings.put(items, f"Settings {len(items)}, and where each comes from")
+
+    def _set(self) -> Iterator[Item]:
+        palette = palette_of(self)
+        if self._config.why:
+            yield Item(key="config", parts=((f" {self._config.why}", palette.dim),))
+        rows: Sequence[Mapping[str, Any]] = self._config.answer.get("rows", ())
+        for row in rows:
+            text, origin = f" {row['key']:<34} {row['value']!s:<30} ", (str(row["origin"]), palette.dim)
+            yield Item(key=f"{row['key']} = {row['value']}", parts=((text, palette.normal), origin))
 
 
-def _told(sight: Sight, palette: Palette, width: int) -> Iterator[Line]:
-    """Link and ages side by side, then the models."""
+def _told(sight: Sight, told: Mapping[str, Any], why: str, palette: Palette, width: int) -> Iterator[Line]:
+    """Two columns: the picture and the polls at the left, the controller at the right."""
     half = width // 2
-    left, right = [*_link(sight, palette, half - 1)], [*_ages(sight.image, palette, width - half)]
+    left = [*_link(sight, palette, half - 1), *_ages(sight.image, palette, half - 1)]
+    right: list[Line] = []
+    if told:
+        for lines in (pollers, commands, feeds):
+            right += lines(told, palette, width - half)
+        right += clients(told, palette, width - half, sight.zone)
+    else:
+        right += [(Segment(rule("The controller", width - half), palette.dim),), pair("", why, palette)]
     for one, other in zip_longest(left, right, fillvalue=()):
         used = sum(len(segment.text) for segment in one)
         yield (*one, Segment(" " * max(half - used, 1)), *other)
-    yield (Segment(rule("Miners by model and state", width), palette.dim),)
-    yield from _models(sight.image, palette)
 
 
 def _link(sight: Sight, palette: Palette, width: int) -> Iterator[Line]:
     image, link, strip = sight.image, sight.link, sight.image.strip
     yield (Segment(rule("Link to the controller", width), palette.dim),)
     state = "up" if link.up else f"LOST for {span(link.age_s)}, try {link.attempt}: {link.why}"
-    yield _pair("link", clip(state, width - 11), palette, palette.normal if link.up else palette.strong)
-    yield _pair("picture", f"revision {image.rev}, {clock(image.at_ms)}Z, {sight.age_s:.1f} s here", palette)
-    yield _pair("epoch", image.epoch, palette)
-    yield _pair("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old", palette)
-    yield _pair("meter", strip.meter_quality, palette)
+    yield pair("link", clip(state, width - 11), palette, loud=not link.up)
+    yield pair("picture", f"revision {image.rev}, {clock(image.at_ms)}Z, {sight.age_s:.1f} s here", palette)
+    yield pair("signal", "never heard" if strip.signal_age_s is None else f"{span(strip.signal_age_s)} old", palette)
+    yield pair("meter", strip.meter_quality, palette)
     armed = "armed" if strip.armed else "OBSERVE: nothing is commanded"
-    yield _pair("control", f"{strip.mode}, {armed}", palette)
-    yield _pair("role", "read-only" if sight.read_only else "may order", palette)
-
-
-def _pair(name: str, text: str, palette: Palette, style: object = None) -> Line:
-    shown = palette.strong if style is palette.strong else palette.normal
-    return (Segment(f" {name:10}", palette.dim), Segment(text, shown))
+    yield pair("control", f"{strip.mode}, {armed}", palette)
+    yield pair("role", "read-only" if sight.read_only else "may order", palette)
 
 
 def _ages(image: FleetImage, palette: Palette, width: int) -> Iterator[Line]:
@@ -121,28 +194,29 @@ def _ages(image: FleetImage, palette: Palette, width: int) -> Iterator[Line]:
     for high in (*AGES_S, np.inf):
         count = int(((known >= low) & (known < high)).sum())
         name = f"{low:.0f}-{high:.0f} s" if np.isfinite(high) else f"over {low:.0f} s"
-        yield _pair(name, f"{count:>7,}  {percent(count / total):>4}", palette)
+        yield pair(name, f"{count:>7,}  {percent(count / total):>4}", palette)
         low = high
-    yield _pair("never", f"{len(ages) - len(known):>7,}", palette)
+    yield pair("never", f"{len(ages) - len(known):>7,}", palette)
     p99 = float(np.percentile(known, 99)) if len(known) else None
-    yield _pair("p99", f"{fixed(p99, 1)} s", palette)
+    yield pair("p99", f"{fixed(p99, 1):>7} s", palette)
 
 
-def _models(image: FleetImage, palette: Palette) -> Iterator[Line]:
+def _models(image: FleetImage, palette: Palette) -> Iterator[Item]:
     models, states = image.words.get("model"), image.words.get("state")
     if models is None or states is None or not models.words or not states.words:
-        yield _pair("unknown", "", palette)
         return
     size = len(states.words)
     counts = np.bincount(models.codes * size + states.codes, minlength=len(models.words) * size)
     table = counts.reshape(len(models.words), size)
     shown = np.argsort(-table.sum(axis=1), kind="stable")[:MOST_MODELS].tolist()
-    shown = [model for model in shown if table[model].sum()]
-    yield (Segment(f" {'model':16}" + "".join(f"{word:>10}" for word in WORST_FIRST), palette.head),)
+    head = f" {'model':16}" + "".join(f"{word:>11}" for word in WORST_FIRST)
+    yield Item(key="model", parts=((head, palette.head),))
     for model in shown:
+        if not table[model].sum():
+            continue
         row = [
             f"{STATE_GLYPHS[w]} {table[model, states.words.index(w)] if w in states.words else 0:,}"
             for w in WORST_FIRST
         ]
         name = models.words[model] or "unknown"
-        yield (Segment(f" {name:16.16}" + "".join(f"{cell:>10}" for cell in row), palette.normal),)
+        yield Item(key=name, parts=((f" {clip(name, 16)}" + "".join(f"{cell:>11}" for cell in row), palette.normal),))

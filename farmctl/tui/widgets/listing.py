@@ -62,6 +62,11 @@ class Listing(ScrollView, can_focus=True):
         """Where the cursor is; the first item where its own has gone."""
         return next((n for n, item in enumerate(self._items) if item.key == self.cursor_key), 0)
 
+    def in_sight(self) -> tuple[Item, ...]:
+        """The items whose lines are on the screen."""
+        top = self.scroll_offset.y
+        return self._items[top : top + max(self.size.height - self._top, 0)]
+
     def put(self, items: Sequence[Item], title: str | None = None, head: str | None = None) -> None:
         """List these."""
         place = self.place

@@ -89,6 +89,8 @@ def _abnormal(strip: StripView) -> bool:
 
 
 def _freshness(sight: Sight, palette: Palette) -> Part:
+    if sight.playhead is not None:
+        return Part(text="REPLAY", style=palette.banner)
     if not sight.stale:
         return Part(text=f"live {sight.age_s:.0f}s", style=palette.normal)
     return Part(text=f"STALE {span(max(sight.age_s, sight.link.age_s))}", style=palette.banner)
