@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -94,7 +97,7 @@ class SocketFeed(Feed):
             if response.status >= ERROR_FROM:
                 _answer(response.status, data, "GET /v1/snapshot")
         self._hear()
-        return await asyncio.to_thread(first_image, data)
+        return await asyncio.to_thread(_parsed, data)
 
     async def _watch(
         self, session: aiohttp.ClientSession, image: FleetImage, on_image: Callable[[FleetImage], None]
@@ -169,6 +172,17 @@ class SocketFeed(Feed):
         )
 
 
+def _parsed(data: bytes) -> FleetImage:
+    """The first image; the memory that reading the JSON took is given back.
+
+    glibc keeps it otherwise: 13 of 100 MB at 50,000 miners.
+    """
+    image = first_image(data)
+    with contextlib.suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
+    return image
+
+
 def _answer(status: int, data: bytes, asked: str) -> dict[str, Any]:
     """The object of an answer. Raises ControllerRefusedError, MalformedReplyError."""
     try:
@@ -186,4 +200,8 @@ def _answer(status: int, data: bytes, asked: str) -> dict[str, Any]:
 
 
 def _why(error: BaseException) -> str:
+    """In a person's words: a connector's own text is a path and a row of defaults."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, aiohttp.ClientConnectorError) and number is not None:
+        return f"no controller listens there: {os.strerror(number).lower()}"
     return str(error) or type(error).__name__

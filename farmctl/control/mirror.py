@@ -31,7 +31,7 @@ NUMBERS = {
     "since_s": ("since_ms", float(MS_PER_S)),
 }
 """Column on the wire -> column of the image, and the factor to SI."""
-Scalar = TypeVar("Scalar", np.float64, np.int64)
+Scalar = TypeVar("Scalar", bound=np.generic)
 _STRIP: TypeAdapter[StripView] = TypeAdapter(StripView)
 _ALARMS: TypeAdapter[tuple[AlarmView, ...]] = TypeAdapter(tuple[AlarmView, ...])
 _JOBS: TypeAdapter[tuple[JobView, ...]] = TypeAdapter(tuple[JobView, ...])
@@ -158,7 +158,7 @@ def _number(name: str, values: Sequence[float | None]) -> tuple[str, FloatColumn
 
 
 def _words(column: Mapping[str, Any]) -> Words:
-    return Words(codes=_sealed(np.array(column["idx"], dtype=np.int64)), words=tuple(column["dict"]))
+    return Words(codes=_sealed(np.array(column["idx"], dtype=np.int32)), words=tuple(column["dict"]))
 
 
 def _strip(told: Mapping[str, Any], at_ms: int) -> StripView:

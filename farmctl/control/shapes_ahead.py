@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from farmctl.control.shapes import Answer, Moment, Shape
 
 
@@ -35,11 +37,11 @@ class System(Answer):
     watchers: list[Watcher]
     most_watchers: int
     feeds: list[FeedState]
-    polls: dict[str, Any]
-    commands: dict[str, Any]
-    loop: dict[str, Any]
-    refused: list[dict[str, Any]]
-    store: dict[str, Any]
+    polls: dict[str, Any] = Field(default_factory=dict)
+    commands: dict[str, Any] = Field(default_factory=dict)
+    loop: dict[str, Any] = Field(default_factory=dict)
+    refused: list[dict[str, Any]] = Field(default_factory=list)
+    store: dict[str, Any] = Field(default_factory=dict)
 
 
 class Stretch(Shape):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from farmctl.core.units import FloatColumn, IdColumn, IntColumn, MaskColumn
 
@@ -15,8 +16,8 @@ from farmctl.core.units import FloatColumn, IdColumn, IntColumn, MaskColumn
 class Words:
     """A column of few different words: a code per row, and the words that the codes stand for."""
 
-    codes: IntColumn
-    """Shape (rows,), int64, index into `words`."""
+    codes: NDArray[np.integer[Any]]
+    """Shape (rows,), index into `words`."""
     words: tuple[str, ...]
     """Grows while an epoch lasts, never reorders; an empty word is unknown."""
 

@@ -15,8 +15,8 @@ from farmctl.tui.widgets.lines import Line, rule
 from farmctl.tui.widgets.listing import Item
 from farmctl.tui.words import clip, fixed, megawatts, moment, span
 
-PLAN_HEAD = " From  To      Target   Limit  Because"
-BAR = 10
+PLAN_HEAD = " From     To        Target   Limit  Because"
+BAR = 8
 MOST_STAGES = 4
 OTHERS = 7
 """Lines that are no stage."""
@@ -33,12 +33,12 @@ def plan_items(told: Told, why: str, rated_kw: float, palette: Palette, zone: st
         share = row["target_kw"] / rated_kw if rated_kw > 0 else 0.0
         bar = "█" * max(min(round(BAR * share), BAR), 0)
         text = (
-            f" {moment(row['start'], zone)[:5]} {moment(row['end'], zone)[:5]} {megawatts(row['target_kw']):>7} "
-            f"{megawatts(row['limit_kw']):>7}  {clip(row['event'] or row['reason'], 17)} "
+            f" {moment(row['start'], zone)} {moment(row['end'], zone)} {megawatts(row['target_kw']):>7} "
+            f"{megawatts(row['limit_kw']):>7}  {clip(row['event'] or row['reason'], 14)} "
         )
         yield Item(key=f"{row['start']} {row['event']}", parts=((text, palette.normal), (bar, palette.target)))
     for row in told.get("prices", ()):
-        times = f" {moment(row['start'], zone)[:5]} {moment(row['end'], zone)[:5]}"
+        times = f" {moment(row['start'], zone)} {moment(row['end'], zone)}"
         text = f"{times} price {row['price_per_kwh']:.4f} a kWh  {row['event']}"
         yield Item(key=f"price {row['start']}", parts=((text, palette.normal),))
     standing, own = told.get("standing_kw"), told.get("own_price_per_kwh", 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from textwrap import wrap
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +31,7 @@ from farmctl.tui.words import STATE_GLYPHS, WORST_FIRST, clip, clock, fixed, per
 AGES_S = (5.0, 15.0, 60.0, 600.0)
 MOST_MODELS = 12
 EVERY_S = 5.0
+DETAIL = 2
 SECTIONS = ("Doctor", "Settings", "Models")
 DOCTOR_RANK = {"fail": 0, "warn": 1, "ok": 2}
 Doctor = Callable[[], Awaitable[Sequence[Mapping[str, str]]]]
@@ -55,12 +57,14 @@ class SystemPane(Pane):
         self._sight: Sight | None = None
         self._lines = Lines(id="system-lines")
         self._list = Listing("", "", "", id="system-list")
+        self._detail = Lines(id="system-detail")
 
     @override
     def compose(self) -> ComposeResult:
         """Lay out."""
         yield self._lines
         yield self._list
+        yield self._detail
 
     def on_mount(self) -> None:
         """The doctor comes once, the controller is asked every few seconds."""
@@ -133,6 +137,18 @@ class SystemPane(Pane):
             "Models": lambda: _models(sight.image, palette),
         }
         self._list.put([*items[self._section]()], f"{'  '.join(names)}  left and right show the others")
+        self._tell_line()
+
+    def on_listing_cursor_moved(self) -> None:
+        """Another line."""
+        self._tell_line()
+
+    def _tell_line(self) -> None:
+        """The whole of the line under the cursor, which may be too long for it."""
+        key, palette, width = self._list.cursor_key or "", palette_of(self), max(self.size.width - 2, 20)
+        fix = next((row["fix"] for row in self._findings if f"{row['check']}: {row['found']}" == key), "")
+        text = f"{key}{f' -> {fix}' if fix else ''}"
+        self._detail.put([(Segment(f" {line}", palette.normal),) for line in wrap(text, width)[:DETAIL]])
 
     def _found(self) -> Iterator[Item]:
         palette = palette_of(self)

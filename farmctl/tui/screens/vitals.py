@@ -15,6 +15,7 @@ SLOW_LAG_MS = 50.0
 """N2: the loop's lag p99 stays below this."""
 BYTES_PER_GB = 1e9
 MOST_ROWS = 4
+TENTHS_MS = 100.0
 Told = Mapping[str, Any]
 
 
@@ -47,7 +48,7 @@ def commands(told: Told, palette: Palette, width: int) -> Iterator[Line]:
     yield pair("queue", f"{_n(given, 'open')} open, {_n(given, 'retried')} retried", palette)
     yield pair("fates", clip(fates, width - 12), palette)
     for row in given.get("by_firmware", ())[:MOST_ROWS]:
-        yield pair("", f"{clip(row['firmware'], 22)} {_spread(row)}", palette)
+        yield pair("", f"{clip(row['firmware'], 20)} {_spread(row)}", palette)
 
 
 def feeds(told: Told, palette: Palette, width: int) -> Iterator[Line]:
@@ -87,4 +88,9 @@ def _spread(told: Told) -> str:
     """Half of them and one in a hundred, ms."""
     if not told.get("n"):
         return "none measured yet"
-    return f"p50 {told['p50_ms']:,.1f} ms, p99 {told['p99_ms']:,.1f} ms"
+    return f"p50 {_ms(told['p50_ms'])}, p99 {_ms(told['p99_ms'])}"
+
+
+def _ms(value: float) -> str:
+    """Three digits are enough of any time."""
+    return f"{value:.1f} ms" if value < TENTHS_MS else f"{value:,.0f} ms"
