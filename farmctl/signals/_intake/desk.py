@@ -11,8 +11,8 @@ from farmctl.core.grid import Ack, EventClass, EventState, SignalMessage
 from farmctl.core.reasons import Reason
 from farmctl.ports.grid import Receipt
 from farmctl.signals._intake import keys, standing
+from farmctl.signals._intake.clocks import MOST_SKEW_MS, ClockSamples
 from farmctl.signals._intake.keys import Keyring
-from farmctl.signals._intake.origin import MOST_SKEW_MS
 from farmctl.signals._intake.rules import IntakeRules
 from farmctl.signals._intake.sequence import Order, SeenMessages, order_of
 from farmctl.signals._intake.standing import Pair, Standing
@@ -66,14 +66,17 @@ class Hearing:
     """Last (epoch, hb)."""
     beat_hash: str = ""
     """`snapshotHash` of the last fresh heartbeat."""
-    offset_ms: int = 0
-    """Issuer's clock less ours: a heartbeat can come late but not early, so the higher of the last two counts."""
-    last_offset_ms: int | None = None
-    """As the last heartbeat alone had it."""
+    clocks: ClockSamples = field(default_factory=ClockSamples)
+    """What the heartbeats said about the issuer's clock."""
     applied: frozenset[str] = frozenset()
     """Hashes of the snapshot applied in this run."""
     ended: Mapping[str, Ack] = field(default_factory=lambda: MappingProxyType({}))
     """The last word about events that are over: a late DELETE is answered with it."""
+
+    @property
+    def offset_ms(self) -> int:
+        """Issuer's clock less ours."""
+        return self.clocks.offset_ms
 
     def with_end(self, ack: Ack) -> Hearing:
         """With one more event that is over; the oldest is forgotten first."""

@@ -82,13 +82,11 @@ class Intake:
                 self._remember_refusal(verdict)
             case Heartbeat():
                 fresh_hash = verdict.snapshot_hash if verdict.fresh else self.hearing.beat_hash
-                last_ms = self.hearing.last_offset_ms
                 self.hearing = replace(
                     self.hearing,
                     beat=verdict.beat,
                     beat_hash=fresh_hash,
-                    offset_ms=verdict.offset_ms if last_ms is None else max(verdict.offset_ms, last_ms),
-                    last_offset_ms=verdict.offset_ms,
+                    clocks=self.hearing.clocks.with_sample(verdict.at_ms, verdict.offset_ms),
                 )
             case KeysChanged():
                 self.keyring = verdict.keyring

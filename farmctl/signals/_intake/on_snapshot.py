@@ -7,6 +7,7 @@ from dataclasses import replace
 from farmctl.core.grid import EventClass, EventState, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.signals._intake import origin
+from farmctl.signals._intake.clocks import MOST_SKEW_MS
 from farmctl.signals._intake.desk import Claim, Desk, Route, pair_of
 from farmctl.signals._intake.keys import KeysMessage, rotated
 from farmctl.signals._intake.notification import asked_reports, checked
@@ -104,13 +105,14 @@ def on_heartbeat(payload: JsonObject, desk: Desk) -> Heartbeat:
     if stored is not None and body.epoch < stored[0]:
         raise NotAcceptedError(Reason.OLD_SEQUENCE, f"epoch {body.epoch} is over, {stored[0]} is accepted")
     offset_ms = body.ts - desk.now_ms
-    fresh = abs(offset_ms) <= origin.MOST_SKEW_MS
+    fresh = abs(offset_ms) <= MOST_SKEW_MS
     pair = (body.epoch, body.seq)
     heard = max((p for p in (stored, desk.hearing.pair) if p is not None), default=None)
     behind = heard is None or pair > heard or body.snapshot_hash not in desk.hearing.applied
     return Heartbeat(
         pair=pair,
         beat=beat,
+        at_ms=desk.now_ms,
         offset_ms=offset_ms,
         fresh=fresh,
         snapshot_hash=body.snapshot_hash,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from farmctl.core.reasons import Reason
+from farmctl.signals._intake.clocks import MOST_SKEW_MS
 from farmctl.signals._intake.duration import DAY_MS
 from farmctl.signals._intake.keys import Keyring
 from farmctl.signals._intake.notification import Withdrawal
@@ -12,8 +13,6 @@ from farmctl.signals._intake.signature import is_genuine
 from farmctl.signals._intake.verdict import EXPIRED, NOT_APPLICABLE, NOT_SUPPORTED, NotAcceptedError
 
 VERSION = 1
-MOST_SKEW_MS = 5_000
-"""`issuedAt` may be this far ahead of our clock; beyond this offset signed commands are refused (section 7)."""
 MOST_AUTHORITY_MS = 7 * DAY_MS
 
 

@@ -88,6 +88,8 @@ class Heartbeat:
     pair: Pair
     beat: Pair
     """(epoch, hb)."""
+    at_ms: int
+    """When it was heard."""
     offset_ms: int
     """The issuer's clock minus ours."""
     fresh: bool
