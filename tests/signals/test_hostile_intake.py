@@ -31,7 +31,7 @@ from tests.signals.dispatcher import CLOCK, QUICK, config, dispatching, until
 from tests.signals.hostile import COMING_KID, OLD_KID, REVOKED_KID, REVOKED_SEED, Attacker, public_of
 from tests.signals.words import KID, PUBLIC, RULES, TOPIC, event, heartbeat, note, signed, snapshot
 
-MESSAGES = 12_000
+MESSAGES = 10_500
 OVER_THE_WIRE = 400
 CYCLE_EVERY = 400
 STORED = 1_000
@@ -82,6 +82,10 @@ class Siege:
                     await self.inbox.refuse(verdict.refusal)
         return verdict
 
+    def restarts(self) -> None:
+        """All that the run remembered is gone; what it stored is not."""
+        self.intake = Intake(self.intake.rules, sequence=to_bytes(self.intake.standing))
+
     def cycle(self, seconds: int = 1) -> None:
         """What the inbox holds goes to the core, as the engine does it."""
         self.day.inbox += [arrival.message for arrival in self.inbox.drain()]
@@ -101,6 +105,7 @@ class Siege:
         assert self.day.power_w <= limit_kw * 1_000 * 1.01
 
 
+@pytest.mark.timeout(300)  # 12 s of CPU
 async def test_ten_thousand_hostile_messages_move_nothing_and_are_each_refused_and_journalled() -> None:
     siege = Siege()
     await siege.obeys_one_good_limit()
@@ -114,8 +119,8 @@ async def test_ten_thousand_hostile_messages_move_nothing_and_are_each_refused_a
             case Refused():
                 assert verdict.reason in attack.reasons, (attack.kind, verdict.refusal.detail, attack.raw[:2_000])
                 expected[attack.kind, verdict.reason] += 1
-            case Duplicate(refusal=None):
-                assert attack.retained or attack.kind in ("retained_empty", "a_forged_snapshot"), attack
+            case Duplicate(refusal=None):  # read again from the broker after a resync: it is in the journal once
+                assert (attack.kind, attack.retained) == ("retained_empty", True)
                 siege.fates[attack.kind] += 1
             case Duplicate():
                 assert Reason.DUPLICATE in attack.reasons, attack
@@ -124,9 +129,12 @@ async def test_ten_thousand_hostile_messages_move_nothing_and_are_each_refused_a
                 pytest.fail(f"{attack.kind} was accepted: {attack.raw[:2_000]!r}")
         if number % CYCLE_EVERY == 0:
             siege.cycle()
+        if number == MESSAGES // 2:
+            siege.restarts()
     siege.cycle(30)
     assert (siege.day.commands, siege.day.decision.mode, siege.intake.standing, siege.intake.keyring) == before
-    assert {kind for kind, _ in expected} | set(siege.fates) == set(attacker.kinds)
+    assert {kind for kind, _ in expected} == set(attacker.kinds)
+    assert {reason for kind, reason in expected if kind == "replayed"} == {Reason.DUPLICATE, Reason.OLD_SEQUENCE}
     refusals = [r async for r in siege.store.records(kinds=frozenset({RecordKind.REFUSAL}))]
     told = Counter(str(r.record.body["reason"]) for r in refusals)
     assert told == Counter({reason: n for (_, reason), n in _by_reason(expected).items()})

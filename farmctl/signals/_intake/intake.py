@@ -56,7 +56,7 @@ class Intake:
         claim: Claim | None = None
         try:
             payload = _opened(delivery)
-            if _known_rubbish(delivery) in self.seen:
+            if delivery.retained and _known_rubbish(delivery) in self.seen:
                 return Duplicate(ack=None)
             claim = _claim(payload, desk)
             if _acked(delivery.route) and claim.msg_id in self.seen:
