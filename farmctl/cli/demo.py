@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 STATUS_S = 5.0
+FIRST_WORDS = "farmctl grid send --limit-kw 100 --for 60 --broker"
 
 
 @click.command()
@@ -31,6 +32,8 @@ STATUS_S = 5.0
 @click.option("--miners", type=click.IntRange(1, 10_000), default=300, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--faults/--no-faults", default=True, show_default=True, help="Let some machines misbehave.")
+@click.option("--grid/--no-grid", default=True, show_default=True,
+              help="Let a dispatcher play a day; without it the grid is you: farmctl grid send, certify.")  # fmt: skip
 @click.option("--port-base", type=int, default=None, help="All miners on 127.0.0.1, from this port on.")
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), default=None, help="Of /metrics; default: a free one.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=None, help="Keep the files here.")
@@ -53,6 +56,7 @@ def _at_the_glass(options: dict[str, Any]) -> int:
 
     words = ["--miners", str(options["miners"]), "--seed", str(options["seed"])]
     words.append("--faults" if options["faults"] else "--no-faults")
+    words += [] if options["grid"] else ["--no-grid"]
     given = (("--for", "for_text"), ("--port-base", "port_base"), ("--metrics-port", "metrics_port"))
     for option, value in ((option, options[name]) for option, name in given):
         words += [] if value is None else [option, str(value)]
@@ -90,6 +94,7 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
         say=board.say,
         picture=board.show,
         folder=folder,
+        dispatcher=None if size["grid"] else lambda seat: board.say(f"the grid is you: {FIRST_WORDS} {seat.broker}"),
     )
     try:
         summary = await play(plan, stop)

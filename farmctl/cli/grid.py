@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from farmctl.signals.kit import Console
     from farmctl.signals.kit.certify.run import Row
     from farmctl.signals.kit.heard import Said
+    from farmctl.wiring.demo.seat import Seat
 
 CLASSES = ("LIMIT", "TARGET", "ECONOMIC", "TEST", "EMERGENCY")
 COLUMNS = ("scenario", "sections", "result", "took_s", "measured", "detail")
@@ -92,7 +93,7 @@ def watch(**options: Any) -> int:
 
 @grid.command()
 @_dispatcher
-@click.option("--demo", "with_demo", is_flag=True, help="Start the demo, without its own dispatcher, and certify it.")
+@click.option("--demo", "with_demo", is_flag=True, help="Start a signed demo without a dispatcher, certify it.")
 @click.option("--miners", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Size of the --demo.")
 @click.option("--port-base", type=int, default=None, help="Miners of the --demo on 127.0.0.1, from this port on.")
 @click.option("--only", multiple=True, help="Play only these scenarios (and link).")
@@ -129,13 +130,15 @@ async def _send(options: dict[str, Any]) -> int:
     async with _console(options, options["broker"]) as console:
         console.heard.told = show
         event_id = options["event_id"] or f"ev-{console.book.epoch}-{console.book.seq + 1}"
+        begun = console.book.epoch
         await console.speak()
+        if console.book.epoch != begun:
+            say(f"the site had heard another dispatcher: epoch {console.book.epoch} takes over from it")
         since = len(console.heard.acks)
         if options["delete"]:
             if event_id not in console.book.live:
-                raise click.UsageError(
-                    f"{event_id}: not among the live events of this operator: {list(console.book.live)}"
-                )
+                live = ", ".join(console.book.live) or "none"
+                raise click.UsageError(f"{event_id}: not sent from here, or over; live events of this console: {live}")
             message = await console.withdraw(event_id, release=options["release"])
         else:
             wish = Wish(
@@ -159,7 +162,10 @@ async def _send(options: dict[str, Any]) -> int:
             whole_s = float("inf")  # it lasts until it is released
         await console.until(lambda: console.heard.first(event_id, wanted, since=since), min(whole_s, 1e9))
         last = console.heard.states(event_id, since=since)[-1:]
+        if not options["wait"] and not options["delete"]:
+            say("no heartbeat comes from here any more: the site goes to its fail-safe limit unless another one does")
         if not last:
+            say(f"{event_id}: no answer: {console.why_silent()}")
             return Exit.TIMEOUT
         return Exit.OK if last[0] in {"COMPLETED", "CANCELLED", "ACCEPTED", "SCHEDULED", "ACTIVE"} else Exit.ERROR
 
@@ -210,10 +216,14 @@ async def _certified_demo(options: dict[str, Any]) -> int:
     from farmctl.wiring.demo.certify import beside_demo  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.wiring.logs import configure_logs  # noqa: PLC0415 - see above
 
+    def seated(seat: Seat) -> dict[str, Any]:
+        trust = {} if seat.keys is None else {"key_file": seat.keys.grid.file, "site_key": seat.keys.site.public_key}
+        return {"site": "demo", "op": "grid-op", **trust}
+
     configure_logs(least=logging.ERROR)
     return await beside_demo(
         options["miners"],
-        lambda broker: _certified({**options, "site": "demo", "op": "grid-op"}, broker),
+        lambda seat: _certified({**options, **seated(seat)}, seat.broker),
         say=say,
         port_base=options["port_base"],
     )

@@ -32,6 +32,11 @@ class Book:
         self.save()
         return self.seq
 
+    def rises_above(self, epoch: int, *, now_epoch: int) -> None:
+        """Begin a new epoch above one that the site has heard from another dispatcher.  Raises ConfigError."""
+        self.epoch, self.seq, self.beats = max(epoch + 1, now_epoch), 0, 0
+        self.save()
+
     def forget_ended(self, now_ms: int) -> None:
         """Drop events whose authority is over; an EMERGENCY stays until it is released."""
         self.live = {name: body for name, body in self.live.items() if _still(body["x-farmctl"], now_ms)}

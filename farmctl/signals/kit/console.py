@@ -19,6 +19,8 @@ from farmctl.signals.kit.voice import Voice, Wish
 BEAT_S = 10.0
 SNAPSHOT_S = 300.0
 LOOK_S = 0.02
+STATE_WITHIN_S = 2.0
+"""A retained `state` comes with the subscription."""
 
 
 class Console:
@@ -52,9 +54,48 @@ class Console:
         await self._ended()
 
     async def speak(self) -> None:
-        """Take the link: a snapshot of what lives, a heartbeat that confirms it, and both again in time."""
+        """Take the link: a snapshot of what lives, a heartbeat that confirms it, and both again in time.
+
+        Where the site has heard more than this book has said, another dispatcher spoke: a new epoch takes over.
+        """
+        await self.until(lambda: "state" in self.heard.latest, STATE_WITHIN_S)
+        above = self.overtaken_by()
+        if above is not None:
+            self.book.rises_above(above[0], now_epoch=self.clock.now_ms() // 1_000)
         await self.list_live()
         self._tasks.append(asyncio.create_task(self._beats()))
+
+    def overtaken_by(self) -> tuple[int, int] | None:
+        """The (epoch, seq) that the site accepted last, where it is above all that this console has sent."""
+        found = self.heard.latest.get("state")
+        last = (None, None) if found is None else (found.body.get("lastEpoch"), found.body.get("lastSeq"))
+        match last:
+            case (int(epoch), int(seq)) if (epoch, seq) > (self.book.epoch, self.book.seq):
+                return epoch, seq
+            case _:
+                return None
+
+    def why_silent(self) -> str:
+        """The likeliest reason for an answer that does not come, with what to do about it."""
+        site, status = self.voice.site, self.heard.latest.get("status")
+        if not self.heard.latest:
+            return (
+                f"nothing was heard on {self.up}/#: is {site} the id of the site, is it connected to this broker, "
+                "and may this user read there?"
+            )
+        if status is not None and status.body.get("status") == "OFFLINE":
+            return f"the site says OFFLINE since {status.body.get('ts')}"
+        if (above := self.overtaken_by()) is not None:
+            return (
+                f"the site follows another dispatcher of {self.voice.op}: (epoch, seq) {above} is above ours, "
+                f"{(self.book.epoch, self.book.seq)}; stop that one, or speak under an operator id of your own"
+            )
+        trust = "unsigned: give --key" if self.voice.seed is None else f"signed by {self.voice.kid}"
+        return (
+            f"the site is there and does not answer: it drops without a word what is forged. This was {trust}"
+            f", operator {self.voice.op}, topics {self.voice.topic('#')}. At the site "
+            "`farmctl journal list --kind REFUSAL` says what it thought of it"
+        )
 
     async def create(self, wish: Wish, *, operation: str = "CREATE", listed: bool = True) -> Payload:
         """Send an event, and the snapshot that lists it; what was sent.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from farmctl.wiring.demo.play import DemoPlan, default_port_base, play
+from farmctl.wiring.demo.seat import Seat
 
 SEED = 1
 FAILED = 1
@@ -15,14 +16,14 @@ FAILED = 1
 
 async def beside_demo(
     miners: int,
-    speaks: Callable[[str], Awaitable[int]],
+    speaks: Callable[[Seat], Awaitable[int]],
     *,
     say: Callable[[str], None],
     port_base: int | None = None,
 ) -> int:
-    """Run a demo farm while `speaks(HOST:PORT of its broker)` does; what that returned."""
+    """Run a signed demo farm while `speaks` does; what that returned."""
     stop = asyncio.Event()
-    broker: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    seat: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
     plan = DemoPlan(
         miners=miners,
         seed=SEED,
@@ -31,13 +32,14 @@ async def beside_demo(
         port_base=default_port_base() if port_base is None else port_base,
         say=say,
         picture=lambda _picture: None,
-        dispatcher=broker.set_result,
+        dispatcher=seat.set_result,
+        signed=True,
     )
     playing = asyncio.ensure_future(play(plan, stop))
     try:
-        either: list[asyncio.Future[Any]] = [playing, broker]
+        either: list[asyncio.Future[Any]] = [playing, seat]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return await speaks(broker.result()) if broker.done() else FAILED
+        return await speaks(seat.result()) if seat.done() else FAILED
     finally:
         stop.set()
         await playing

@@ -26,6 +26,7 @@ from farmctl.store.reader import open_reader
 from farmctl.wiring.demo.children import child, run_once
 from farmctl.wiring.demo.net import reserved_net
 from farmctl.wiring.demo.referee import Referee, event_rows, percentile_ms
+from farmctl.wiring.demo.seat import Seat, demo_keys
 from farmctl.wiring.demo.site import configured, identified, numbers, stocked
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.farm import Farm, Listeners, built
@@ -57,8 +58,10 @@ class DemoPlan:
     folder: Path | None = None
     metrics_port: int | None = None
     """None: a free one."""
-    dispatcher: Callable[[str], None] | None = None
-    """Somebody else plays the grid: told the broker's address once the controller is up."""
+    dispatcher: Callable[[Seat], None] | None = None
+    """Somebody else plays the grid: told once the controller is up."""
+    signed: bool = False
+    """The site takes signed signals only; its keys lie in `secrets` of the folder."""
 
 
 async def play(plan: DemoPlan, stop: asyncio.Event) -> dict[str, Any]:
@@ -81,7 +84,7 @@ async def play(plan: DemoPlan, stop: asyncio.Event) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
     loaded: Loaded
-    broker: str
+    seat: Seat
     control: str
     rated_kw: float
     identified: int
@@ -119,13 +122,15 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     found = await identified(places, [drivers[name] for name in drivers if name != "pyasic"])
     plan.say(f"identified {len(found)} of {len(places)}")
     await stocked(folder / JOURNAL, known, found)
-    address = f"{broker.ready['host']}:{broker.ready['port']}"
+    keys = await asyncio.to_thread(demo_keys, folder / "secrets") if plan.signed else None
+    seat = Seat(broker=f"{broker.ready['host']}:{broker.ready['port']}", keys=keys)
     loaded = configured(
         folder,
         figures,
-        broker=address,
+        broker=seat.broker,
         meter_port=meter.ready["port"],
         metrics_port=plan.metrics_port or await _free_port(),
+        keys=keys,
     )
     clock = SystemClock()
     line = site_meter(loaded.config, clock, lambda: float("nan"))
@@ -133,7 +138,7 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
         raise ValueError("configs/demo.toml: expected a site meter")
     return _Stage(
         loaded=loaded,
-        broker=address,
+        seat=seat,
         control=control,
         rated_kw=figures.rated_kw,
         identified=len(found),
@@ -172,11 +177,12 @@ async def _act(plan: DemoPlan, stage: _Stage) -> None:
     """The grid's day, over and over, and a few machines that misbehave."""
     await asyncio.sleep(QUIET_START_S)
     if plan.dispatcher is not None:
-        plan.dispatcher(stage.broker)
-        return
+        plan.dispatcher(stage.seat)
     if plan.faults:
         await _post(f"{stage.control}/faults", {"fraction": FAULT_SHARE, "fault": "silent", "for_s": 20.0})
-    command = ["grid", "--broker", stage.broker, "--site", "demo", "--op", "grid-op"]
+    if plan.dispatcher is not None:
+        return
+    command = ["grid", "--broker", stage.seat.broker, "--site", "demo", "--op", "grid-op"]
     command += ["--trace", TRACE, "--rated-kw", str(stage.rated_kw)]
     # The last order comes early enough to be followed and confirmed before the curtain falls.
     left_s = math.inf if plan.for_s is None else max(plan.for_s - QUIET_START_S - QUIET_END_S, LEAST_S)

@@ -17,6 +17,7 @@ from farmctl.errors import FarmError
 from farmctl.ports.devices import Credentials, Driver, Endpoint, Identity
 from farmctl.ports.store import InventoryRow
 from farmctl.store.places import Place, open_store
+from farmctl.wiring.demo.seat import DemoKeys, signed
 
 IDENTIFY_IN_FLIGHT = 200
 AUX_BASE_SHARE = 0.01
@@ -45,13 +46,17 @@ def numbers(full_w: float, containers: Iterable[str], largest_container_w: float
     )
 
 
-def configured(folder: Path, figures: Numbers, *, broker: str, meter_port: int, metrics_port: int) -> Loaded:
+def configured(
+    folder: Path, figures: Numbers, *, broker: str, meter_port: int, metrics_port: int, keys: DemoKeys | None
+) -> Loaded:
     """Write the demo's farm.toml from the shipped template and load it."""
     circuits = "\n".join(
         f'[[circuit]]\nname = "{name}"\nparent = "site"\nrating_kw = {figures.container_kw}\n'
         for name in figures.containers
     )
     template = shipped("demo.toml").read_text(encoding="utf-8")
+    if keys is not None:
+        template = signed(template, keys)
     text = (
         template.replace("@RATED_KW@", f"{figures.rated_kw}")
         .replace("@FIRM_KW@", f"{0.2 * figures.rated_kw:.1f}")

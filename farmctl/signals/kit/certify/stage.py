@@ -96,7 +96,8 @@ class Stage:
         said = heard.first(event_id, states, since=since)
         if said is None:
             found = heard.states(event_id, since=since)
-            raise BrokenRuleError(f"{event_id}: none of {sorted(states)} within {within_s:g} s, told {found}")
+            told = f"told {found}" if found else self.console.why_silent()
+            raise BrokenRuleError(f"{event_id}: none of {sorted(states)} within {within_s:g} s: {told}")
         return said
 
     async def reached(self, event_id: str, within_s: float, *, since: int = 0, name: str = "reached_s") -> Said:
