@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from farmctl.wiring.demo.seat import Seat
 
 CLASSES = ("LIMIT", "TARGET", "ECONOMIC", "TEST", "EMERGENCY")
+ANSWER_S = 5.0
+"""A site answers within 2 s; after this long a person is told why it may not have."""
 COLUMNS = ("scenario", "sections", "result", "took_s", "measured", "detail")
 _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
@@ -154,19 +156,23 @@ async def _send(options: dict[str, Any]) -> int:
                 programme=options["programme"],
             )
             message = await console.create(wish, operation="UPDATE" if options["update"] else "CREATE")
-        say(f"sent: {json.dumps(message, separators=(',', ':'))}")
+        say(f"sent: {_told(message, console.voice.kid if console.voice.seed else '')}")
         ends = {str(state) for state in TERMINAL}
         wanted = ends if options["wait"] or options["delete"] else {*ends, "ACCEPTED"}
         whole_s = 10.0 if not options["wait"] or options["delete"] else options["starts_in_s"] + options["for_s"] + 90.0
         if options["event_class"] == "EMERGENCY" and options["wait"]:
             whole_s = float("inf")  # it lasts until it is released
+        if not await console.until(lambda: console.heard.states(event_id, since=since), min(ANSWER_S, whole_s)):
+            say(f"{event_id}: no answer yet: {console.why_silent()}")
         await console.until(lambda: console.heard.first(event_id, wanted, since=since), min(whole_s, 1e9))
         last = console.heard.states(event_id, since=since)[-1:]
         if not options["wait"] and not options["delete"]:
             say("no heartbeat comes from here any more: the site goes to its fail-safe limit unless another one does")
         if not last:
-            say(f"{event_id}: no answer: {console.why_silent()}")
+            say(f"{event_id}: no answer; the retained snapshot lists it until it is over or withdrawn with --delete")
             return Exit.TIMEOUT
+        if last[0] in ends:
+            console.book.live.pop(event_id, None)
         return Exit.OK if last[0] in {"COMPLETED", "CANCELLED", "ACCEPTED", "SCHEDULED", "ACTIVE"} else Exit.ERROR
 
 
@@ -294,8 +300,27 @@ def _sentence(said: Said) -> str:
         case "state":
             stated = " ".join(f"{name}={body.get(name)}" for name in ("limitKw", "setpointKw", "liveEvents"))
             return f"{body.get('ts')}  state      {body.get('mode')} {stated}"
+        case "status":
+            return f"{body.get('ts')}  status     {body.get('status')}"
+        case "capability":
+            able = ("ratedKw", "failsafeLimitKw", "subscriptionKw", "downKwIn", "upKwIn")
+            stated = " ".join(f"{name}={json.dumps(body.get(name), separators=(',', ':'))}" for name in able)
+            return f"{body.get('ts')}  capability {stated}"
         case _:
             return f"{body.get('ts', '')}  {said.channel:<9}  {json.dumps(body, separators=(',', ':'))}"
+
+
+def _told(message: dict[str, Any], kid: str) -> str:
+    """One event as a person says it."""
+    body = message["object"]
+    more = body["x-farmctl"]
+    trust = f"signed by {kid}" if kid else "unsigned"
+    if message["operation"] == "DELETE":
+        release = ", released" if more.get("release") else ""
+        return f"DELETE {body['id']}{release}, seq {more['seq']}, {trust}"
+    asked = " ".join(f"{load['type']} {load['values'][0]:g} kW" for load in body["intervals"][0]["payloads"])
+    when = f"from {body['intervalPeriod']['start']} to {more['expiresAt']}"
+    return f"{message['operation']} {body['id']}: {more['class']}, {asked}, {when}, seq {more['seq']}, {trust}"
 
 
 def _line(row: Row) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import aiomqtt
 from farmctl.errors import ConfigError, SilentPeerError
 
 ANSWER_WITHIN_S = 5.0
+CONNECT_WITHIN_S = 4.0
+"""Below the time that a caller waits, so that the caller is told what went wrong."""
 AGAIN_S = 0.5
 KEEPALIVE_S = 15
 _QUIET = logging.getLogger("farmctl.signals.kit")
@@ -34,6 +36,16 @@ class BrokerAddress:
     key: Path | None = None
     user: str | None = None
     password: str | None = None
+
+    def hint(self, fault: str) -> str:
+        """What to try, given how we speak and what went wrong; empty where the fault says it all."""
+        if "refused" in fault or "Name or service" in fault:
+            return "; does a broker listen there?"
+        if self.ca is None:
+            return "; this was plain text: a broker that speaks TLS needs --ca, and mostly --cert and --cert-key"
+        if self.cert is None:
+            return "; a broker that asks for certificates needs --cert and --cert-key"
+        return f"; is {self.cert} of an authority that the broker trusts, and still valid?"
 
     def context(self) -> ssl.SSLContext | None:
         """TLS 1.2 or newer.  Raises ConfigError naming the files."""
@@ -71,7 +83,7 @@ class Link:
                     async for message in client.messages:
                         if message.topic.matches(self._listen_to) and isinstance(message.payload, bytes):
                             self._heard(message.topic.value, message.payload, bool(message.retain))
-            except aiomqtt.MqttError as fault:
+            except (aiomqtt.MqttError, OSError) as fault:
                 self._fault = str(fault)
             finally:
                 self._client = None
@@ -85,7 +97,9 @@ class Link:
                 await self.online.wait()
         except TimeoutError:
             where = f"{self._address.host}:{self._address.port}"
-            raise SilentPeerError(f"broker {where}: not reached within {within_s:g} s: {self._fault}") from None
+            raise SilentPeerError(
+                f"broker {where}: not reached within {within_s:g} s: {self._fault}{self._address.hint(self._fault)}"
+            ) from None
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """At QoS 1; return once the broker has it; sent again where the connection broke.  Raises SilentPeerError."""
@@ -117,6 +131,6 @@ class Link:
             password=address.password,
             tls_context=address.context(),
             keepalive=KEEPALIVE_S,
-            timeout=ANSWER_WITHIN_S,
+            timeout=CONNECT_WITHIN_S,
             logger=_QUIET,
         )

@@ -29,6 +29,9 @@ SCENARIOS: tuple[tuple[str, str, Scenario], ...] = (
     ("signed-acks", "6, 8", talk.signatures),
 )
 """Name, sections of SIGNALS, and what is played; in this order, `link` first of all that speak."""
+CHANNELS = 4
+"""status, state and capability are retained; telemetry comes every 2 s."""
+FIRST_WORD_S = 6.0
 ALWAYS = frozenset({"link"})
 """Without it no other scenario means anything."""
 
@@ -80,6 +83,7 @@ async def certify(
 ) -> Certificate:
     """Play every scenario, or those named; a failed `link` ends the run, for nothing after it means anything."""
     rows: list[Row] = []
+    await console.until(lambda: len(console.heard.latest) >= CHANNELS, FIRST_WORD_S)  # `presence` judges what came
     for name, sections, scenario in SCENARIOS:
         if only and name not in only and name not in ALWAYS:
             continue
