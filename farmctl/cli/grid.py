@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +163,11 @@ async def _send(options: dict[str, Any]) -> int:
             whole_s = float("inf")  # it lasts until it is released
         if not await console.until(lambda: console.heard.states(event_id, since=since), min(ANSWER_S, whole_s)):
             say(f"{event_id}: no answer yet: {console.why_silent()}")
-        await console.until(lambda: console.heard.first(event_id, wanted, since=since), min(whole_s, 1e9))
+        try:
+            await console.until(lambda: console.heard.first(event_id, wanted, since=since), min(whole_s, 1e9))
+        finally:
+            if event_id in console.book.live and console.book.live[event_id]["x-farmctl"]["class"] == "EMERGENCY":
+                say(f"{event_id} is an EMERGENCY and lasts until: farmctl grid send {event_id} --delete --release")
         last = console.heard.states(event_id, since=since)[-1:]
         if not options["wait"] and not options["delete"]:
             say("no heartbeat comes from here any more: the site goes to its fail-safe limit unless another one does")
@@ -177,12 +180,16 @@ async def _send(options: dict[str, Any]) -> int:
 
 
 async def _watch(options: dict[str, Any]) -> int:
+    for_s = options["for_s"] if options["for_s"] is not None else 1e9
     async with _console(options, options["broker"]) as console:
+        began_ms = console.clock.now_ms()
         console.heard.told = _printer(options["output"], telemetry=options["telemetry"])
         for said in console.heard.latest.values():
             console.heard.told(said)
-        await asyncio.sleep(options["for_s"] if options["for_s"] is not None else float(sys.maxsize))
-    return Exit.OK
+        if not await console.until(lambda: console.heard.latest, min(ANSWER_S, for_s)):
+            say(console.why_silent())
+        await console.until(lambda: False, for_s - (console.clock.now_ms() - began_ms) / 1_000)
+        return Exit.OK if console.heard.latest else Exit.TIMEOUT
 
 
 async def _certified(options: dict[str, Any], broker: str) -> int:

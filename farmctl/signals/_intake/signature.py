@@ -47,6 +47,11 @@ def sign(seed: bytes, topic: str, unsigned: Any) -> str:
     return base64.b64encode(key.sign(signed_bytes(topic, unsigned))).decode()
 
 
+def public_of(seed: bytes) -> bytes:
+    """The raw public key of a 32-byte seed."""
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
 def digest(payload: Any) -> str:
     """SHA-256, hex, of the canonical payload."""
     return hashlib.sha256(canonical(payload)).hexdigest()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,12 @@ class Voice:
         bare = {name: value for name, value in snapshot.items() if name != "sig"}
         head = {"v": 1, "issuer": self.op, "kid": self.kid, "epoch": epoch, "seq": seq}
         return self._sealed("heartbeat", {**head, "hb": beat, "ts": rfc3339(now_ms), "snapshotHash": digest(bare)})
+
+    def keys(self, *, announce: Mapping[str, bytes], revoke: Collection[str], now_ms: int) -> Payload:
+        """A keys message: new public keys by kid, and kids that are to be trusted never again."""
+        new = [{"kid": kid, "publicKey": base64.b64encode(key).decode()} for kid, key in announce.items()]
+        head = {"v": 1, "issuer": self.op, "kid": self.kid, "issuedAt": rfc3339(now_ms)}
+        return self._sealed("keys", {**head, "keys": new, "revoked": list(revoke)})
 
     def _extension(self, epoch: int, seq: int, now_ms: int, until_ms: int, event_class: str) -> Payload:
         return {

@@ -18,6 +18,7 @@ SCENARIOS: tuple[tuple[str, str, Scenario], ...] = (
     ("link", "3.4, 7", talk.link),
     ("refusals", "3.2", talk.refusals),
     ("forgeries", "8", talk.forgeries),
+    ("key-rotation", "8", talk.rotation),
     ("replays", "3.2, 8", talk.replays),
     ("empty-retained", "2", talk.emptiness),
     ("schedule", "5", talk.plans),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from farmctl.signals._intake.duration import rfc3339
+from farmctl.signals._intake.signature import public_of
 from farmctl.signals.kit.certify.stage import FAILSAFE_MODES, BrokenRuleError, NotTriedError, Stage
 from farmctl.signals.kit.heard import is_signed
+from farmctl.signals.kit.voice import Voice, Wish
 
+SEED_BYTES = 32
 TELEMETRY_LOOK_S = 11.0
 CAPABLE = (
     "ratedKw",
@@ -114,23 +119,74 @@ async def refusals(stage: Stage) -> None:
 
 
 async def forgeries(stage: Stage) -> None:
-    """A wrong signature and an event without one get no answer and have no effect."""
-    if stage.console.voice.seed is None:
-        raise NotTriedError("unsigned signals are allowed here: for a demo on loopback only")
-    heard, voice, book = stage.console.heard, stage.console.voice, stage.console.book
-    for stem in ("forged", "unsigned"):
+    """What was changed, is signed by a stranger or not at all gets no answer and has no effect."""
+    voice = _signing(stage)
+    stranger = replace(voice, seed=secrets.token_bytes(SEED_BYTES))
+    for stem, speaker in (("forged", voice), ("unsigned", voice), ("wrong-key", stranger)):
         wish = stage.wish(stem, limit_kw=0.0, event_class="EMERGENCY")
-        body = voice.event(wish, epoch=book.epoch, seq=book.seq + 1, now_ms=stage.console.clock.now_ms())
-        topic, message = voice.notification("CREATE", body)
+        topic, message = _sealed(stage, wish, speaker)
+        body = message["object"]
         if stem == "forged":
             body["intervals"][0]["payloads"][0]["values"] = [1.0]
-        else:
+        if stem == "unsigned":
             del body["x-farmctl"]["sig"]
-        since = len(heard.acks)
-        await stage.console.say(topic, message)
-        await stage.unanswered(wish.event_id, since=since)
+        await _is_dropped(stage, wish.event_id, topic, message)
     if stage.state()["emergencyLatched"]:
         raise BrokenRuleError("a forged EMERGENCY was obeyed")
+
+
+async def rotation(stage: Stage) -> None:
+    """A key that ours announces is trusted; once revoked it is not, and ours still is.
+
+    The messages are not retained: what the operator keeps on `keys` stays as it is.
+    """
+    voice, console = _signing(stage), stage.console
+    seed, kid = secrets.token_bytes(SEED_BYTES), stage.name("key")
+    young = replace(voice, kid=kid, seed=seed)
+    await console.say(
+        voice.topic("keys"), voice.keys(announce={kid: public_of(seed)}, revoke=(), now_ms=_second(stage))
+    )
+    try:
+        console.voice = young
+        await _test_event(stage, "by-new-key")
+    finally:
+        console.voice = voice
+        await console.say(voice.topic("keys"), voice.keys(announce={}, revoke=(kid,), now_ms=_second(stage)))
+    wish = stage.wish("by-revoked-key", limit_kw=0.0, event_class="EMERGENCY")
+    await _is_dropped(stage, wish.event_id, *_sealed(stage, wish, young))
+    if stage.state()["emergencyLatched"]:
+        raise BrokenRuleError("an EMERGENCY signed by a revoked key was obeyed")
+    await _test_event(stage, "by-old-key")
+
+
+def _signing(stage: Stage) -> Voice:
+    if stage.console.voice.seed is None:
+        raise NotTriedError("no --key given: unsigned signals prove nothing about signatures")
+    return stage.console.voice
+
+
+def _second(stage: Stage) -> int:
+    return stage.console.clock.now_ms() // 1_000 * 1_000
+
+
+def _sealed(stage: Stage, wish: Wish, voice: Voice) -> tuple[str, dict[str, Any]]:
+    """An event under the next number, which is not used up: topic and message."""
+    book = stage.console.book
+    return voice.notification("CREATE", voice.event(wish, epoch=book.epoch, seq=book.seq + 1, now_ms=_second(stage)))
+
+
+async def _is_dropped(stage: Stage, event_id: str, topic: str, message: dict[str, Any]) -> None:
+    since = len(stage.console.heard.acks)
+    await stage.console.say(topic, message)
+    await stage.unanswered(event_id, since=since)
+
+
+async def _test_event(stage: Stage, stem: str) -> None:
+    """An event that moves nothing is accepted, and withdrawn."""
+    wish = stage.wish(stem, limit_kw=0.0, event_class="TEST", starts_in_s=600)
+    since = await stage.order(wish)
+    await stage.console.withdraw(wish.event_id)
+    await stage.ended(wish.event_id, "CANCELLED", stage.allow.judged_s * 2, since=since)
 
 
 async def replays(stage: Stage) -> None:
