@@ -18,7 +18,16 @@ from farmctl.signals.openadr2 import OpenAdr2Config, OpenAdr2Source
 from farmctl.signals.openadr2.config import Certificates as Certificates2
 from farmctl.signals.openadr3 import OpenAdr3Config, OpenAdr3Source
 from farmctl.signals.openadr3.config import Certificates, Login
-from farmctl.signals.price import CsvFeed, HttpFeed, ModelGroup, PriceConfig, PriceSource, StrikeRule, SurplusRule
+from farmctl.signals.price import (
+    CsvFeed,
+    HttpFeed,
+    ModelGroup,
+    MqttFeed,
+    PriceConfig,
+    PriceSource,
+    StrikeRule,
+    SurplusRule,
+)
 from farmctl.signals.price.config import Feed
 from farmctl.signals.schedule import ScheduleConfig, ScheduleSource
 from farmctl.wiring.fleet import Fleet
@@ -162,6 +171,22 @@ def _feed(table: PriceTable, feed: FeedTable) -> Feed:
             scale=feed.scale,
             step_s=feed.step_s,
             read_s=feed.read_s,
+        )
+    if feed.url is not None and feed.url.startswith("mqtt"):
+        return MqttFeed(
+            url=feed.url,
+            items=feed.items,
+            start=feed.start,
+            end=feed.end,
+            value=feed.value,
+            timezone=feed.timezone,
+            scale=feed.scale,
+            step_s=feed.step_s,
+            ca=feed.ca_file,
+            cert=feed.cert_file,
+            key=feed.key_file,
+            user=feed.user,
+            password=read_secret(feed.password_file) if feed.password_file else None,
         )
     return HttpFeed(
         url=feed.url or "",

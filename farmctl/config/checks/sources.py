@@ -45,3 +45,6 @@ def price_faults(parts: Parts, number: int, signal: PriceTable) -> Iterator[Faul
     for place, feed in enumerate(signal.feeds):
         if (feed.file is None) == (feed.url is None):
             yield fault(("signal", number, "feeds", place), "expected either file or url")
+        for key, partner in (("cert_file", "key_file"), ("key_file", "cert_file"), ("user", "password_file")):
+            if getattr(feed, key) is not None and getattr(feed, partner) is None:
+                yield fault(("signal", number, "feeds", place, key), f"expected {partner} beside {key}")

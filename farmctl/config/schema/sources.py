@@ -15,6 +15,7 @@ Levels = tuple[AtLeastZero, AtLeastZero, AtLeastZero, AtLeastZero]
 Seconds = Annotated[float, Field(strict=True, ge=1, le=3600)]
 Loss = Annotated[float, Field(strict=True, ge=10, le=600)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
+FeedUrl = Annotated[str, Field(pattern=r"^(https?|mqtts?)://[^\s]+$", max_length=500)]
 
 
 def _zone(name: str) -> str:
@@ -123,14 +124,14 @@ class OpenAdr2Table(Table):
 
 
 class FeedTable(Table):
-    """One feed of a market: a CSV file or a JSON document."""
+    """One feed of a market: a CSV file, a JSON document, or an MQTT topic with JSON messages."""
 
     file: SitePath | None = None
     """CSV file with a header; either this or url."""
-    url: Url | None = None
-    """Address of a JSON document; https, or http on loopback."""
+    url: FeedUrl | None = None
+    """A JSON document (https) or a topic (mqtts://broker/topic); http and mqtt on loopback only."""
     items: str = ""
-    """Dotted path of the list of values in the document; empty: the document is the list."""
+    """Dotted path of the list of values in the document; empty: the document is the list (or one value, over MQTT)."""
     start: Text = "start"
     """Column or path of the time at which a value begins to hold: ISO 8601, or seconds or milliseconds since 1970."""
     end: Text | None = None
@@ -146,7 +147,17 @@ class FeedTable(Table):
     read_s: Seconds = 60.0
     """Seconds between two readings."""
     token_file: SitePath | None = None
-    """File with a bearer token for url, mode 0600, or credential:NAME."""
+    """File with a bearer token for https, mode 0600, or credential:NAME."""
+    user: Text | None = None
+    """User at the broker of an mqtts url."""
+    password_file: SitePath | None = None
+    """File with that user's password, mode 0600, or credential:NAME."""
+    ca_file: SitePath | None = None
+    """Certificate authority of that broker; left out: those of the system."""
+    cert_file: SitePath | None = None
+    """This site's certificate at that broker (mTLS)."""
+    key_file: SitePath | None = None
+    """Private key of cert_file, mode 0600, or credential:NAME."""
 
 
 class PriceTable(Table):

@@ -32,6 +32,12 @@ class Book:
         self.save()
         return self.seq
 
+    def next_beat(self) -> int:
+        """Count heartbeats on, durable too: after a crash lower numbers would be dropped.  Raises ConfigError."""
+        self.beats += 1
+        self.save()
+        return self.beats
+
     def rises_above(self, epoch: int, *, now_epoch: int) -> None:
         """Begin a new epoch above one that the site has heard from another dispatcher.  Raises ConfigError."""
         self.epoch, self.seq, self.beats = max(epoch + 1, now_epoch), 0, 0

@@ -139,9 +139,8 @@ class Console:
 
     async def beat(self) -> None:
         """One heartbeat; one that waited for its broker would look like a clock that is late."""
-        self.book.beats += 1
         body = self.voice.heartbeat(
-            self.book.beats,
+            self.book.next_beat(),
             epoch=self.book.epoch,
             seq=self.book.seq,
             now_ms=self.clock.now_ms(),

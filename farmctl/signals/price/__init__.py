@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from farmctl.signals.price.config import CsvFeed, HttpFeed, PriceConfig, StrikeRule, SurplusRule
+from farmctl.signals.price.config import CsvFeed, HttpFeed, MqttFeed, PriceConfig, StrikeRule, SurplusRule
 from farmctl.signals.price.source import PriceSource
 from farmctl.signals.price.strike import ModelGroup
 
-__all__ = ["CsvFeed", "HttpFeed", "ModelGroup", "PriceConfig", "PriceSource", "StrikeRule", "SurplusRule"]
+__all__ = ["CsvFeed", "HttpFeed", "ModelGroup", "MqttFeed", "PriceConfig", "PriceSource", "StrikeRule", "SurplusRule"]

@@ -11,6 +11,8 @@ from yarl import URL
 
 from farmctl.errors import ConfigError
 
+TLS_PORT, PLAIN_PORT = 8_883, 1_883
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvFeed:
@@ -49,7 +51,50 @@ class HttpFeed:
     bearer: str | None = None
 
 
-Feed = CsvFeed | HttpFeed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttFeed:
+    """A topic whose messages are JSON documents; names in them are dotted paths."""
+
+    url: str
+    """`mqtts://broker:8883/topic`; `mqtt://` on loopback only."""
+    items: str = ""
+    """Path of a list of values; empty: the document is the list, or one value."""
+    start: str = "start"
+    """Time: ISO 8601, or seconds or milliseconds since 1970; a single value without one holds from its arrival."""
+    end: str | None = None
+    value: str = "price"
+    timezone: str = "UTC"
+    scale: float = 1.0
+    step_s: float = 3_600.0
+    ca: Path | None = None
+    """Authority of the broker's certificate; None: those of the system."""
+    cert: Path | None = None
+    key: Path | None = None
+    user: str | None = None
+    password: str | None = None
+
+    @property
+    def host(self) -> str:
+        """Of the broker."""
+        return URL(self.url).host or ""
+
+    @property
+    def is_tls(self) -> bool:
+        """Nobody reads or writes along the way."""
+        return URL(self.url).scheme == "mqtts"
+
+    @property
+    def port(self) -> int:
+        """Of the broker; 8883, or 1883 in plain text, where the address names none."""
+        return URL(self.url).explicit_port or (TLS_PORT if self.is_tls else PLAIN_PORT)
+
+    @property
+    def topic(self) -> str:
+        """What comes after the broker."""
+        return URL(self.url).path.removeprefix("/")
+
+
+Feed = CsvFeed | HttpFeed | MqttFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +154,17 @@ def check(config: PriceConfig) -> None:
 
 def _feed_faults(feed: Feed) -> list[str]:
     faults = []
-    if not (feed.step_s > 0 and feed.read_s > 0):
-        faults.append("step_s and read_s: expected more than 0")
+    if not feed.step_s > 0:
+        faults.append(f"step_s is {feed.step_s}, expected more than 0")
+    if not isinstance(feed, MqttFeed) and not feed.read_s > 0:
+        faults.append(f"read_s is {feed.read_s}, expected more than 0")
     if isinstance(feed, HttpFeed) and not _is_safe(URL(feed.url)):
         faults.append(f"url is {feed.url}, expected https:// (http:// on loopback only)")
+    if isinstance(feed, MqttFeed):
+        if not _is_safe(URL(feed.url)):
+            faults.append(f"url is {feed.url}, expected mqtts:// (mqtt:// on loopback only)")
+        if not feed.topic or set(feed.topic) & set("+#"):
+            faults.append(f"url is {feed.url}, expected one topic after the broker, such as mqtts://broker/market/spot")
     return faults
 
 
@@ -127,10 +179,10 @@ def _strike_faults(rule: StrikeRule) -> list[str]:
 
 def _is_safe(url: URL) -> bool:
     host = url.host or ""
-    if url.scheme == "https":
+    if url.scheme in ("https", "mqtts"):
         return True
     try:
         local = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = False
-    return url.scheme == "http" and local
+    return url.scheme in ("http", "mqtt") and local

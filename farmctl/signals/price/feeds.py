@@ -10,7 +10,7 @@ import aiohttp
 from farmctl.errors import BackOffError, MalformedReplyError, SilentPeerError
 from farmctl.signals._intake.shape import json_object
 from farmctl.signals._intake.verdict import NotAcceptedError
-from farmctl.signals.price.config import CsvFeed, Feed, HttpFeed
+from farmctl.signals.price.config import CsvFeed, HttpFeed
 from farmctl.signals.price.quotes import Quote, from_csv, from_json
 
 MOST_BYTES = 4 * 2**20
@@ -18,7 +18,7 @@ OK_STATUS = 200
 FILE_DEADLINE_S = 10.0
 
 
-async def read(feed: Feed, session: aiohttp.ClientSession) -> tuple[tuple[Quote, ...], bytes]:
+async def read(feed: CsvFeed | HttpFeed, session: aiohttp.ClientSession) -> tuple[tuple[Quote, ...], bytes]:
     """What the feed says, and its bytes.
 
     Raises SilentPeerError, BackOffError or MalformedReplyError: then the last reading holds while it is valid.

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import MalformedReplyError
-from farmctl.signals.price.config import CsvFeed, HttpFeed
+from farmctl.signals.price.config import CsvFeed, Feed, HttpFeed, MqttFeed
 
 MOST_ROWS = 100_000
 MILLIS_FROM = 1e11
@@ -53,7 +53,7 @@ def from_csv(raw: bytes, feed: CsvFeed) -> tuple[Quote, ...]:
     return _quotes(found, feed.step_s)
 
 
-def from_json(document: Any, feed: HttpFeed) -> tuple[Quote, ...]:
+def from_json(document: Any, feed: HttpFeed | MqttFeed) -> tuple[Quote, ...]:
     """The items of a document.  Raises MalformedReplyError naming address, item and path."""
     items = at_path(document, feed.items)
     if not isinstance(items, list) or not items:
@@ -66,6 +66,31 @@ def from_json(document: Any, feed: HttpFeed) -> tuple[Quote, ...]:
             (_time(at_path(item, feed.start), feed, place), end, _value(at_path(item, feed.value), feed, place))
         )
     return _quotes(found, feed.step_s)
+
+
+def from_message(document: Any, feed: MqttFeed, at_ms: int | None) -> tuple[Quote, ...]:
+    """The values of a message: a list as in a document, or a single one, as an object or a bare number.
+
+    `at_ms` is when it came, None for a retained message, which may be of any age: a single value without a time of
+    its own then says nothing.  Raises MalformedReplyError naming the topic and what was expected.
+    """
+    if isinstance(at_path(document, feed.items), list):
+        return from_json(document, feed)
+    stated = at_path(document, feed.start)
+    start = at_ms if stated is None else _time(stated, feed, feed.url)
+    bare = document if not isinstance(document, dict) else at_path(document, feed.value)
+    value = _value(bare, feed, feed.url)
+    if start is None:
+        raise MalformedReplyError(f"{feed.url}: {feed.start}: expected a time in a retained message")
+    end = None if feed.end is None else _time(at_path(document, feed.end), feed, feed.url)
+    return _quotes([(start, end, value)], feed.step_s)
+
+
+def joined(known: Iterable[Quote], new: Sequence[Quote], now_ms: int) -> tuple[Quote, ...]:
+    """What still holds or is to come, with the newer word about the same start."""
+    restated = {quote.start_ms for quote in new}
+    kept = [quote for quote in known if quote.end_ms > now_ms and quote.start_ms not in restated]
+    return tuple(sorted([*kept, *new], key=lambda quote: quote.start_ms))[-MOST_ROWS:]
 
 
 def at_path(document: Any, path: str) -> Any:
@@ -98,7 +123,7 @@ def _end(row: dict[str, Any], feed: CsvFeed, place: str) -> int | None:
     return None if feed.end is None else _time(row.get(feed.end), feed, place)
 
 
-def _time(value: Any, feed: CsvFeed | HttpFeed, place: str) -> int:
+def _time(value: Any, feed: Feed, place: str) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return round(value if value > MILLIS_FROM else value * MS_PER_S)
     try:
@@ -109,7 +134,7 @@ def _time(value: Any, feed: CsvFeed | HttpFeed, place: str) -> int:
     return round(aware.timestamp() * MS_PER_S)
 
 
-def _value(value: Any, feed: CsvFeed | HttpFeed, place: str) -> float:
+def _value(value: Any, feed: Feed, place: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value) * feed.scale
     except (TypeError, ValueError):

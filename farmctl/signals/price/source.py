@@ -17,10 +17,11 @@ from farmctl.errors import FarmError, StoreError
 from farmctl.ports.grid import Inbox, Receipt, SiteState, Telemetry
 from farmctl.ports.site import Clock
 from farmctl.signals._intake.convert import respond_within_s
-from farmctl.signals.price.config import PriceConfig, StrikeRule, check
+from farmctl.signals.price.config import CsvFeed, HttpFeed, MqttFeed, PriceConfig, StrikeRule, check
 from farmctl.signals.price.feeds import read
-from farmctl.signals.price.quotes import Quote, value_at
+from farmctl.signals.price.quotes import Quote, joined, value_at
 from farmctl.signals.price.strike import WINDOW_MS, Gate, ModelGroup, after_window, tripped, wanted_w
+from farmctl.signals.price.topic import listen
 
 log = structlog.get_logger()
 
@@ -60,14 +61,20 @@ class PriceSource:
         """Watch the market until cancelled."""
         self._recall(await inbox.state(self._state_name))
         timeout = aiohttp.ClientTimeout(total=max(getattr(f, "deadline_s", TICK_S) for f in self._config.feeds))
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while True:
-                await self._refresh(session)
-                try:
-                    await self._tick(inbox)
-                except StoreError as fault:
-                    log.error("grid_signal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
-                await self._clock.sleep(TICK_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as tasks:
+            for number, feed in enumerate(self._config.feeds):
+                if isinstance(feed, MqttFeed):
+                    tasks.create_task(self._listen(number, feed))
+            await self._watch(session, inbox)
+
+    async def _watch(self, session: aiohttp.ClientSession, inbox: Inbox) -> None:
+        while True:
+            await self._refresh(session)
+            try:
+                await self._tick(inbox)
+            except StoreError as fault:
+                log.error("grid_signal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
+            await self._clock.sleep(TICK_S)
 
     async def ack(self, ack: Ack) -> None:
         """A market wants no answer: each window states anew what still holds."""
@@ -81,20 +88,34 @@ class PriceSource:
     async def _refresh(self, session: aiohttp.ClientSession) -> None:
         """Read the feeds that are due, side by side; one that fails keeps what it said, which ends by itself."""
         now_s = self._clock.monotonic_s()
-        due = [n for n, feed in enumerate(self._config.feeds) if now_s - self._read_s[n] >= feed.read_s]
         async with asyncio.TaskGroup() as tasks:
-            for number in due:
-                self._read_s[number] = now_s
-                tasks.create_task(self._read(number, session))
+            for number, feed in enumerate(self._config.feeds):
+                if not isinstance(feed, MqttFeed) and now_s - self._read_s[number] >= feed.read_s:
+                    self._read_s[number] = now_s
+                    tasks.create_task(self._read(number, feed, session))
 
-    async def _read(self, number: int, session: aiohttp.ClientSession) -> None:
+    async def _read(self, number: int, feed: CsvFeed | HttpFeed, session: aiohttp.ClientSession) -> None:
         try:
-            self._quotes[number], self._raw[number] = await read(self._config.feeds[number], session)
+            self._quotes[number], self._raw[number] = await read(feed, session)
         except FarmError as fault:
-            if str(fault) != self._faults[number]:
-                log.warning("price_feed_lost", source=self.name, fault=str(fault))
-            self._faults[number] = str(fault)
+            self._lost(number, str(fault))
             return
+        self._back(number)
+
+    async def _listen(self, number: int, feed: MqttFeed) -> None:
+        def heard(quotes: tuple[Quote, ...], raw: bytes) -> None:
+            self._quotes[number] = joined(self._quotes[number], quotes, self._clock.now_ms())
+            self._raw[number] = raw
+            self._back(number)
+
+        await listen(feed, self._clock, heard, lambda fault: self._lost(number, fault))
+
+    def _lost(self, number: int, fault: str) -> None:
+        if fault != self._faults[number]:
+            log.warning("price_feed_lost", source=self.name, fault=fault)
+        self._faults[number] = fault
+
+    def _back(self, number: int) -> None:
         if self._faults[number]:
             log.info("price_feed_back", source=self.name, feed=number)
         self._faults[number] = ""

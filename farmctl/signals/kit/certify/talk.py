@@ -131,8 +131,6 @@ async def forgeries(stage: Stage) -> None:
         if stem == "unsigned":
             del body["x-farmctl"]["sig"]
         await _is_dropped(stage, wish.event_id, topic, message)
-    if stage.state()["emergencyLatched"]:
-        raise BrokenRuleError("a forged EMERGENCY was obeyed")
 
 
 async def rotation(stage: Stage) -> None:
@@ -154,8 +152,6 @@ async def rotation(stage: Stage) -> None:
         await console.say(voice.topic("keys"), voice.keys(announce={}, revoke=(kid,), now_ms=_second(stage)))
     wish = stage.wish("by-revoked-key", limit_kw=0.0, event_class="EMERGENCY")
     await _is_dropped(stage, wish.event_id, *_sealed(stage, wish, young))
-    if stage.state()["emergencyLatched"]:
-        raise BrokenRuleError("an EMERGENCY signed by a revoked key was obeyed")
     await _test_event(stage, "by-old-key")
 
 
@@ -179,6 +175,8 @@ async def _is_dropped(stage: Stage, event_id: str, topic: str, message: dict[str
     since = len(stage.console.heard.acks)
     await stage.console.say(topic, message)
     await stage.unanswered(event_id, since=since)
+    if event_id in stage.state()["liveEvents"]:
+        raise BrokenRuleError(f"{event_id}: not answered, but obeyed")
 
 
 async def _test_event(stage: Stage, stem: str) -> None:
