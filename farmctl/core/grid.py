@@ -122,6 +122,10 @@ class GridEvent:
 
 
 LOWEST_PRIORITY = 2**31
+PLAN_PRIORITY = LOWEST_PRIORITY + 1
+"""Of the site's own plan, which is stated again and again: on a tie with the grid's the newest would win."""
+MARKET_PRIORITY = LOWEST_PRIORITY + 2
+"""Of a market's set-point where nobody gave it one: it gives way to every other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

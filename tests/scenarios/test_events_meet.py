@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from farmctl.core.grid import EventClass, EventState, Interval, SiteMode, SnapshotPut
+from farmctl.core.grid import (
+    LOWEST_PRIORITY,
+    MARKET_PRIORITY,
+    PLAN_PRIORITY,
+    EventClass,
+    EventState,
+    Interval,
+    SiteMode,
+    SnapshotPut,
+)
 from farmctl.core.reasons import Reason
 from tests.scenarios.day import Day, farm, ladder
 
@@ -35,6 +44,17 @@ def test_among_equals_the_newest_wins() -> None:
     day.event("new", setpoint_w=0.6 * day.rated_w)
     day.run(40)
     assert abs(day.mean_w(10) / day.rated_w - 0.6) < 0.01
+
+
+def test_a_plan_or_a_market_without_a_priority_never_supersedes_the_grid_s_own_however_new_it_is() -> None:
+    day = Day(farm(100)).run(10)
+    day.event("grid", setpoint_w=0.5 * day.rated_w, priority=LOWEST_PRIORITY)
+    day.run(5)
+    day.event("market", setpoint_w=0.8 * day.rated_w, priority=MARKET_PRIORITY)
+    day.event("plan", setpoint_w=0.7 * day.rated_w, priority=PLAN_PRIORITY)
+    day.run(40)
+    assert abs(day.mean_w(10) / day.rated_w - 0.5) < 0.01
+    assert day.state_of("grid") is EventState.REACHED
 
 
 def test_a_loser_with_a_limit_stays_for_its_limit() -> None:

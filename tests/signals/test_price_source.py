@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from farmctl.core.grid import LOWEST_PRIORITY, EventClass, OnExpiry
+from farmctl.core.grid import MARKET_PRIORITY, EventClass, OnExpiry
 from farmctl.errors import ConfigError
 from farmctl.signals._intake.duration import rfc3339, time_ms_of
 from farmctl.signals.price import (
@@ -96,7 +96,7 @@ async def test_the_old_models_stop_after_two_windows_and_run_again_after_four(pa
         assert market.said == [(minute, 10e6) for minute in (15, 20, 25, 30)]
         [first, *_] = market.notebook.put
         assert first.event_class is EventClass.ECONOMIC
-        assert (first.on_expiry, first.priority) == (OnExpiry.RELEASE, LOWEST_PRIORITY)
+        assert (first.on_expiry, first.priority) == (OnExpiry.RELEASE, MARKET_PRIORITY)
         assert first.expires_ms == T0 + (20 + 15) * MINUTE
         assert first.intervals[0].limit_w is None
         assert market.notebook.deleted == []

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import aiohttp
 import structlog
 
-from farmctl.core.grid import LOWEST_PRIORITY, Ack, EventClass, EventDelete, EventPut, GridEvent, Interval, OnExpiry
+from farmctl.core.grid import MARKET_PRIORITY, Ack, EventClass, EventDelete, EventPut, GridEvent, Interval, OnExpiry
 from farmctl.core.units import MS_PER_S
 from farmctl.errors import FarmError, StoreError
 from farmctl.ports.grid import Inbox, Receipt, SiteState, Telemetry
@@ -176,7 +176,7 @@ class PriceSource:
             epoch=0,
             seq=self._seq + 1,
             event_class=EventClass.ECONOMIC,
-            priority=LOWEST_PRIORITY if self._config.priority is None else self._config.priority,
+            priority=MARKET_PRIORITY if self._config.priority is None else self._config.priority,
             created_ms=now_ms,
             expires_ms=until_ms,
             intervals=(

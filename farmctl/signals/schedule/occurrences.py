@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from farmctl.core.grid import LOWEST_PRIORITY, EventClass, GridEvent, Interval
+from farmctl.core.grid import LOWEST_PRIORITY, PLAN_PRIORITY, EventClass, GridEvent, Interval
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.signals._intake.convert import on_expiry, respond_within_s
 from farmctl.signals._intake.duration import DAY_MS
@@ -62,7 +62,7 @@ def event_of(occurrence: Occurrence, *, source: str, rating_w: float, pair: Pair
         epoch=pair[0],
         seq=pair[1],
         event_class=event_class,
-        priority=LOWEST_PRIORITY if entry.priority is None else min(entry.priority, LOWEST_PRIORITY),
+        priority=PLAN_PRIORITY if entry.priority is None else min(entry.priority, LOWEST_PRIORITY),
         created_ms=now_ms,
         expires_ms=min(occurrence.end_ms, now_ms + MOST_AUTHORITY_MS),
         intervals=(
