@@ -84,9 +84,14 @@ async def link(stage: Stage) -> None:
 
     if not await stage.console.until(taken, stage.allow.leaves_failsafe_s + 60):
         found = stage.state()
+        last = (found.get("lastEpoch"), found.get("lastSeq"))
+        half = (
+            f": the snapshot was taken, the heartbeat was not; is there a second console in this epoch? The clocks are "
+            f"{found.get('clockOffsetMs')} ms apart"
+        )
         raise BrokenRuleError(
-            f"mode {found.get('mode')}, (epoch, seq) ({found.get('lastEpoch')}, {found.get('lastSeq')}), "
-            f"expected {wanted} and no fail-safe"
+            f"mode {found.get('mode')}, (epoch, seq) {last}, expected {wanted} and no fail-safe"
+            f"{half if last == wanted else ': ' + stage.console.why_silent()}"
         )
     stage.measured["linked_s"] = round((stage.console.clock.now_ms() - started_ms) / 1_000, 3)
 
