@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -39,8 +40,16 @@ class Spells:
 class HeatLimits:
     """Where each machine protects itself: by its own word, else by the table of models."""
 
-    def __init__(self, stated_c: FloatColumn, facts: Mapping[int, Facts], monotonic_s: Callable[[], float]) -> None:
-        """`stated_c` by the table, NaN unknown; `facts` by row, as the poller fills them."""
+    def __init__(
+        self,
+        stated_c: FloatColumn,
+        facts: Mapping[int, Facts],
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`stated_c` by the table, NaN unknown; `facts` by row, as the poller fills them.
+
+        Asked in threads too, where no loop tells the time.
+        """
         self._stated_c = stated_c
         self._facts = facts
         self._monotonic_s = monotonic_s

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -203,7 +202,7 @@ async def _assembled(
     historian = _historian(config, fleet, clock)
     on_circuits = circuit_meters(config, clock, tree, fleet)
     spells = Spells(len(fleet.keeper.table))
-    limits = HeatLimits(fleet.limit_c, poller.facts, time.monotonic)
+    limits = HeatLimits(fleet.limit_c, poller.facts)
     parts = CycleParts(
         keeper=fleet.keeper,
         poller=poller,
