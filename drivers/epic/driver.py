@@ -99,6 +99,7 @@ class EpicDevice(Device):
             boards=found.boards,
             nominal_hash_rate_hs=found.default_ths * wire.HASHES_PER_TERAHASH,
             nominal_power_w=nan if ladder is None else ladder.points[-1].power_w,
+            limit_c=wire.parse_limit_c(reply),
         )
 
     @override

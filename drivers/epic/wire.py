@@ -99,6 +99,11 @@ def parse_summary(reply: object) -> Summary | None:
     )
 
 
+def parse_limit_c(reply: object) -> float:
+    """Heat of a board at which a miner shuts down, °C, of its summary; NaN where it says none."""
+    return degrees(_section(reply, "Misc").get("Shutdown Temp")) if isinstance(reply, dict) else nan
+
+
 def parse_capabilities(reply: object) -> Capabilities | None:
     """Read capabilities; None where no PowerPlay answers."""
     if not isinstance(reply, dict) or not isinstance(reply.get("Model"), str):

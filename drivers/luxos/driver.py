@@ -91,6 +91,7 @@ class LuxosDevice(Device):
             boards=None if stats is None else stats.boards,
             nominal_hash_rate_hs=nameplate.hash_rate_hs,
             nominal_power_w=nan if ladder is None else ladder.points[-1].power_w,
+            limit_c=wire.parse_limit_c(await self._ask(wire.HEAT)),
         )
 
     @override

@@ -18,6 +18,7 @@ POLL_COMMANDS = ("stats", "power", "config")
 POLL = request("+".join(POLL_COMMANDS))
 VERSION = request("version")
 CONFIG = request("config")
+HEAT = request("tempctrl")
 PROFILES = request("profiles")
 POOLS = request("pools")
 LOGON = request("logon")
@@ -119,6 +120,11 @@ def parse_nameplate(reply: Mapping[str, Any]) -> Nameplate:
         serial=text(fields.get("SerialNumber")),
         model=text(fields.get("Model")),
     )
+
+
+def parse_limit_c(reply: Mapping[str, Any]) -> float:
+    """Heat of a board at which LuxOS shuts it down, the `Dangerous` of tempctrl, °C; NaN where it says none."""
+    return degrees(row(reply, "TEMPCTRL").get("Dangerous"))
 
 
 def parse_version(reply: Mapping[str, Any]) -> Version | None:

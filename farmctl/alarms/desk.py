@@ -18,6 +18,7 @@ from farmctl.core.alarms import (
     AlarmSource,
     AlarmState,
     Condition,
+    Followed,
     NoSuchAlarmError,
     Scene,
     Truth,
@@ -65,6 +66,7 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
         self._wake = wake
         self._records: list[JournalRecord] = []
         self._board = EMPTY_BOARD
+        self._followed = Followed()
         self._observed: dict[str, tuple[Condition, ...]] = {}
         self._reports: dict[str, Report] = {}
 
@@ -91,7 +93,15 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
     @override
     def advance(self, scene: Scene) -> AlarmBoard:
         known = frozenset(a.where for a in self._board.alarms if a.alarm == COMMON_CAUSE and a.state is not _NORMAL)
-        found = [*look(replace(scene, known=known)), *self._elsewhere(scene.now_ms)]
+        self._followed = told = self._followed.after(scene)
+        scene = replace(
+            scene,
+            known=known,
+            commands=told.total,
+            commands_failed=told.failed,
+            commands_worst=told.worst(scene.view.groups),
+        )
+        found = [*look(scene), *self._elsewhere(scene.now_ms)]
         self._board, changes = advance(self._board, found, self._kinds, suppressions(scene), scene.now_ms)
         for change in changes:
             self._records.append(_record(change))

@@ -14,10 +14,11 @@ from farmctl.core.grid import EventState
 from farmctl.core.memory import Memory, Standing
 from farmctl.core.model import Command, MinerId
 from farmctl.core.step import Decision, step
-from farmctl.core.units import MS_PER_S
+from farmctl.core.units import MS_PER_S, FloatColumn
 from farmctl.engine import checkpoint
 from farmctl.engine.actuator import Actuator
 from farmctl.engine.answer import capability, differs, setpoint_w, site_state, telemetry
+from farmctl.engine.asides import HeatLimits
 from farmctl.engine.desk import Desk
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.inbox import Arrival, GridInbox
@@ -91,6 +92,8 @@ class CycleParts:
     period_s: float
     signed: bool
     uplinks: tuple[Uplink, ...]
+    limits: HeatLimits | None = None
+    """How hot the machines may get; None: as hot as any usual one."""
     recording: Recording | None = None
     telemetry_s: float = TELEMETRY_S
     """Seconds between two telemetry messages."""
@@ -162,7 +165,8 @@ class Cycle:
         self._memory = memory
         if parts.recording is not None:
             parts.recording.add(frame)
-        board = parts.alarms.advance(scene_of(view, decision, memory, parts.yard))
+        limit_c = None if parts.limits is None else parts.limits.limit_c()
+        board = parts.alarms.advance(scene_of(view, decision, memory, parts.yard, limit_c))
         alarms = tuple(alarm.condition for alarm in board.active)
         durable = await self._journal(view, decision, alarms)
         commands = decision.commands if durable else _lowering(decision)
@@ -318,7 +322,9 @@ class Cycle:
         return True
 
 
-def scene_of(view: FleetView, decision: Decision, memory: Memory, yard: Yard | None) -> Scene:
+def scene_of(
+    view: FleetView, decision: Decision, memory: Memory, yard: Yard | None, limit_c: FloatColumn | None = None
+) -> Scene:
     """What the alarms are judged by."""
     return Scene(
         view=view,
@@ -329,6 +335,7 @@ def scene_of(view: FleetView, decision: Decision, memory: Memory, yard: Yard | N
         target_w=decision.budget.target_w,
         seen=decision.seen,
         yard=yard,
+        limit_c=limit_c,
     )
 
 

@@ -106,11 +106,17 @@ class ProfileFile(_Table):
     """How far the draw of one unit may lie from these watts, %; for drivers whose machines measure none."""
     watts_pm_source: Text | None = None
     """Where that number comes from."""
+    limit_c: Annotated[float, Field(strict=True, gt=0, le=150)] | None = None
+    """Heat at which this firmware protects its machines, by the sensor that the driver reads as the hottest, °C."""
+    limit_source: Text | None = None
+    """Where that number comes from."""
     model: tuple[ModelTable, ...] = ()
     firmware: tuple[FirmwareTable, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _the_spread_has_a_source(self) -> Self:
+    def _the_numbers_of_the_file_have_sources(self) -> Self:
         if (self.watts_pm_pct is None) != (self.watts_pm_source is None):
             raise ValueError("watts_pm_pct: expected it together with watts_pm_source")
+        if (self.limit_c is None) != (self.limit_source is None):
+            raise ValueError("limit_c: expected it together with limit_source")
         return self

@@ -69,13 +69,13 @@ def ladder_for(driver: str, model: str, firmware: str, profiles: Profiles) -> La
 
 
 def limit_for(driver: str, model: str, profiles: Profiles) -> float:
-    """Heat at which a machine protects itself, °C, of the most specific model that states one; NaN: none does."""
+    """Heat at which a machine protects itself, °C: its own model's, else its firmware's; NaN: none is stated."""
     own = [file for file in profiles.files if file.driver == driver]
     for file in own or [file for file in profiles.files if file.driver == ANY_DRIVER]:
-        stating = [m for m in _models(file, profiles) if m.limit_c is not None and _fits(model, m.match)]
-        machine = _most_specific(stating, model)
-        if machine is not None and machine.limit_c is not None:
-            return machine.limit_c
+        machine = _most_specific([m for m in file.model if m.limit_c is not None and _fits(model, m.match)], model)
+        limit_c = file.limit_c if machine is None else machine.limit_c
+        if limit_c is not None:
+            return limit_c
     return nan
 
 

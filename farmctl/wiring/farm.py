@@ -211,6 +211,7 @@ async def _assembled(
         desk=desk,
         alarms=alarms,
         yard=yard_of(fleet, tree),
+        limits=limits,
         meter=meter,
         circuit_meters=on_circuits,
         store=store,

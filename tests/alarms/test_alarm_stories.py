@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
+
 from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
 from farmctl.core.alarms import Alarm, AlarmState
@@ -90,3 +92,32 @@ def test_a_site_without_plan_or_standing_allocation_says_so_while_its_grid_is_he
     house.day.event("plan", setpoint_w=0.8 * house.day.rated_w, for_s=900)
     house.run(60)
     assert raised(house) == []
+
+
+def test_commands_that_fail_ring_by_their_share_of_five_minutes_before_anybody_is_given_up() -> None:
+    house = Glasshouse(farm(400, ladders=(ladder(),), feeders=2)).run(5)
+    house.day.farm.deaf[:40] = True
+    house.day.event("evening", setpoint_w=0.0, for_s=1_800)
+    began_ms = house.day.now_ms
+    while not (found := [alarm for alarm in raised(house) if alarm.alarm == "command_failures"]):
+        house.run(1)
+        assert house.day.now_ms - began_ms < 300_000
+    assert "commands in 5 min were not followed (10%)" in found[0].detail
+    assert not house.shown.decision.seen.gave_up.any()
+
+
+def test_a_machine_is_hot_by_its_own_limit_and_its_container_is_named() -> None:
+    house = Glasshouse(farm(40, ladders=(ladder(),), feeders=2), containers_of=20)
+    house.day.table.uptime_s[:] = 3_600.0
+    house.day.table.temperature_c[:] = 77.0
+    house.limit_c = np.full(40, 95.0)
+    house.limit_c[20:30] = 80.0
+
+    def hot() -> list[tuple[str, int]]:
+        return [(alarm.where, alarm.n) for alarm in raised(house) if alarm.alarm == "temp_margin_low"]
+
+    house.run(590)
+    assert hot() == []
+    house.run(20)
+    assert hot() == [("C001", 10)]
+    assert [alarm.detail for alarm in raised(house)][-1].endswith("the hottest at 3 K")

@@ -20,6 +20,7 @@ from farmctl.control.strip import Site
 from farmctl.core.alarms import Yard
 from farmctl.core.fleet import FleetView
 from farmctl.core.model import MinerId
+from farmctl.core.units import FloatColumn
 from farmctl.engine.cycle import Picture, scene_of
 from farmctl.engine.desk import Desk
 from farmctl.engine.hands import SiteHands
@@ -124,6 +125,7 @@ class Glasshouse:
         self.site = Site(name="demo", timezone="Asia/Karachi", confirm_fraction=confirm_fraction)
         self.blind = False
         self.told: Extras | None = None
+        self.limit_c: FloatColumn | None = None
         self._picture: SitePicture | None = None
         self._inventory = tuple(
             _row(number, str(miner), containers_of) for number, miner in enumerate(self.day.table.miner_id)
@@ -151,7 +153,7 @@ class Glasshouse:
     def _look(self) -> None:
         """What the cycle does with a decision."""
         day = self.day
-        board = self.alarms.advance(scene_of(day.seen_view, day.decision, day.memory, self.yard))
+        board = self.alarms.advance(scene_of(day.seen_view, day.decision, day.memory, self.yard, self.limit_c))
         active = tuple(alarm.condition for alarm in board.active)
         self._picture = Picture(
             view=day.seen_view, decision=day.decision, memory=day.memory, alarms=active, board=board

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from farmctl.core.fleet import LadderBook
 from farmctl.core.model import Ladder, PointKind
 from farmctl.errors import ConfigError
 from farmctl.inventory.fault import InventoryFaultsError
-from farmctl.inventory.profiles import Profiles, ladder_for, make_ladder, read_profiles
+from farmctl.inventory.profiles import Profiles, ladder_for, limit_for, make_ladder, read_profiles
 
 FOLDER = Path(__file__).parents[2] / "configs" / "profiles"
 RECORDED_LUXOS = Path(__file__).parents[2] / "../shared/cases/luxos_s19kpro_2025.4.8.json"
@@ -191,3 +192,9 @@ def test_a_bad_profile_is_refused_with_its_key(old: str, new: str, fault: str) -
 def test_a_garbage_profile_never_raises_anything_but_a_config_error(text: str) -> None:
     with pytest.raises(ConfigError):
         read_profiles([("x.toml", text)])
+
+
+def test_a_machine_has_the_heat_limit_of_its_model_else_of_its_firmware() -> None:
+    assert limit_for("luxos", "Antminer S19k Pro", SHIPPED) == 70.0
+    assert limit_for("bitaxe", "BM1368", SHIPPED) == 75.0
+    assert math.isnan(limit_for("whatsminer", "M50S_VH20", SHIPPED))

@@ -45,9 +45,9 @@ ROWS: tuple[AlarmKind, ...] = (
     AlarmKind(
         alarm="temp_margin_low", priority=3, on_delay_s=600.0, off_delay_s=300.0, suppressed_by=HASHING,
         owner="technician",
-        summary="more than 1 % of the running miners are within 5 K of 90 C at the chip",
-        setpoint="85 C on 1 % of the running miners",
-        deadband="84 C", guard="fresh readings",
+        summary="more than 1 % of a container's running miners are within 5 K of where they protect themselves",
+        setpoint="5 K on 1 % of a container's running miners, at least 5; the miner's own limit, its model's, or 90 C",
+        deadband="6 K", guard="fresh readings",
         cause="airflow", consequence="throttling",
         response="filters and fans",
     ),

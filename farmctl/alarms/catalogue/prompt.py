@@ -72,9 +72,9 @@ ROWS: tuple[AlarmKind, ...] = (
     AlarmKind(
         alarm="command_failures", priority=2, off_delay_s=60.0, suppressed_by=UPKEEP,
         owner="technician",
-        summary="more than 2 % of the miners did not follow after every retry",
-        setpoint="2 % of the miners gave up after every retry",
-        deadband="none", guard="common causes are left out",
+        summary="more than 5 % of the commands of 5 minutes were not followed, or 2 % of the miners after every retry",
+        setpoint="5 % of at least 20 commands in 5 min, or 2 % of the miners given up",
+        deadband="4 % of the commands", guard="miners that answer; common causes are left out",
         cause="credentials or firmware", consequence="weak control",
         response="look by firmware; mend the credentials",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from farmctl.core.alarms.board import EMPTY_BOARD, Alarm, AlarmBoard, AlarmChange, AlarmState
 from farmctl.core.alarms.conditions import conditions, look
+from farmctl.core.alarms.followed import Followed
 from farmctl.core.alarms.kpis import AlarmKpis, kpis
 from farmctl.core.alarms.life import advance, recent
 from farmctl.core.alarms.nouns import AlarmKind, AlarmSource, Condition, Suppress, Truth
@@ -22,6 +23,7 @@ __all__ = [
     "AlarmSource",
     "AlarmState",
     "Condition",
+    "Followed",
     "NoSuchAlarmError",
     "Scene",
     "Suppress",

@@ -9,7 +9,7 @@ import numpy as np
 from farmctl.core.alarms.nouns import Condition, Truth
 from farmctl.core.alarms.scene import WARM_MS, Scene
 from farmctl.core.alarms.site import SITE
-from farmctl.core.alarms.yard import common_causes
+from farmctl.core.alarms.yard import common_causes, containers
 from farmctl.core.circuits import node_load_w
 from farmctl.core.confirm import Seen
 from farmctl.core.fleet import NO_LADDER
@@ -31,9 +31,13 @@ HASH_NEAR = 0.97
 KNOWN_LEAST = 0.9
 ROWS_LEAST = 5
 SLOW_SHARE = 0.7
-HOT_C = 85.0
-HOT_NEAR_C = 84.0
-"""Stock firmware of air-cooled models throttles or stops at 90-95 C at the chip [K]; 5 K below is a warning."""
+LIMIT_C = 90.0
+"""Where nothing is stated: stock firmware of air-cooled models throttles or stops at 90-95 C at the chip [K]."""
+MARGIN_K = 5.0
+MARGIN_NEAR_K = 6.0
+FAILED_SHARE = 0.05
+FAILED_NEAR = 0.04
+COMMANDS_LEAST = 20
 HOT_FRACTION = 0.01
 OVERRUN_MS = 1_800_000
 OVERRUN_FRACTION = 0.01
@@ -120,15 +124,29 @@ def _starting(scene: Scene) -> Iterator[Condition]:
 
 
 def _hot(scene: Scene) -> Iterator[Condition]:
-    """Running rows close to the heat at which firmware throttles by itself."""
+    """Running rows close to the heat at which they protect themselves, container by container."""
     table = scene.view.table
     runs = ((table.state == MinerState.HASHING) | (table.state == MinerState.THROTTLED)) & ~table.maintained
-    n, near = (int((runs & (table.temperature_c > limit_c)).sum()) for limit_c in (HOT_C, HOT_NEAR_C))
-    least = max(HOT_FRACTION * runs.sum(), ROWS_LEAST)
-    if near > least:
-        truth = Truth.TRUE if n > least else Truth.NEAR
-        detail = f"{n} of {int(runs.sum())} running miners above {HOT_C:.0f} C"
-        yield Condition(alarm="temp_margin_low", priority=3, where=SITE, detail=detail, n=n, truth=truth)
+    limit_c = np.full(len(table), LIMIT_C)
+    if scene.limit_c is not None:
+        limit_c = np.where(np.isfinite(scene.limit_c), scene.limit_c, LIMIT_C)
+    margin_k = limit_c - table.temperature_c
+    if not (runs & (margin_k < MARGIN_NEAR_K)).any():
+        return
+    names, place = containers(scene.yard, len(table))
+    running, near, hot = (
+        np.bincount(place[rows], minlength=len(names))
+        for rows in (runs, runs & (margin_k < MARGIN_NEAR_K), runs & (margin_k < MARGIN_K))
+    )
+    least = np.maximum(HOT_FRACTION * running, ROWS_LEAST)
+    for number in np.flatnonzero(near > least):
+        n, worst_k = int(hot[number]), float(np.nanmin(margin_k[runs & (place == number)]))
+        truth = Truth.TRUE if n > least[number] else Truth.NEAR
+        detail = f"{n} of {int(running[number])} running miners within {MARGIN_K:.0f} K of their limit"
+        yield Condition(
+            alarm="temp_margin_low", priority=3, where=names[number] or SITE,
+            detail=f"{detail}, the hottest at {worst_k:.0f} K", n=n, truth=truth,
+        )  # fmt: skip
 
 
 def _names(scene: Scene, which: MaskColumn) -> str:
@@ -138,10 +156,18 @@ def _names(scene: Scene, which: MaskColumn) -> str:
 
 
 def _deaf(scene: Scene, explained: MaskColumn) -> Iterator[Condition]:
+    """Commands of the last minutes that were not followed, or miners that were given up after every retry."""
     gave_up = int(((scene.memory.rows.standing == Standing.GAVE_UP) & ~explained).sum())
     if gave_up > DEAF_FRACTION * len(explained):
         detail = f"{gave_up} miners did not follow after every retry"
-        yield Condition(alarm="command_failures", priority=2, where=SITE, detail=detail)
+        yield Condition(alarm="command_failures", priority=2, where=SITE, detail=detail, n=gave_up)
+        return
+    total, failed = scene.commands, scene.commands_failed
+    if total >= COMMANDS_LEAST and failed > FAILED_NEAR * total:
+        truth = Truth.TRUE if failed > FAILED_SHARE * total else Truth.NEAR
+        worst = f", {scene.commands_worst}" if scene.commands_worst else ""
+        detail = f"{failed} of {total} commands in 5 min were not followed ({failed / total:.0%}){worst}"
+        yield Condition(alarm="command_failures", priority=2, where=SITE, detail=detail, n=failed, truth=truth)
 
 
 def _circuits(scene: Scene, seen: Seen) -> Iterator[Condition]:

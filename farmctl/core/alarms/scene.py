@@ -11,6 +11,7 @@ from farmctl.core.fleet import FleetView
 from farmctl.core.memory import Memory, Standing
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.modes import LinkFacts
+from farmctl.core.units import FloatColumn
 
 WARM_MS = 1_200_000
 """Tuning after a start takes 5-20 minutes, by model; so long no hash rate is expected."""
@@ -36,6 +37,13 @@ class Scene:
     """None: no common causes are looked for."""
     known: frozenset[str] = frozenset()
     """Places whose common cause is open already."""
+    limit_c: FloatColumn | None = None
+    """Heat at which each row protects itself, NaN unknown; None: not told of any."""
+    commands: int = 0
+    """Commands of the last minutes that were followed or not, and so many of them were not."""
+    commands_failed: int = 0
+    commands_worst: str = ""
+    """Whose they were, mostly."""
 
     @property
     def now_ms(self) -> int:

@@ -87,6 +87,13 @@ def common_causes(yard: Yard, lost: MaskColumn, lost_ms: IntColumn, known: froze
     return tuple(found)
 
 
+def containers(yard: Yard | None, rows: int) -> tuple[tuple[str, ...], IntColumn]:
+    """Names of the containers, and which of them each row is in; an empty name is nowhere."""
+    level = yard.levels[-2] if yard is not None else Level(names=(), group=np.full(rows, NOWHERE, dtype=np.int64))
+    names = (*level.names, "")
+    return names, np.where(level.group >= 0, level.group, len(names) - 1)
+
+
 def _spread(finer: IntColumn, inside: MaskColumn, lost: MaskColumn) -> bool:
     """Most of the parts of a place are hit; else the cause sits in the part that is."""
     parts, index = np.unique(finer[inside], return_inverse=True)
