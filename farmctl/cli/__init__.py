@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "meters": ("farmctl.cli.parts:meters", "Meters: value, quality, age."),
     "miners": ("farmctl.cli.miners:miners", "List and describe miners."),
     "mode": ("farmctl.cli.curtail:mode", "Manual or automatic."),
+    "runbook": ("farmctl.cli.runbook:runbook", "What to do about an alarm."),
     "notify": ("farmctl.cli.notify:notify", "Try the channels of notifications."),
     "override": ("farmctl.cli.override:override", "Set, release and list manual overrides."),
     "plan": ("farmctl.cli.plan:plan", "What a target would do, without doing it."),

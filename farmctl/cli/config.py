@@ -90,3 +90,22 @@ def schema() -> int:
 
     click.echo(schema_text(), nl=False)
     return Exit.OK
+
+
+@config.command()
+@config_option
+@click.option("--runbooks", default=None, help="Where people read the runbooks; else what [metrics] says.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def rules(config_path: str | None, folder: Path, runbooks: str | None) -> int:
+    """Write the rules of Prometheus into FOLDER, their runbook links pointing where this site's runbooks are."""
+    from farmctl.cli.places import configuration  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.config.shipped import BOOKS_AT, shipped  # noqa: PLC0415 - see above
+
+    at = f"{runbooks.rstrip('/')}/" if runbooks else configuration(config_path).config.metrics.runbooks
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in shipped("prometheus/rules").iterdir():
+        if file.name.endswith(".yml"):
+            text = file.read_text(encoding="utf-8").replace(BOOKS_AT, at)
+            (folder / file.name).write_text(text, encoding="utf-8")
+            say(f"{folder / file.name}: runbooks at {at}")
+    return Exit.OK

@@ -55,6 +55,7 @@ async def _tried(config: FarmConfig, tables: list[NotifyTable]) -> list[dict[str
         message = Message(
             kind="test", key="test", state="test", at_ms=clock.now_ms(), title="a test: nothing is wrong",
             detail=f"channel {table.name}", response="nothing; somebody wanted to know whether this arrives",
+            runbook=f"{config.metrics.runbooks}watchdog", dashboard=config.metrics.dashboard_url or "",
         )  # fmt: skip
         try:
             await way(config, table, clock).send(f"test-{message.at_ms}", message)

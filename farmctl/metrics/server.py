@@ -46,6 +46,8 @@ class MetricsConfig:
     """A shard is written anew when the snapshot is this much newer: about one sweep."""
     tls: Tls | None = None
     login: Login | None = None
+    page: Callable[[str], str | None] = lambda _name: None
+    """Runbook of an alarm, Markdown; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +87,7 @@ class MetricsServer:
                 web.get("/metrics", self._serve_metrics),
                 web.get("/metrics/miners", self._serve_miners),
                 web.get("/healthz", self._serve_health),
+                web.get("/runbooks/{name}", self._serve_runbook),
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -109,12 +112,25 @@ class MetricsServer:
     async def _guarded(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Let in who may scrape; /healthz says nothing about the site and is open to every probe."""
-        login = self._config.login
-        if login is None or request.path == "/healthz" or login.admits(request.headers.get(hdrs.AUTHORIZATION, "")):
+        """Let in who may scrape; /healthz and the runbooks say nothing about the site and are open to everybody."""
+        login, path = self._config.login, request.path
+        if (
+            login is None
+            or path == "/healthz"
+            or path.startswith("/runbooks/")
+            or login.admits(request.headers.get(hdrs.AUTHORIZATION, ""))
+        ):
             return await handler(request)
         asks = {hdrs.WWW_AUTHENTICATE: 'Basic realm="farmctl metrics", charset="UTF-8"'}
         return web.Response(status=401, headers=asks, text="metrics: user and password expected\n")
+
+    async def _serve_runbook(self, request: web.Request) -> web.Response:
+        """A page as it stands in the repository: Markdown is readable as it is."""
+        name = request.match_info["name"].removesuffix(".md")
+        page = await asyncio.to_thread(self._config.page, name)
+        if page is None:
+            return web.Response(status=404, text=f"runbooks: there is no page {name!r}\n")
+        return web.Response(text=page, content_type="text/plain", charset="utf-8")
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
         return await self._answer(request, partial(self._metrics_text, self._cycle))

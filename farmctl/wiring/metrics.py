@@ -16,6 +16,7 @@ from farmctl import __version__
 from farmctl.config.credentials import read_secret
 from farmctl.config.schema import FarmConfig
 from farmctl.config.schema.kinds import split_endpoint
+from farmctl.config.shipped import runbook
 from farmctl.control.server import ControlServer
 from farmctl.core.fleet import NO_LADDER, MeterSample
 from farmctl.core.grid import EventState
@@ -251,7 +252,7 @@ def _server_config(config: FarmConfig) -> MetricsConfig:
     login = None
     if table.user and table.password_file:
         login = Login(user=table.user, password=read_secret(table.password_file))
-    return MetricsConfig(host=host, port=port, miners=table.per_miner, tls=tls, login=login)
+    return MetricsConfig(host=host, port=port, miners=table.per_miner, tls=tls, login=login, page=runbook)
 
 
 def _places(names: list[str], known: tuple[str, ...]) -> IntColumn:

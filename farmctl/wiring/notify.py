@@ -32,7 +32,9 @@ def post(config: FarmConfig, clock: Clock) -> Post:
         )
         for table in config.notify
     ]
-    return Post(channels, Herald(kinds=CATALOGUE), clock)
+    metrics = config.metrics
+    herald = Herald(kinds=CATALOGUE, runbooks=metrics.runbooks, dashboard=metrics.dashboard_url or "")
+    return Post(channels, herald, clock)
 
 
 def way(config: FarmConfig, table: NotifyTable, clock: Clock) -> Sends:

@@ -22,7 +22,7 @@ from farmctl.alarms.notify.channels.apprise import Chat
 from farmctl.alarms.notify.channels.smtp import Mail
 from farmctl.alarms.notify.channels.webhook import Webhook
 from farmctl.alarms.notify.herald import Herald
-from farmctl.alarms.notify.message import Message
+from farmctl.alarms.notify.message import Message, text
 from farmctl.alarms.notify.outbox import Outbox
 from farmctl.alarms.notify.post import Channel, Post, Sends
 from farmctl.alarms.notify.rules import ChannelRules, Sieve, quiet_of
@@ -202,13 +202,17 @@ def test_an_hour_has_its_limit_and_says_what_it_swallowed_but_never_a_p1() -> No
 
 def test_a_day_is_told_as_it_happens() -> None:
     house = Glasshouse(farm(60, ladders=(ladder(),), feeders=2)).run(3)
-    herald = Herald(kinds=CATALOGUE)
+    herald = Herald(kinds=CATALOGUE, runbooks="http://here/runbooks/", dashboard="https://grafana.example/d/site")
     told: list[tuple[str, str]] = []
+    pages: set[str] = set()
 
     def play(seconds: int) -> None:
         for _ in range(seconds):
             house.run(1)
-            told.extend((message.kind, message.state) for message in herald.news(house.shown))
+            news = herald.news(house.shown)
+            told.extend((message.kind, message.state) for message in news)
+            pages.update(message.runbook for message in news if message.kind == "alarm")
+            assert all("dashboard https://grafana.example/d/site\n" in text("demo", message) for message in news)
 
     play(2)
     house.day.event("evening", setpoint_w=0.3 * house.day.rated_w, for_s=60)
@@ -219,6 +223,7 @@ def test_a_day_is_told_as_it_happens() -> None:
     house.day.grid_falls_silent()
     play(150)
     assert told == [("alarm", "raised"), ("mode", "failsafe_entered")]
+    assert pages == {"http://here/runbooks/signal_stale"}
     house.day.grid_returns()
     play(60)
     assert told[2:] == [("mode", "failsafe_left"), ("alarm", "returned")] or told[2:] == [

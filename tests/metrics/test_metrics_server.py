@@ -12,7 +12,9 @@ from aiohttp import ClientSession, ClientTimeout
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from farmctl.config.shipped import runbook
 from farmctl.metrics.controller import ControllerMetrics
+from farmctl.metrics.door import Login
 from farmctl.metrics.server import MetricsAddressError, MetricsConfig, MetricsServer
 from farmctl.metrics.snapshot import MetricsSnapshot
 from farmctl.metrics.text import Dialect
@@ -171,3 +173,22 @@ async def test_an_address_that_is_taken_is_named() -> None:
         server = MetricsServer(MetricsConfig(port=port), ControllerMetrics("north", "0.1.0"), FarmClock())
         with pytest.raises(MetricsAddressError, match=f"127.0.0.1:{port}"):
             await server.start()
+
+
+async def test_the_runbooks_that_the_rules_link_to_are_served_beside_the_figures() -> None:
+    controller, clock = ControllerMetrics("north", "0.1.0"), FarmClock()
+    config = MetricsConfig(port=0, page=runbook, login=Login(user="prometheus", password="x"))
+    server = MetricsServer(config, controller, clock)
+    await server.start()
+    try:
+        async with ClientSession() as http:
+            at = f"http://127.0.0.1:{server.port}/runbooks/"
+            for name in ("signal_stale", "signal_stale.md"):
+                async with http.get(at + name) as answer:
+                    assert answer.status == 200
+                    assert (await answer.text()).startswith("# signal_stale (P1)\n")
+            for name in ("no_such_alarm", "..%2Fmetrics"):
+                async with http.get(at + name) as answer:
+                    assert answer.status == 404
+    finally:
+        await server.stop()

@@ -20,7 +20,7 @@ CONFIGS = ROOT / "configs"
 RULES = sorted((CONFIGS / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((CONFIGS / "prometheus" / "tests").glob("*.yml"))
 PROMTOOL, AMTOOL = shutil.which("promtool"), shutil.which("amtool")
-BOOKS = "https://runbooks.example/"
+BOOKS = "http://127.0.0.1:9108/runbooks/"
 SEVERITY = {"0": "none", "1": "critical", "2": "major", "3": "minor", "4": "info"}
 BY_LABEL = re.compile(r'priority="(\d)"')
 INSTANT = {"FarmctlWatchdog", "FarmctlSignalStale", "FarmctlAlarmP1", "FarmctlAlarmP2"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from farmctl.alarms.notify.message import Message
 from farmctl.core.alarms import Alarm, AlarmKind, AlarmState
 from farmctl.core.events import EventTrack
 from farmctl.core.grid import EventState, SiteMode
+from farmctl.core.model import Override
 from farmctl.core.units import WATTS_PER_KW
 from farmctl.ports.control import SitePicture
 
@@ -33,6 +34,9 @@ class Herald:
     """Told of every picture; remembers what it has told."""
 
     kinds: Mapping[str, AlarmKind]
+    runbooks: str = "docs/runbooks/"
+    """What stands before the name of a page."""
+    dashboard: str = ""
     _raised: dict[str, Alarm] | None = None
     """Annunciated alarms of the picture before; None before the first."""
     _mode: SiteMode | None = None
@@ -51,7 +55,8 @@ class Herald:
             *self._orders(picture, at_ms),
             *self._floods(picture, at_ms),
         ]
-        return sorted(told, key=lambda message: message.priority or 5)
+        linked = (replace(message, dashboard=self.dashboard) for message in told)
+        return sorted(linked, key=lambda message: message.priority or 5)
 
     def _alarms(self, picture: SitePicture, at_ms: int) -> Iterator[Message]:
         """Raised ones of this run and those that were up at its start; returned ones once each."""
@@ -70,7 +75,7 @@ class Herald:
             kind="alarm", key=alarm.key, state=state, at_ms=at_ms, priority=alarm.priority, where=alarm.where,
             title=title if state == "raised" else f"{alarm.alarm} at {alarm.where} is back to normal",
             detail=alarm.detail, since_ms=alarm.raised_ms, cause=kind.cause, consequence=kind.consequence,
-            response=kind.response if state == "raised" else "", runbook=kind.runbook,
+            response=kind.response if state == "raised" else "", runbook=f"{self.runbooks}{kind.alarm}",
         )  # fmt: skip
 
     def _moves(self, picture: SitePicture, at_ms: int) -> Iterator[Message]:
@@ -107,7 +112,8 @@ class Herald:
             order = now[override_id]
             yield Message(
                 kind="override", key=override_id, state="set", at_ms=at_ms,
-                title=f"{order.owner} holds the site at {order.target_w / WATTS_PER_KW:.0f} kW", detail=order.reason,
+                title=f"{order.owner} holds {_held(order)} at {order.target_w / WATTS_PER_KW:.1f} kW",
+                detail=order.reason,
             )  # fmt: skip
         for override_id in sorted(self._overrides - now.keys()):
             yield Message(
@@ -124,6 +130,13 @@ class Herald:
             )
             yield Message(kind="flood", key="flood", state=state, at_ms=at_ms, title=title)
         self._flooded = flooded
+
+
+def _held(order: Override) -> str:
+    """What an override is about."""
+    if order.miners:
+        return f"each of {len(order.miners)} miners" if len(order.miners) > 1 else order.miners[0]
+    return order.selector or "the site"
 
 
 def _asked(track: EventTrack) -> str:

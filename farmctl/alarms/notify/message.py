@@ -32,6 +32,9 @@ class Message:
     consequence: str = ""
     response: str = ""
     runbook: str = ""
+    """Address of the page that says what to do."""
+    dashboard: str = ""
+    """Address of the site's dashboard."""
     held_back: int = 0
     """Messages that the hourly limit has swallowed since the last one that went out."""
 
@@ -60,6 +63,7 @@ def text(site: str, message: Message) -> str:
         ("otherwise", message.consequence),
         ("do", message.response),
         ("runbook", message.runbook),
+        ("dashboard", message.dashboard),
     ]
     if message.held_back:
         lines.append(("besides", f"{message.held_back} more messages were held back by the limit of an hour"))

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from farmctl.config.schema.kinds import Endpoint, Label, SitePath, Switch, Table, Text
 
+WebAddress = Annotated[str, Field(pattern=r"^https?://[^\s]{1,500}$")]
 Account = Annotated[str, Field(pattern=r"^@?[a-z_][a-z0-9_.-]{0,31}$")]
 
 
@@ -44,6 +45,10 @@ class MetricsTable(Table):
     """User that a scraper must name, by HTTP basic authentication."""
     password_file: SitePath | None = None
     """File that holds that user's password and nothing else, mode 0600, or credential:NAME."""
+    runbook_url: WebAddress | None = None
+    """Where people read the runbooks that alarms link to; left out: this endpoint serves them at /runbooks/."""
+    dashboard_url: WebAddress | None = None
+    """The site's dashboard, for the messages that tell of alarms; left out: they name none."""
 
     @model_validator(mode="after")
     def _in_pairs(self) -> MetricsTable:
@@ -52,6 +57,13 @@ class MetricsTable(Table):
         if torn:
             raise ValueError("; ".join(f"{one} and {other}: expected both or neither" for one, other in torn))
         return self
+
+    @property
+    def runbooks(self) -> str:
+        """Where the runbooks are, with a slash at its end."""
+        if self.runbook_url is not None:
+            return f"{self.runbook_url.rstrip('/')}/"
+        return f"{'http' if self.cert_file is None else 'https'}://{self.listen}/runbooks/"
 
 
 class ApiTable(Table):
