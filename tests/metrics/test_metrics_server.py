@@ -177,7 +177,7 @@ async def test_an_address_that_is_taken_is_named() -> None:
 
 async def test_the_runbooks_that_the_rules_link_to_are_served_beside_the_figures() -> None:
     controller, clock = ControllerMetrics("north", "0.1.0"), FarmClock()
-    config = MetricsConfig(port=0, page=runbook, login=Login(user="prometheus", password="x"))
+    config = MetricsConfig(port=0, page=runbook, login=Login(user="prometheus", password="x"))  # noqa: S106 - a test
     server = MetricsServer(config, controller, clock)
     await server.start()
     try:
