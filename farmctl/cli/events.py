@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from farmctl.cli.asking import ClientVerb, Door, asking
+from farmctl.cli.asking import ClientVerb, Door, Wish, asking, order, ordering
 from farmctl.cli.exits import Exit
+from farmctl.cli.giving import followed
 from farmctl.cli.output import object_option, output_option, print_object, print_rows, table
 from farmctl.control.client import part
+from farmctl.core.grid import OptReason
 
 COLUMNS = ("id", "class", "state", "start", "end", "limit_kw", "setpoint_kw", "source", "reason")
 AUDIT = ("at", "owner", "role", "verb", "result", "reason")
@@ -57,6 +59,24 @@ def replay_event(*, door: Door, event_id: str) -> int:
         first, last = (str(row[name])[:19] for name in ("start", "end"))
         click.echo(f"farmctl replay JOURNAL --from {first} --to {last}")
     return Exit.OK
+
+
+@events.command("opt-out", cls=ClientVerb)
+@asking
+@ordering
+@click.argument("event_id")
+@click.option("--why", type=click.Choice([word.value for word in OptReason]), required=True, help="What the grid reads")
+@click.option("--confirm", "site", required=True, help="The site's name: without the order it may rise.")
+@object_option
+def opt_out(*, door: Door, wish: Wish, event_id: str, why: str, site: str, output: str) -> int:
+    """Take no part in an order about load; the grid is told OPTED_OUT. A limit and an EMERGENCY cannot be declined."""
+    if wish.dry_run:
+        click.echo(f"would tell the grid OPTED_OUT about {event_id}: {why}")
+        return Exit.PENDING if wish.exit_code else Exit.OK
+    wish.consent(f"Take no part in {event_id}?")
+    client = door.client()
+    answer = order(client, "event_opt_out", wish.reason, id=event_id, why=why, confirm=site)
+    return followed(client, answer, wish, output)
 
 
 @click.command(cls=ClientVerb)

@@ -26,6 +26,7 @@ from farmctl.control.orders import (
     ROLE_FOR,
     SELECTING,
     EmergencyRelease,
+    EventOptOut,
     Locate,
     Maintenance,
     Order,
@@ -232,7 +233,7 @@ class CommandDoor:
                 await desk.release_override(order.params.id, by)
             case Maintenance():
                 await desk.set_maintenance(by, on=order.params.on, containers=order.params.containers)
-            case EmergencyRelease() | Reboot() | Locate():
+            case EmergencyRelease() | EventOptOut() | Reboot() | Locate():
                 pass
             case _:
                 assert_never(order)
@@ -245,6 +246,12 @@ class CommandDoor:
             case EmergencyRelease() if picture is not None:
                 ids = await self._hands.release_emergency(picture, by)
                 await self._orders.audit(order.verb, by, f"ok: {', '.join(ids)}")
+            case EventOptOut() if picture is not None:
+                lease = self._orders.lease
+                if lease is not None and lease.uid != by.uid:
+                    raise RefusedError(f"the lease is held by {lease.owner}: {lease.reason}")
+                await self._hands.opt_out(picture, order.params.id, order.params.why, by)
+                await self._orders.audit(order.verb, by, f"ok: {order.params.id} {order.params.why.value}")
             case Reboot() | Locate() if work is not None:
                 await self._orders.note(order.verb, by, f"taken: {work.total} miners of {order.selector!r}")
                 if isinstance(order, Reboot):
@@ -279,7 +286,7 @@ class CommandDoor:
             return
         if picture is None:
             raise ApiError(503, f"{order.verb}: no cycle has run yet, so its effect is unknown")
-        if isinstance(order, EmergencyRelease):
+        if isinstance(order, EmergencyRelease | EventOptOut):
             if order.params.confirm != self._site.name:
                 raise self._unnamed(order.verb, "lets the site rise again")
             return
@@ -310,7 +317,7 @@ class CommandDoor:
                 "rev": rev_of(picture), "sent": False, "total": len(chosen), "power_kw": power_kw,
                 "examples": chosen[:PLAN_ROWS].tolist(),
             }  # fmt: skip
-        if isinstance(order, Maintenance | EmergencyRelease):
+        if isinstance(order, Maintenance | EmergencyRelease | EventOptOut):
             raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
         if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
             raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")

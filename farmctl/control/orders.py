@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 
 from farmctl.control.identity import Role
 from farmctl.control.wire import ApiError
+from farmctl.core.grid import OptReason
 
 LARGEST_KW = 1e9
 
@@ -80,6 +81,15 @@ class ConfirmParams(_Strict):
     confirm: str = ""
 
 
+class OptOutParams(_Strict):
+    """Which event, and why in a word that the grid knows."""
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    why: Annotated[OptReason, Field(strict=False)]
+    confirm: str = ""
+    """The site's name: without the order the site may rise."""
+
+
 class LightParams(_Strict):
     """True blinks the miner's light."""
 
@@ -135,6 +145,13 @@ class EmergencyRelease(_Order):
     params: ConfirmParams = ConfirmParams()
 
 
+class EventOptOut(_Order):
+    """Take no part in an order about load; the grid is told OPTED_OUT. A limit and an EMERGENCY cannot be declined."""
+
+    verb: Literal["event_opt_out"]
+    params: OptOutParams
+
+
 class Reboot(_Order):
     """Restart the control boards of some miners."""
 
@@ -149,7 +166,18 @@ class Locate(_Order):
     params: LightParams
 
 
-Order = StopAll | Resume | OverrideSet | SetPower | OverrideRelease | Maintenance | EmergencyRelease | Reboot | Locate
+Order = (
+    StopAll
+    | Resume
+    | OverrideSet
+    | SetPower
+    | OverrideRelease
+    | Maintenance
+    | EmergencyRelease
+    | EventOptOut
+    | Reboot
+    | Locate
+)
 ORDER_MODEL: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="verb")])
 
 ROLE_FOR: dict[str, Role] = {
@@ -160,6 +188,7 @@ ROLE_FOR: dict[str, Role] = {
     "override_release": Role.OPERATOR,
     "maintenance": Role.OPERATOR,
     "locate": Role.OPERATOR,
+    "event_opt_out": Role.OPERATOR,
     "reboot": Role.ENGINEER,
     "emergency_release": Role.ENGINEER,
 }

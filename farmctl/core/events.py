@@ -11,6 +11,7 @@ from farmctl.core.grid import (
     EventPut,
     EventState,
     GridEvent,
+    OptOut,
     SignalMessage,
     SnapshotPut,
 )
@@ -62,6 +63,8 @@ RESPONSE_CODE: dict[EventState, int] = {
 
 KEEP_ENDED_MS = 60_000
 """An ended event is remembered this long, so that a late repeat is not taken for a new one."""
+KEEP_REFUSED = 50
+"""Events that the site ended itself are remembered until their end: a snapshot that still lists one revives it not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,10 @@ class EventTrack:
     shadowed: bool = False
     """Its set-point lost against a better one; its limit still counts."""
     reason: Reason | None = None
+    word: str = ""
+    """What acks say as the reason in its place; empty: the reason itself."""
+    hindered: Reason | None = None
+    """What stands between a live event and the site: a rung of the fail-safe ladder."""
     active_ms: int = NEVER_MS
     """When it became active; -1 before."""
     from_w: float | None = None
@@ -131,6 +138,8 @@ def heard(
                 _delete(known, message, now_ms, moves)
             case SnapshotPut():
                 _snapshot(known, message, now_ms, moves)
+            case OptOut():
+                _opt_out(known, message, now_ms, moves)
     return tuple(known.values()), moves
 
 
@@ -140,9 +149,11 @@ def on_time(
     """Start what is due, end what is over, forget what ended long ago; `power_w` is what the site draws now."""
     kept: list[EventTrack] = []
     moves: list[Transition] = []
+    refused = [t for t in tracks if t.state in (S.SUPERSEDED, S.OPTED_OUT) and now_ms < t.event.end_ms]
+    long = {id(track) for track in refused[-KEEP_REFUSED:]}
     for track in tracks:
         if track.state in TERMINAL:
-            if now_ms - track.since_ms < KEEP_ENDED_MS:
+            if now_ms - track.since_ms < KEEP_ENDED_MS or id(track) in long:
                 kept.append(track)
             continue
         after = _aged(track, now_ms)
@@ -204,6 +215,16 @@ def _delete(known: _Known, message: EventDelete, now_ms: int, moves: list[Transi
     moves.append(Transition(track=ended, msg_id=message.msg_id, epoch=message.epoch, seq=message.seq))
 
 
+def _opt_out(known: _Known, message: OptOut, now_ms: int, moves: list[Transition]) -> None:
+    track = known.get((message.source, message.event_id))
+    if track is None or track.state in TERMINAL or track.event.event_class is EventClass.EMERGENCY:
+        return
+    told = f"{message.why.value}: {message.text}" if message.text else message.why.value
+    ended = replace(moved(track, S.OPTED_OUT, now_ms, Reason.OPTED_OUT), word=told)
+    known[message.source, message.event_id] = ended
+    moves.append(_told(ended))
+
+
 def _withdraw_others(known: _Known, event: GridEvent, now_ms: int, moves: list[Transition]) -> None:
     for key, track in list(known.items()):
         same = track.event.source == event.source and track.event.event_id != event.event_id
@@ -226,5 +247,6 @@ def _snapshot(known: _Known, message: SnapshotPut, now_ms: int, moves: list[Tran
         moves.append(Transition(track=ended, msg_id=message.msg_id, epoch=message.epoch, seq=message.seq))
     for event in message.events:
         old = known.get((message.source, event.event_id))
-        if old is None or (old.event.epoch, old.event.seq) < (event.epoch, event.seq):
+        newer = old is None or (old.event.epoch, old.event.seq) < (event.epoch, event.seq)
+        if newer or (old is not None and old.reason is Reason.GRID_OUTAGE):  # the grid says that it still holds
             _put(known, event, now_ms, moves)

@@ -218,6 +218,12 @@ class MeterSample:
     """NaN where missing."""
     at_ms: int
     quality: Quality
+    supply_gone: bool = False
+    """It shows neither power nor voltage: a grid outage."""
+    volts: float = float("nan")
+    frequency_hz: float = float("nan")
+    reactive_var: float = float("nan")
+    """For telemetry only; NaN where it is not measured."""
 
 
 NO_METER = MeterSample(power_w=float("nan"), at_ms=NEVER_MS, quality=Quality.MISSING)

@@ -58,6 +58,18 @@ class SiteMode(StrEnum):
     MAINTENANCE = "MAINTENANCE"
 
 
+class OptReason(StrEnum):
+    """Why a site does not take part in an event: the seven words of OpenADR 2.0b (SIGNALS section 6)."""
+
+    ECONOMIC = "economic"
+    EMERGENCY = "emergency"
+    MUST_RUN = "mustRun"
+    NOT_PARTICIPATING = "notParticipating"
+    OUTAGE = "outageRunStatus"
+    OVERRIDE = "overrideStatus"
+    PARTICIPATING = "participating"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """One stretch of an event, half-open [start, end)."""
@@ -160,7 +172,18 @@ class SnapshotPut:
     events: tuple[GridEvent, ...]
 
 
-SignalMessage = EventPut | EventDelete | SnapshotPut
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """The site itself takes no part in an event; nothing but its release ends an EMERGENCY."""
+
+    source: str
+    event_id: str
+    why: OptReason
+    text: str = ""
+    """The person's own words; may be empty."""
+
+
+SignalMessage = EventPut | EventDelete | SnapshotPut | OptOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +197,8 @@ class LinkStatus:
     confirmed: bool
     """The boot or recovery test has been passed (SIGNALS section 7)."""
     clock_offset_ms: int = 0
+    told_all_ms: int | None = None
+    """When it last told everything that holds, -1 never; None: it tells everything with each message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from farmctl.core.events import EventTrack
 from farmctl.core.grid import SiteMode
 from farmctl.core.holding import HeldLimit
 from farmctl.core.lessons import Lessons
+from farmctl.core.outage import Outage
 from farmctl.core.reasons import CODE, Reason
 from farmctl.core.units import NEVER_MS, CodeColumn, FloatColumn, IdColumn, IntColumn
 
@@ -154,9 +155,11 @@ class Memory:
     loop: MeterLoop = MeterLoop()
     pace: Pace = field(default_factory=Pace)
     held: tuple[HeldLimit, ...] = ()
+    """Limits of ended events that stay until a newer message."""
     lessons: Lessons = field(default_factory=Lessons.none)
     """How fast and how surely each kind of miner follows."""
-    """Limits of ended events that stay until a newer message."""
+    outage: Outage | None = None
+    """A grid outage after which the grid has not told yet what holds."""
 
     @classmethod
     def at_boot(cls, miner_id: IdColumn, now_ms: int) -> Memory:

@@ -38,9 +38,11 @@ class LinkFacts:
     """Every source has been silent for longer than allowed."""
     age_ms: int | None
     """Age of the newest valid message, None before the first."""
+    outage: bool = False
+    """The supply was gone, and the grid has not told again yet what holds."""
 
 
-def link_facts(view: FleetView, booted_ms: int, now_ms: int) -> LinkFacts:
+def link_facts(view: FleetView, booted_ms: int, now_ms: int, *, outage: bool = False) -> LinkFacts:
     """Judge the links by the age of their last valid message, never by a last will."""
     stale_ms = view.rules.signal_stale_s * MS_PER_S
     heard = [link.last_valid_ms for link in view.links if link.last_valid_ms >= 0]
@@ -50,6 +52,7 @@ def link_facts(view: FleetView, booted_ms: int, now_ms: int) -> LinkFacts:
         confirmed=any(_alive(link, stale_ms, now_ms) for link in view.links),
         lost=now_ms - newest >= stale_ms,
         age_ms=now_ms - newest if heard else None,
+        outage=outage,
     )
 
 
@@ -85,6 +88,8 @@ def in_failsafe(facts: LinkFacts, mode_before: SiteMode) -> bool:
 
     Only a mode that was computed from a confirmed link outlives a short silence.
     """
+    if facts.outage:
+        return True
     if not facts.expected or facts.confirmed:
         return False
     return facts.lost or mode_before not in _COMPUTED

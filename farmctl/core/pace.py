@@ -17,7 +17,7 @@ from farmctl.core.units import MS_PER_S, NEVER_MS, FloatColumn
 
 WAKE_PACKET_S = 5.0
 """Start packets are counted over this long (SIGNALS section 4, rule 7)."""
-_GRID_LIMITS = (Reason.LIMITED, Reason.EMERGENCY, Reason.SIGNAL_STALE, Reason.BOOT_FAILSAFE)
+_GRID_LIMITS = (Reason.LIMITED, Reason.EMERGENCY, Reason.SIGNAL_STALE, Reason.BOOT_FAILSAFE, Reason.GRID_OUTAGE)
 
 
 def is_governed(budget: Budget) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from farmctl.core.events import TERMINAL, EventTrack, Transition, moved
+from farmctl.core.fleet import FleetView
 from farmctl.core.grid import EventClass, EventState
+from farmctl.core.memory import Memory
 from farmctl.core.meter_loop import SitePower
 from farmctl.core.model import Budget
+from farmctl.core.modes import LinkFacts, in_failsafe
+from farmctl.core.proposals import in_boot_grace
 from farmctl.core.reasons import Reason
 from farmctl.core.units import MS_PER_S
 
@@ -57,6 +62,31 @@ def judge(tracks: tuple[EventTrack, ...], budget: Budget, site: SitePower, now_m
             moves.append(_told(after))
         kept.append(after)
     return Judged(tracks=tuple(kept), moves=tuple(moves))
+
+
+def hindrance(memory: Memory, view: FleetView, facts: LinkFacts, site: SitePower, now_ms: int) -> Reason | None:
+    """The rung of the fail-safe ladder on which the site stands; None for none."""
+    if facts.outage:
+        return Reason.GRID_OUTAGE
+    if in_failsafe(facts, memory.mode) and not in_boot_grace(memory, now_ms):
+        return Reason.SIGNAL_STALE if facts.lost else Reason.BOOT_FAILSAFE
+    lost = not site.metered and now_ms - memory.booted_ms > view.rules.meter_stale_s * MS_PER_S
+    return Reason.METER_LOST_GUARD if lost else None
+
+
+def hinder(tracks: tuple[EventTrack, ...], why: Reason | None, moves: Iterable[Transition]) -> Judged:
+    """Tell of every live event what hinders it now, or no more; an event that has just moved tells it with that."""
+    moving = {(move.track.event.source, move.track.event.event_id) for move in moves}
+    kept: list[EventTrack] = []
+    told: list[Transition] = []
+    for track in tracks:
+        after = track
+        if track.live and track.hindered is not why and track.event.event_class is not EventClass.TEST:
+            after = replace(track, hindered=why)
+            if (track.event.source, track.event.event_id) not in moving:
+                told.append(_told(after))
+        kept.append(after)
+    return Judged(tracks=tuple(kept), moves=tuple(told))
 
 
 def tolerance_w(track: EventTrack, setpoint_w: float) -> float:

@@ -66,7 +66,10 @@ def _wishes(memory: Memory, view: FleetView, facts: LinkFacts, now_ms: int) -> I
     standing_w = _standing_w(memory, view, now_ms)
     yield _ceiling("standing", Reason.STANDING_ALLOCATION, standing_w)
     failsafe = in_failsafe(facts, memory.mode)
-    if failsafe and not in_boot_grace(memory, now_ms) and not _follows_schedule(memory, view, now_ms):
+    if facts.outage:
+        firm_w = min(_configured_w(rules), rules.failsafe_limit_w)
+        yield _ceiling("fail-safe", Reason.GRID_OUTAGE, firm_w, urgent=True)
+    elif failsafe and not in_boot_grace(memory, now_ms) and not _follows_schedule(memory, view, now_ms):
         reason = Reason.SIGNAL_STALE if facts.lost else Reason.BOOT_FAILSAFE
         yield _ceiling("fail-safe", reason, rules.failsafe_limit_w, urgent=True)
     for track in memory.tracks:
@@ -116,7 +119,10 @@ def _standing_w(memory: Memory, view: FleetView, now_ms: int) -> float:
     ]
     if granted:
         return max(granted)[1]
-    rules = view.rules
+    return _configured_w(view.rules)
+
+
+def _configured_w(rules: SiteRules) -> float:
     if rules.standing_w is not None:
         return rules.standing_w
     return rules.failsafe_limit_w if rules.grid_expected else rules.rated_w

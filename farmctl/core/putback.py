@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from farmctl.core.memory import Memory, MeterLoop, RowMemory
+from farmctl.core.outage import Outage
 from farmctl.core.units import NEVER_MS, IntColumn
 
 
@@ -38,7 +39,12 @@ def put_back(memory: Memory, now_ms: int) -> Memory:
             disturbed_ms=min(pace.disturbed_ms, now_ms),
         ),
         held=tuple(replace(limit, since_ms=min(limit.since_ms, now_ms)) for limit in memory.held),
+        outage=None if memory.outage is None else _outage(memory.outage, now_ms),
     )
+
+
+def _outage(outage: Outage, now_ms: int) -> Outage:
+    return Outage(since_ms=min(outage.since_ms, now_ms), back_ms=min(outage.back_ms, now_ms))
 
 
 def _rows(rows: RowMemory, now_ms: int, ahead_ms: int) -> RowMemory:

@@ -69,6 +69,9 @@ class Reason(StrEnum):
     # a row, continued
     TOO_HOT = "TOO_HOT"
     FAULTY = "FAULTY"
+    # a budget or an event, continued
+    GRID_OUTAGE = "GRID_OUTAGE"
+    OPTED_OUT = "OPTED_OUT"
 
 
 HELP: dict[Reason, str] = {
@@ -124,6 +127,8 @@ HELP: dict[Reason, str] = {
     Reason.TARGET_MISSED: "the end came before the target was reached",
     Reason.TOO_HOT: "its chips are too hot; lowered until they have cooled",
     Reason.FAULTY: "reports a fault; not raised before it is well",
+    Reason.GRID_OUTAGE: "a grid outage was seen: received orders are discarded until the grid was asked again",
+    Reason.OPTED_OUT: "the site does not take part: a local decision with its reason",
     Reason.TEST: "a test event: everything up to the device write was run",
 }
 

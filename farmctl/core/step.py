@@ -26,11 +26,12 @@ from farmctl.core.memory import Memory, Pace, Standing
 from farmctl.core.meter_loop import SitePower, follow
 from farmctl.core.model import Budget, Command
 from farmctl.core.modes import LinkFacts, in_failsafe, link_facts, next_mode
+from farmctl.core.outage import discarded, watched
 from farmctl.core.outlook import outlook
 from farmctl.core.pace import is_governed, ramp_w, release_ms, wake_credit_w
 from farmctl.core.phases import carried
 from farmctl.core.policies import POLICIES
-from farmctl.core.progress import judge, shadow
+from farmctl.core.progress import hinder, hindrance, judge, shadow
 from farmctl.core.proposals import held_circuits, in_boot_grace, live_overrides, narrowed, proposals
 from farmctl.core.putback import put_back
 from farmctl.core.reasons import Reason
@@ -69,6 +70,8 @@ class Decision:
     link: LinkFacts
     lessons: Lessons
     """How fast and how surely each kind of miner follows."""
+    ask_again: bool = False
+    """The supply is back after a grid outage: every source must tell again what holds."""
 
 
 def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency_first") -> tuple[Memory, Decision]:
@@ -80,19 +83,25 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     view = replace(view, circuits=carried(view, seen.counted_w))
     lessons = learned(memory.lessons, view, seen, now_ms)
     loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
-    facts = link_facts(view, memory.booted_ms, now_ms)
+    outage = watched(memory.outage, view, now_ms)
+    facts = link_facts(view, memory.booted_ms, now_ms, outage=outage is not None)
     # What is over ended by itself; a snapshot that no longer lists it cancels nothing.
     tracks, over = on_time(memory.tracks, now_ms, site.power_w)
     tracks, told = heard(tracks, spread(view.inbox, view.seed, site.power_w), now_ms)
+    if outage is not None and memory.outage is None:
+        tracks, lost = discarded(tracks, {link.source for link in view.links}, now_ms)
+        told += lost
     tracks, due = on_time(tracks, now_ms, site.power_w)
     failsafe = in_failsafe(facts, memory.mode)
     view = _priced(view, tracks, now_ms)
     held = hold(memory.held, [*over, *due], view.inbox, failsafe=failsafe)
-    memory = replace(memory, tracks=tracks, loop=loop, held=held)
+    memory = replace(memory, tracks=tracks, loop=loop, held=held, outage=outage)
     budget = arbitrate(proposals(memory, view, facts, now_ms), view.rules, guarded=not site.metered)
     mode = _mode(memory, view, facts, budget, now_ms)
     shadowed = shadow(tracks, budget, now_ms)
     judged = judge(shadowed.tracks, budget, site, now_ms)
+    transitions = (*over, *told, *due, *shadowed.moves, *judged.moves)
+    hindered = hinder(judged.tracks, hindrance(memory, view, facts, site, now_ms), transitions)
     ramp_now_w = ramp_w(memory, view, budget, site, seen, now_ms)
     credit_w = wake_credit_w(memory, view, seen, now_ms)
     ask = Ask(
@@ -120,7 +129,6 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         stopped=budget.limit_reason is Reason.STOP_ALL,
         held=under(view.circuits, held_circuits(view, now_ms))[view.table.node] | is_held(view),
     )
-    transitions = (*over, *told, *due, *shadowed.moves, *judged.moves)
     arrives_s = eta_s(view, seen, sent.rows, budget.target_w - ramp_now_w, now_ms)
     decision = Decision(
         cycle=memory.cycle + 1,
@@ -132,12 +140,13 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         allocation=allocation,
         reasons=reasons,
         commands=sent.commands,
-        acks=_acks(transitions, budget, allocation, site, arrives_s, now_ms),
+        acks=_acks((*transitions, *hindered.moves), budget, allocation, site, arrives_s, now_ms),
         transitions=transitions,
         unconfirmed_w=float(np.maximum(seen.counted_w - seen.wanted_w, 0.0)[seen.movable].sum()),
         seen=seen,
         link=facts,
         lessons=lessons,
+        ask_again=outage is not None and outage.back_ms == now_ms,
     )
     elapsed_s = max(now_ms - memory.last_ms, 0) / MS_PER_S
     after = replace(
@@ -147,7 +156,7 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         mode=mode,
         mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
         rows=replace(noted(sent.rows, view, seen.fresh).rested(elapsed_s), reason=reasons),
-        tracks=judged.tracks,
+        tracks=hindered.tracks,
         lessons=lessons,
         pace=Pace(
             ramp_w=ramp_now_w,
@@ -223,6 +232,11 @@ def _disturbed(commands: tuple[Command, ...], allocation: Allocation, view: Flee
     return not allocation.refined and len(commands) > max(2.0, TRIM_FRACTION * len(view.table))
 
 
+def _why(track: EventTrack) -> str:
+    reason = track.reason or (track.hindered if track.live else None)
+    return track.word or (reason.value if reason else "")
+
+
 def _acks(
     transitions: Iterable[Transition],
     budget: Budget,
@@ -241,7 +255,7 @@ def _acks(
             seq=move.seq,
             state=move.track.state,
             code=RESPONSE_CODE[move.track.state],
-            reason=move.track.reason.value if move.track.reason else "",
+            reason=_why(move.track),
             at_ms=now_ms,
             target_w=budget.target_w,
             expected_w=allocation.planned_w,

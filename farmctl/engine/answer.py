@@ -59,6 +59,9 @@ def telemetry(view: FleetView, decision: Decision, memory: Memory) -> Telemetry:
         event_id=decision.budget.event_id,
         epoch=governing.epoch if governing else 0,
         seq=governing.seq if governing else 0,
+        volts=view.meter.volts,
+        hz=view.meter.frequency_hz,
+        reactive_var=view.meter.reactive_var,
     )
 
 

@@ -13,6 +13,7 @@ from farmctl.core.grid import SiteMode
 from farmctl.core.holding import HeldLimit
 from farmctl.core.lessons import Lessons
 from farmctl.core.memory import Memory, MeterLoop, Pace, RowMemory
+from farmctl.core.outage import Outage
 from farmctl.core.units import NEVER_MS
 from farmctl.errors import StoreError
 
@@ -36,6 +37,7 @@ class _Small:
     refined_ms: int = NEVER_MS
     disturbed_ms: int = NEVER_MS
     groups: tuple[str, ...] = ()
+    outage: Outage | None = None
 
 
 _SMALL = TypeAdapter(_Small)
@@ -58,6 +60,7 @@ def dump(memory: Memory) -> bytes:
         refined_ms=memory.pace.refined_ms,
         disturbed_ms=memory.pace.disturbed_ms,
         groups=memory.lessons.groups,
+        outage=memory.outage,
     )
     text = np.frombuffer(_SMALL.dump_json(small), dtype=np.uint8)
     file = io.BytesIO()
@@ -99,4 +102,5 @@ def load(data: bytes) -> Memory:
         ),
         held=small.held,
         lessons=Lessons(groups=small.groups, **told) if told else Lessons.none(),
+        outage=small.outage,
     )

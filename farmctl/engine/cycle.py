@@ -30,7 +30,7 @@ from farmctl.engine.records import command_records, decision_record, fate_record
 from farmctl.engine.replay import decision_hash
 from farmctl.errors import StoreError
 from farmctl.ports.control import AlarmWatch
-from farmctl.ports.grid import Capability, CapabilityUplink, Uplink
+from farmctl.ports.grid import AsksAgain, Capability, CapabilityUplink, Uplink
 from farmctl.ports.recording import Frame, Recording
 from farmctl.ports.site import Clock
 from farmctl.ports.store import JournalRecord, Store
@@ -285,6 +285,10 @@ class Cycle:
 
     async def _answer(self, view: FleetView, decision: Decision, memory: Memory) -> None:
         parts = self._p
+        if decision.ask_again:
+            for uplink in parts.uplinks:
+                if isinstance(uplink, AsksAgain):
+                    uplink.ask_again()
         if not parts.uplinks:
             return
         send_telemetry = self._due("telemetry", parts.telemetry_s, decision.at_ms)

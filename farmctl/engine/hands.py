@@ -11,7 +11,7 @@ import structlog
 from typing_extensions import override
 
 from farmctl.core.events import TERMINAL
-from farmctl.core.grid import EventClass, EventDelete
+from farmctl.core.grid import EventClass, EventDelete, OptOut, OptReason
 from farmctl.core.model import MinerId
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.link import Link
@@ -34,6 +34,10 @@ Told = Callable[[str], None]
 
 class NothingLatchedError(RefusedError):
     """No EMERGENCY is latched."""
+
+
+class NoSuchEventError(RefusedError):
+    """No event of that name can be declined."""
 
 
 class SiteHands(Hands):
@@ -79,6 +83,20 @@ class SiteHands(Hands):
             raw = orjson.dumps({"released": event.event_id, "owner": by.owner, "reason": by.reason})
             await self._inbox.accept(Receipt(source=event.source, topic=TOPIC, message=message, raw=raw, states={}))
         return tuple(event.event_id for event in latched)
+
+    @override
+    async def opt_out(self, picture: SitePicture, event_id: str, why: OptReason, by: By) -> None:
+        tracks = [t for t in picture.memory.tracks if t.event.event_id == event_id and t.state not in TERMINAL]
+        if not tracks:
+            raise NoSuchEventError(f"event {event_id}: no such event is open")
+        for event in (track.event for track in tracks):
+            if event.event_class is EventClass.EMERGENCY or any(i.limit_w is not None for i in event.intervals):
+                hint = "it protects the grid; ask its dispatcher, or switch control.outside_control off"
+                raise NoSuchEventError(f"event {event_id}: a limit or an EMERGENCY cannot be declined: {hint}")
+        for event in (track.event for track in tracks):
+            message = OptOut(source=event.source, event_id=event_id, why=why, text=by.reason)
+            raw = orjson.dumps({"opted_out": event_id, "why": why, "owner": by.owner, "reason": by.reason})
+            await self._inbox.accept(Receipt(source=event.source, topic=TOPIC, message=message, raw=raw, states={}))
 
     async def _work(self) -> None:
         while True:

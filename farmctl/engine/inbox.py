@@ -79,7 +79,16 @@ class GridInbox(Inbox):
             log.warning("refusal_not_journalled", source=refusal.source, error=str(error))
 
     @override
-    def link(self, source: str, *, connected: bool, last_valid_ms: int, confirmed: bool, clock_offset_ms: int) -> None:
+    def link(
+        self,
+        source: str,
+        *,
+        connected: bool,
+        last_valid_ms: int,
+        confirmed: bool,
+        clock_offset_ms: int,
+        told_all_ms: int | None = None,
+    ) -> None:
         before = self._links.get(source)
         self._links[source] = LinkStatus(
             source=source,
@@ -87,6 +96,7 @@ class GridInbox(Inbox):
             last_valid_ms=last_valid_ms,
             confirmed=confirmed,
             clock_offset_ms=clock_offset_ms,
+            told_all_ms=told_all_ms,
         )
         if before is None or before.confirmed != confirmed:
             self._wake.set()

@@ -9,7 +9,7 @@ from typing import assert_never
 from typing_extensions import override
 
 from farmctl.core.events import RESPONSE_CODE
-from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, GridEvent, SignalMessage, SnapshotPut
+from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, GridEvent, OptOut, SignalMessage, SnapshotPut
 from farmctl.ports.grid import (
     Capability,
     CapabilityUplink,
@@ -82,6 +82,8 @@ def opted_out(message: SignalMessage, source: str, now_ms: int) -> Iterator[Ack]
                 reason=NOT_PARTICIPATING,
                 at_ms=now_ms,
             )
+        case OptOut():
+            return  # the site said it, not the grid
         case _ as never:
             assert_never(never)
 
@@ -142,13 +144,23 @@ class _Gate(Inbox):
         await self._inbox.refuse(refusal)
 
     @override
-    def link(self, source: str, *, connected: bool, last_valid_ms: int, confirmed: bool, clock_offset_ms: int) -> None:
+    def link(
+        self,
+        source: str,
+        *,
+        connected: bool,
+        last_valid_ms: int,
+        confirmed: bool,
+        clock_offset_ms: int,
+        told_all_ms: int | None = None,
+    ) -> None:
         self._inbox.link(
             source,
             connected=connected,
             last_valid_ms=last_valid_ms,
             confirmed=confirmed,
             clock_offset_ms=clock_offset_ms,
+            told_all_ms=told_all_ms,
         )
 
     @override

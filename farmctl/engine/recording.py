@@ -60,6 +60,7 @@ class _Head:
     may_raise: bool
     seed: int
     columns: tuple[_Column, ...]
+    supply_gone: bool = False
 
 
 _HEAD = TypeAdapter(_Head)
@@ -152,7 +153,12 @@ class Player:
                 imbalance_w=arrays.get("circuit.imbalance_w"),
             ),
             rules=statics.rules,
-            meter=MeterSample(power_w=float(arrays["meter"][0]), at_ms=head.meter_at_ms, quality=head.meter_quality),
+            meter=MeterSample(
+                power_w=float(arrays["meter"][0]),
+                at_ms=head.meter_at_ms,
+                quality=head.meter_quality,
+                supply_gone=head.supply_gone,
+            ),
             links=head.links,
             inbox=head.inbox,
             overrides=head.overrides,
@@ -182,6 +188,7 @@ def _head(view: FleetView, now_ms: int, columns: tuple[_Column, ...], *, key: bo
         may_raise=view.may_raise,
         seed=view.seed,
         columns=columns,
+        supply_gone=view.meter.supply_gone,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from pymodbus import ModbusException
@@ -14,6 +14,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from farmctl.core.fleet import NO_METER, MeterSample
 from farmctl.core.units import NEVER_MS
 from farmctl.errors import MalformedReplyError
+from farmctl.meters import supply
 from farmctl.meters.quality import Doubt, History, Observed, Trust, judge
 from farmctl.meters.registers import Block, Quantity, ReadFunction, Register, blocks_of, decode
 from farmctl.ports.site import Clock
@@ -41,6 +42,11 @@ class MeterConfig:
         """Range of the kw register, and SIGNALS section 10 for the rest."""
         kw = next(register for register in self.registers if register.name is Quantity.KW)
         return Trust(min_w=kw.min_si, max_w=kw.max_si, rated_w=self.rated_w)
+
+    @property
+    def least_volts(self) -> float:
+        """The least that the register of the voltage may say, V; NaN where it has none."""
+        return next((each.min_si for each in self.registers if each.name is Quantity.VOLTS), math.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,7 @@ class ModbusMeter:
         self._clock = clock
         self._fleet_w = fleet_w
         self._history = History()
+        self._supply = supply.Supply()
         self._client: AsyncModbusTcpClient | None = None
 
     async def read(self) -> MeterSample:
@@ -116,14 +123,37 @@ class ModbusMeter:
         power_w = values.si.get(Quantity.KW)
         if power_w is not None:
             self.reading = values.reading(at_ms)
+            self._supply = self._supplied(self.reading)
         verdict = judge(
             self._history, Observed(power_w=power_w, at_ms=at_ms), self._fleet_w(), at_ms, self._config.trust
         )
         self._history = verdict.history
         if verdict.doubt is not self.doubt or verdict.sample.quality is not self.last.quality:
             log.info("meter_quality", meter=self.name, quality=verdict.sample.quality, doubt=verdict.doubt)
-        self.doubt, self.last = verdict.doubt, verdict.sample
-        return verdict.sample
+        read = self.reading if power_w is not None else MeterReading()
+        self.doubt = verdict.doubt
+        self.last = replace(
+            verdict.sample,
+            supply_gone=self._supply.gone,
+            volts=read.volts,
+            frequency_hz=read.frequency_hz,
+            reactive_var=read.reactive_var,
+        )
+        return self.last
+
+    def _supplied(self, reading: MeterReading) -> supply.Supply:
+        config = self._config
+        after = supply.seen(
+            self._supply,
+            volts=reading.volts,
+            power_w=reading.power_w,
+            rated_w=config.rated_w,
+            now_ms=reading.at_ms,
+            least_volts=config.least_volts,
+        )
+        if after.gone is not self._supply.gone:
+            log.warning("grid_outage" if after.gone else "grid_supply_back", meter=self.name, volts=reading.volts)
+        return after
 
     async def close(self) -> None:
         """Release the connection; harmless when there is none."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from farmctl.core.alarms import AlarmBoard, AlarmKind, Condition, Scene
 from farmctl.core.fleet import FleetView
+from farmctl.core.grid import OptReason
 from farmctl.core.memory import Memory
 from farmctl.core.model import Override
 from farmctl.core.step import Decision
@@ -195,6 +196,10 @@ class Hands(Protocol):
 
     async def release_emergency(self, picture: SitePicture, by: By) -> tuple[str, ...]:
         """Clear every latched EMERGENCY, durable when it returns; their event ids. Raises RefusedError for none."""
+        ...
+
+    async def opt_out(self, picture: SitePicture, event_id: str, why: OptReason, by: By) -> None:
+        """Take no part in an order about load, durable when it returns. Raises RefusedError where that is not open."""
         ...
 
 

@@ -68,6 +68,7 @@ class Inbox(Protocol):
         last_valid_ms: int,
         confirmed: bool,
         clock_offset_ms: int,
+        told_all_ms: int | None = None,
     ) -> None:
         """Tell how alive the source is."""
         ...
@@ -192,6 +193,15 @@ class Uplink(Protocol):
 
     async def site_state(self, state: SiteState) -> None:
         """Send as retained; the last one wins."""
+        ...
+
+
+@runtime_checkable
+class AsksAgain(Protocol):
+    """A source that can be made to tell again everything that holds, as after a grid outage."""
+
+    def ask_again(self) -> None:
+        """Forget what was told and ask for it anew; `LinkStatus.told_all_ms` says when that was done."""
         ...
 
 

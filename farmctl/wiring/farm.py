@@ -55,7 +55,7 @@ from farmctl.wiring.meters import circuit_meters, site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.notify import post
 from farmctl.wiring.settlement import settlement_facts
-from farmctl.wiring.signals import signal_sources
+from farmctl.wiring.signals import decline, signal_sources
 from farmctl.wiring.stores import keep_copy, place_of
 from farmctl.wiring.system import SystemFacts, vitals_of
 from farmctl.wiring.watches import SiteWatches
@@ -231,7 +231,9 @@ async def _assembled(
         on_picture=(spells.see, metrics.see, watches.see, told.see, _sampled(series, historian), *listeners.pictures),
         on_response=tally.responded,
     )
-    cycle = Cycle(parts, await _remembered(store, fleet, inbox, clock.now_ms()))
+    memory = await _remembered(store, fleet, inbox, clock.now_ms())
+    await decline(config, memory, inbox)
+    cycle = Cycle(parts, memory)
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
     system = SystemFacts(config=config, poller=poller, actuator=actuator, inbox=inbox, tally=tally, vitals=vitals)
     glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines, system)

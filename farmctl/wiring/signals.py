@@ -9,10 +9,12 @@ from farmctl.config.credentials import read_secret
 from farmctl.config.schema import CompatTable, FarmConfig, MqttTable
 from farmctl.config.schema.signals import AnySignal, IssuerTable
 from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
-from farmctl.core.grid import EventClass
+from farmctl.core.events import TERMINAL
+from farmctl.core.grid import EventClass, OptOut, OptReason
+from farmctl.core.memory import Memory
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.engine.onlooker import Onlooker
-from farmctl.ports.grid import GridEnd
+from farmctl.ports.grid import GridEnd, Inbox, Receipt
 from farmctl.ports.site import Clock
 from farmctl.signals._intake.keys import FOREVER_MS, IssuerKey, Keyring
 from farmctl.signals._intake.permissions import IssuerRule
@@ -35,6 +37,21 @@ def guarded(config: FarmConfig, clock: Clock, sources: tuple[GridEnd, ...]) -> t
     if config.control.outside_control:
         return sources
     return tuple(Onlooker(source, clock) for source in sources)
+
+
+async def decline(config: FarmConfig, memory: Memory, inbox: Inbox) -> None:
+    """With outside control off: what outsiders had ordered before the switch was turned holds no more; they are told.
+
+    A latched EMERGENCY stays until its release.
+    """
+    if config.control.outside_control:
+        return
+    own = {table.name for table in config.signal if isinstance(table, PriceTable | ScheduleTable)}
+    for event in (track.event for track in memory.tracks if track.state not in TERMINAL):
+        if event.source in own or event.event_class is EventClass.EMERGENCY:
+            continue
+        message = OptOut(source=event.source, event_id=event.event_id, why=OptReason.NOT_PARTICIPATING)
+        await inbox.accept(Receipt(source=event.source, topic="configuration", message=message, raw=b"", states={}))
 
 
 def compat_config(config: FarmConfig, table: CompatTable) -> CompatConfig:

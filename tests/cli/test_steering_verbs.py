@@ -192,3 +192,22 @@ async def test_every_list_speaks_every_format(shell: Shell) -> None:
         for output in ("table", "wide", "json", "jsonl", "csv", "yaml", "name"):
             said = await shell(*verb, "-o", output)
             assert said.code == Exit.OK, (verb, output, said.err)
+
+
+async def test_a_site_declines_an_order_about_load_but_neither_a_limit_nor_an_emergency(
+    house: Glasshouse, shell: Shell
+) -> None:
+    house.day.event("run", setpoint_w=0.6 * house.day.rated_w)
+    house.day.event("cap", limit_w=0.9 * house.day.rated_w)
+    house.run(20)
+    words = ("--why", "mustRun", "--confirm", "demo", *WHY)
+    refused = await shell("events", "opt-out", "cap", *words)
+    assert refused.code == Exit.CONFLICT
+    assert "cannot be declined" in refused.err
+    assert (await shell("events", "opt-out", "nothing", *words)).code == Exit.CONFLICT
+    assert (await shell("events", "opt-out", "run", "--dry-run", *words)).code == Exit.OK
+    done = await shell("events", "opt-out", "run", *words)
+    assert done.code == Exit.OK, done.err
+    house.run(1)
+    (ack,) = house.day.decision.acks
+    assert (ack.event_id, ack.state.value, ack.reason) == ("run", "OPTED_OUT", "mustRun: works on the pump")

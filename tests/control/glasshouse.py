@@ -19,6 +19,7 @@ from farmctl.control.server import ControlParts, ControlServer
 from farmctl.control.strip import Site
 from farmctl.core.alarms import Yard
 from farmctl.core.fleet import FleetView
+from farmctl.core.grid import OptReason
 from farmctl.core.model import MinerId
 from farmctl.core.units import FloatColumn
 from farmctl.engine.cycle import Picture, scene_of
@@ -95,6 +96,12 @@ class Hand(Hands):
         ids = await SiteHands({}, inbox, lambda: None).release_emergency(picture, by)
         self._house.day.inbox += [arrival.message for arrival in inbox.drain()]
         return ids
+
+    @override
+    async def opt_out(self, picture: SitePicture, event_id: str, why: OptReason, by: By) -> None:
+        inbox = GridInbox(self._house.store, self._house.clock, asyncio.Event())
+        await SiteHands({}, inbox, lambda: None).opt_out(picture, event_id, why, by)
+        self._house.day.inbox += [arrival.message for arrival in inbox.drain()]
 
     def _do(self, what: str, miners: Sequence[str], told: Callable[[str], None]) -> None:
         for miner in miners:

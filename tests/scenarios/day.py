@@ -18,6 +18,8 @@ from farmctl.core.grid import (
     GridEvent,
     Interval,
     LinkStatus,
+    OptOut,
+    OptReason,
     SignalMessage,
     SiteMode,
     SnapshotPut,
@@ -62,6 +64,8 @@ class Day:
         self.link_alive = True
         self.link_confirmed = True
         self.last_valid_ms = -1
+        self.told_all_ms: int | None = None
+        self.dark = False
         self.inbox: list[SignalMessage] = []
         self.overrides: list[Override] = []
         self.changes: dict[str, Any] = {}
@@ -155,6 +159,26 @@ class Day:
         self.link_alive = True
         self.link_confirmed = confirmed
 
+    def supply_fails(self) -> None:
+        """No voltage and no power: every miner is dark."""
+        self.dark = True
+        self.farm.cut[:] = True
+
+    def supply_returns(self) -> None:
+        """Voltage again; control boards come up at full, whatever they were told before."""
+        self.dark = False
+        self.farm.cut[:] = False
+        self.farm.boot(slice(None))
+
+    def grid_tells_all(self, *events: GridEvent) -> None:
+        """The grid was asked again, and lists these events and no others."""
+        self.snapshot(*events)
+        self.told_all_ms = self.now_ms + 1
+
+    def opt_out(self, event_id: str, why: OptReason = OptReason.MUST_RUN, text: str = "") -> None:
+        """The site takes no part in an event."""
+        self.inbox.append(OptOut(source="grid", event_id=event_id, why=why, text=text))
+
     def restart(self, *, off_s: float = 0.0) -> None:
         """The controller dies and comes back from its checkpoint; the miners go on as they are."""
         for _ in range(int(off_s)):
@@ -221,9 +245,18 @@ class Day:
     def view(self) -> FleetView:
         """The picture of this moment."""
         noise_w = self.meter_noise_w * np.sin(self.now_ms / 1_700.0)
-        sample = MeterSample(power_w=self.farm.meter_w() + float(noise_w), at_ms=self.now_ms, quality=Quality.OK)
+        sample = MeterSample(
+            power_w=self.farm.meter_w() + float(noise_w),
+            at_ms=self.now_ms,
+            quality=Quality.OK,
+            supply_gone=self.dark,
+        )
         link = LinkStatus(
-            source="grid", connected=self.link_alive, last_valid_ms=self.last_valid_ms, confirmed=self.link_confirmed
+            source="grid",
+            connected=self.link_alive,
+            last_valid_ms=self.last_valid_ms,
+            confirmed=self.link_confirmed,
+            told_all_ms=self.told_all_ms,
         )
         plain = FleetView(
             table=FleetTable(**{f.name: getattr(self.table, f.name).copy() for f in fields(FleetTable)}),

@@ -66,6 +66,8 @@ class Dispatcher:
         self.clock = clock
         self.seq = 0
         self.hb = 0
+        self.ahead_ms = 0
+        """So much the clock of its heartbeats is ahead."""
         self.said: JsonObject = {}
 
     async def says(self, route: Route, payload: JsonObject | bytes, *, retain: bool = False) -> None:
@@ -91,7 +93,7 @@ class Dispatcher:
 
     async def beats(self) -> None:
         self.hb += 1
-        body = heartbeat(self.hb, seq=self.seq, of=self.said, at_ms=self.clock.now_ms())
+        body = heartbeat(self.hb, seq=self.seq, of=self.said, at_ms=self.clock.now_ms() + self.ahead_ms)
         await self.says(Route.HEARTBEAT, body)
 
     def _times(self, seconds: int) -> JsonObject:

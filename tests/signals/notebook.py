@@ -43,13 +43,23 @@ class Notebook:
     async def keep(self, states: Mapping[str, bytes]) -> None:
         self.states.update(states)
 
-    def link(self, source: str, *, connected: bool, last_valid_ms: int, confirmed: bool, clock_offset_ms: int) -> None:
+    def link(
+        self,
+        source: str,
+        *,
+        connected: bool,
+        last_valid_ms: int,
+        confirmed: bool,
+        clock_offset_ms: int,
+        told_all_ms: int | None = None,
+    ) -> None:
         self.status = LinkStatus(
             source=source,
             connected=connected,
             last_valid_ms=last_valid_ms,
             confirmed=confirmed,
             clock_offset_ms=clock_offset_ms,
+            told_all_ms=told_all_ms,
         )
 
     async def state(self, name: str) -> bytes | None:

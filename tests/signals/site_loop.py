@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from farmctl.core.fleet import FleetView
 from farmctl.core.grid import Ack
 from farmctl.core.memory import Memory
 from farmctl.engine.answer import capability, site_state, telemetry
@@ -64,6 +65,8 @@ class Site:
         self.acks: list[Ack] = []
         self.stride_s = 1
         """Seconds from one cycle to the next; more for a long story."""
+        self.lookouts: list[Callable[[FleetView], None]] = []
+        """Who sees what each cycle saw, after it."""
         self.reader: Overheard | None = None
         """Who must have read each change of mode before time goes on: only the latest `state` is ever sent."""
 
@@ -95,7 +98,11 @@ class Site:
         for ack in day.decision.acks:
             self.acks.append(ack)
             await self.listener.ack(ack)
+        if day.decision.ask_again:
+            self.source.ask_again()
         view = day.view()
+        for lookout in self.lookouts:
+            lookout(view)
         await self.listener.telemetry(telemetry(view, day.decision, day.memory))
         if day.decision.mode is not before or day.decision.transitions:
             state = site_state(view, day.decision, day.memory, signed=True, audit_head="")

@@ -191,13 +191,23 @@ class Ledger:
     async def refuse(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
 
-    def link(self, source: str, *, connected: bool, last_valid_ms: int, confirmed: bool, clock_offset_ms: int) -> None:
+    def link(
+        self,
+        source: str,
+        *,
+        connected: bool,
+        last_valid_ms: int,
+        confirmed: bool,
+        clock_offset_ms: int,
+        told_all_ms: int | None = None,
+    ) -> None:
         self.status = LinkStatus(
             source=source,
             connected=connected,
             last_valid_ms=last_valid_ms,
             confirmed=confirmed,
             clock_offset_ms=clock_offset_ms,
+            told_all_ms=told_all_ms,
         )
 
     async def state(self, name: str) -> bytes | None:

@@ -45,8 +45,11 @@ def site_conditions(scene: Scene) -> Iterator[Condition]:
 
 def _signal(scene: Scene) -> Iterator[Condition]:
     facts = scene.facts
-    quiet = facts.age_ms is not None and facts.age_ms > scene.view.rules.signal_quiet_s * MS_PER_S
-    if facts.expected and (facts.lost or quiet):
+    age_ms = scene.now_ms - scene.memory.booted_ms if facts.age_ms is None else facts.age_ms
+    quiet = age_ms > scene.view.rules.signal_quiet_s * MS_PER_S
+    if facts.outage:
+        yield _site("signal_stale", 1, "a grid outage was seen: no order counts until the grid tells again what holds")
+    elif facts.expected and (facts.lost or quiet):
         detail = "never heard" if facts.age_ms is None else f"silent for {facts.age_ms // MS_PER_S} s"
         yield _site("signal_stale", 1, detail)
 

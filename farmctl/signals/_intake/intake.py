@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from farmctl.core.events import TERMINAL
-from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, SnapshotPut
+from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, OptOut, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.ports.grid import Refusal
 from farmctl.signals._intake import keys, on_event, on_simple, on_snapshot, standing
@@ -101,6 +101,10 @@ class Intake:
             self.seen.remember(ack.msg_id, ack)
         if ack.state in TERMINAL:
             self.hearing = self.hearing.with_end(ack)
+
+    def forget_applied(self) -> None:
+        """The snapshot that holds is applied once more when it is read again."""
+        self.hearing = replace(self.hearing, applied=frozenset())
 
     def _highest(self, pair: Pair) -> Pair:
         return pair if self.hearing.pair is None else max(pair, self.hearing.pair)
@@ -200,5 +204,7 @@ def _message_id(verdict: Accepted) -> str:
             return message.event.msg_id
         case EventDelete() | SnapshotPut():
             return message.msg_id
+        case OptOut():
+            return ""
         case _ as never:
             assert_never(never)

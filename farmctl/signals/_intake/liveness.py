@@ -55,7 +55,11 @@ class Liveness:
             return replace(self, last_valid_ms=now_ms)
         if not self.confirmed or now_ms - self.last_valid_ms < self.loss_after_ms:
             return self
-        return replace(self, confirmed=False, hashes=frozenset(), beat_hash="", above=self.snapshot)
+        return replace(self.unconfirmed(), above=self.snapshot)
+
+    def unconfirmed(self) -> Liveness:
+        """What was heard proves nothing more: the exit test is to be passed anew, by the same snapshot or a newer."""
+        return replace(self, confirmed=False, hashes=frozenset(), beat_hash="")
 
 
 def _tested(live: Liveness) -> Liveness:

@@ -53,6 +53,10 @@ class Standing:
         """After a withdrawal."""
         return replace(self, known={k: v for k, v in self.known.items() if k != event_id})
 
+    def without_orders(self) -> Standing:
+        """Nothing but latched EMERGENCYs is known any more."""
+        return replace(self, known={k: v for k, v in self.known.items() if _latched(v)})
+
     def latched_simple(self) -> str | None:
         """The id under which an EMERGENCY of the simple form is latched."""
         return next((k for k, v in self.known.items() if v.simple and v.event_class is EventClass.EMERGENCY), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import aiomqtt
@@ -68,6 +68,10 @@ class CompatSource:
             tasks.create_task(self._watch(inbox))
             for number in range(len(self._config.brokers)):
                 tasks.create_task(self._stay_connected(number, inbox))
+
+    def ask_again(self) -> None:
+        """An off that holds is stated anew; the publisher repeats itself anyway."""
+        self._switch = replace(self._switch, off_until_ms=0)
 
     async def _watch(self, inbox: Inbox) -> None:
         """Silence and restoring happen without a message."""

@@ -12,7 +12,7 @@ import structlog
 
 from farmctl.core.events import TERMINAL
 from farmctl.core.grid import Ack, SnapshotPut
-from farmctl.core.units import MS_PER_S
+from farmctl.core.units import MS_PER_S, NEVER_MS
 from farmctl.errors import ConfigError, StoreError
 from farmctl.ports.grid import Capability, Inbox, Notice, Refusal, SiteState, Telemetry
 from farmctl.ports.site import Clock
@@ -72,6 +72,8 @@ class MqttSource:
         self._connected = False
         self._told_lost = False
         self._unkept_keys: Notice | None = None
+        self._told_all_ms = NEVER_MS
+        self._told_confirmed = False
         self._reports = Reports()
 
     @property
@@ -118,6 +120,12 @@ class MqttSource:
         """Send as retained, and again after a reconnect."""
         self._post.capability(able, self._config.offer())
 
+    def ask_again(self) -> None:
+        """Read the snapshot anew and apply it though it is the same; the link counts again once that is confirmed."""
+        self._intake.forget_applied()
+        self._live = self._live.unconfirmed()
+        self._resync.set()
+
     def _unheard(self) -> Liveness:
         simple_only = self._config.forms == {Form.SIMPLE}
         return Liveness(loss_after_ms=round(self._config.loss_after_s * MS_PER_S), simple_only=simple_only)
@@ -131,12 +139,16 @@ class MqttSource:
 
     def _tell(self, inbox: Inbox) -> None:
         self._live = self._live.on_time(self._clock.now_ms())
+        if self._live.confirmed and not self._told_confirmed:
+            self._told_all_ms = self._clock.now_ms()
+        self._told_confirmed = self._live.confirmed
         inbox.link(
             self.name,
             connected=self._connected,
             last_valid_ms=self._live.last_valid_ms,
             confirmed=self._live.confirmed,
             clock_offset_ms=self._intake.hearing.offset_ms,
+            told_all_ms=self._told_all_ms,
         )
 
     async def _stay_connected(self, inbox: Inbox) -> None:

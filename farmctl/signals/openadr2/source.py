@@ -59,6 +59,9 @@ class OpenAdr2Source:
         self._connected = False
         self._told_lost = False
         self._last_good_ms = NEVER_MS
+        self._told_all_ms = NEVER_MS
+        self._asked = self._heeded = 0
+        """How often everything was to be told again, and for which of them it was."""
 
     async def run(self, inbox: Inbox) -> None:
         """Poll until cancelled.  Raises ConfigError where the extra `openadr2` is not installed."""
@@ -78,6 +81,10 @@ class OpenAdr2Source:
         if ack.source == self.name and ack.state is EventState.OPTED_OUT:
             self._opts.change(ack.event_id, "optOut")
 
+    def ask_again(self) -> None:
+        """Ask for the whole list, and state everything that is on it anew."""
+        self._asked += 1
+
     async def telemetry(self, telemetry: Telemetry) -> None:
         """The load against which a delta is stated; 2.0b reports are not offered."""
         self._load = (telemetry.at_ms, telemetry.power_w)
@@ -86,12 +93,19 @@ class OpenAdr2Source:
         """OpenADR has no place for it."""
 
     async def _turn(self, wire: Wire, inbox: Inbox) -> None:
+        asked = self._asked
+        if asked != self._heeded:
+            self._standing = self._standing.without_orders()
+            self._resync_s = float("-inf")
         try:
             await self._poll(wire)
             await self._take(inbox)
+            self._heeded = asked
             await self._answer(wire)
             self.polls += 1
             self._last_good_ms = self._clock.now_ms()
+            if asked == self._asked:
+                self._told_all_ms = self._last_good_ms
             self._say_back()
         except StoreError as fault:
             log.error("grid_signal_not_stored", source=self.name, fault=str(fault))  # noqa: TRY400 - the text says it all
@@ -105,6 +119,7 @@ class OpenAdr2Source:
             last_valid_ms=self._last_good_ms,
             confirmed=fresh,
             clock_offset_ms=0,
+            told_all_ms=self._told_all_ms,
         )
 
     async def _poll(self, wire: Wire) -> None:

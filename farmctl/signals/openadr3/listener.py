@@ -34,6 +34,10 @@ class Listener:
         """Go on from what the last run knew."""
         self.standing = standing.from_bytes(await inbox.state(sequence_state(self._rules.source)))
 
+    def forget(self) -> None:
+        """Everything that is listed is told anew; a latched EMERGENCY needs it not."""
+        self.standing = self.standing.without_orders()
+
     async def take(self, listed: list[JsonObject], rules: IntakeRules, inbox: Inbox, now_ms: int) -> list[GridEvent]:
         """Everything that changed, in the order of the list; the events that were put.
 

@@ -58,6 +58,9 @@ class OpenAdr3Source:
         self._connected = False
         self._told_lost = False
         self._last_good_ms = NEVER_MS
+        self._told_all_ms = NEVER_MS
+        self._asked = self._heeded = 0
+        """How often everything was to be told again, and for which of them it was."""
         self._ids: frozenset[str] = frozenset()
         self._asked_programmes_s = float("-inf")
 
@@ -74,6 +77,11 @@ class OpenAdr3Source:
         """Queue one ack about an event of this VTN."""
         if ack.source == self.name:
             self._queue([ack_report(ack, self._reporter)])
+
+    def ask_again(self) -> None:
+        """Poll now, and state everything that is listed anew."""
+        self._asked += 1
+        self._nudged.set()
 
     async def telemetry(self, telemetry: Telemetry) -> None:
         """Measure for the reports that events ask for; OpenADR has no telemetry of its own."""
@@ -107,6 +115,9 @@ class OpenAdr3Source:
 
     async def _poll(self, vtn: Vtn, inbox: Inbox) -> None:
         """One good poll: the list was read whole and every change is durable."""
+        asked = self._asked
+        if asked != self._heeded:
+            self._listener.forget()
         listed = await vtn.listing("/events", {"active": "true"})
         rules = await self._rules(vtn, listed)
         now_ms = self._clock.now_ms()
@@ -126,6 +137,9 @@ class OpenAdr3Source:
                 self._queue([ack_report(received, self._reporter)])
         self.polls += 1
         self._last_good_ms = now_ms
+        self._heeded = asked
+        if asked == self._asked:
+            self._told_all_ms = now_ms
         self._say_back()
 
     async def _rules(self, vtn: Vtn, listed: list[JsonObject]) -> IntakeRules:
@@ -148,6 +162,7 @@ class OpenAdr3Source:
             last_valid_ms=self._last_good_ms,
             confirmed=fresh,
             clock_offset_ms=0,
+            told_all_ms=self._told_all_ms,
         )
 
     async def _report_for_ever(self, vtn: Vtn) -> None:
