@@ -12,8 +12,9 @@ CHUNK = 65_536
 class Cable:
     """Forwards one worker's connections; while it is cut nothing goes either way, and what was sent arrives after."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, host: str = "127.0.0.1") -> None:
         self._there = urlsplit(dsn)
+        self._host = host
         self._whole = asyncio.Event()
         self._whole.set()
         self._server: asyncio.Server | None = None
@@ -21,10 +22,10 @@ class Cable:
 
     async def laid(self) -> str:
         """Lay it; the DSN at this end."""
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accepted, self._host, 0)
         port = self._server.sockets[0].getsockname()[1]
         user = f"{self._there.username}@" if self._there.username else ""
-        return urlunsplit(self._there._replace(netloc=f"{user}127.0.0.1:{port}"))
+        return urlunsplit(self._there._replace(netloc=f"{user}{self._host}:{port}"))
 
     async def cut(self, for_s: float) -> None:
         """Cut it for a while."""

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from drivers._wire.json_repair import repair
 from farmctl.errors import MalformedReplyError, SilentPeerError
+from farmctl.ports.fence import FencedOffError, fence
 
 API_PORT = 4028
 """Where every firmware of the cgminer family listens."""
@@ -121,6 +122,7 @@ class _Exchange(asyncio.Protocol):
         "buffer",
         "cancelling",
         "connected_at_s",
+        "fence",
         "is_cancelled",
         "loop",
         "payload",
@@ -139,6 +141,7 @@ class _Exchange(asyncio.Protocol):
         self.cancelling = task.cancelling()
         self.is_cancelled = False
         self.payload = payload
+        self.fence = fence()  # taken here: uvloop promises no context to a protocol's callbacks
         self.buffer = b""
         self.reply: asyncio.Future[bytes] = loop.create_future()
         self.transport: asyncio.Transport | None = None
@@ -169,6 +172,9 @@ class _Exchange(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.connected_at_s = self.loop.time()
         self.transport = link = cast("asyncio.Transport", transport)
+        if self.fence is not None and not self.fence():
+            self._fail(FencedOffError())
+            return
         link.write(self.payload)
 
     @override

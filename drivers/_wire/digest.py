@@ -9,6 +9,7 @@ import aiohttp
 import orjson
 
 from farmctl.errors import CredentialError, MalformedReplyError, RefusedError, SilentPeerError
+from farmctl.ports.fence import must_be_open
 
 CONNECT_S = 2.0
 ANSWER_S = 3.0
@@ -34,6 +35,18 @@ class WrongRealmError(CredentialError):
         self.realm = realm
 
 
+def _fence_last() -> aiohttp.TraceConfig:
+    """The fence is asked when the connection is there: between that and the bytes nothing is waited for."""
+
+    async def asked(*_: object) -> None:
+        must_be_open()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(asked)
+    trace.on_connection_reuseconn.append(asked)
+    return trace
+
+
 class SharedWeb:
     """One aiohttp session for all devices of a driver; opened by the first use, closed by the last `close`.
 
@@ -55,6 +68,7 @@ class SharedWeb:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
+                trace_configs=[_fence_last()],
             )
             self._loop = loop
             self._holders = set()

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from drivers._wire.cgminer import DEADLINES, REPLY_LIMIT, Deadlines, parse_reply
 from farmctl.errors import MalformedReplyError, SilentPeerError
+from farmctl.ports.fence import must_be_open
 
 HEAD_BYTES = 4
 
@@ -89,6 +90,7 @@ class _Link(asyncio.Protocol):
         if self._lost is not None or self._transport is None:
             raise self._lost or ConnectionAbortedError("not connected")
         self._reply = asyncio.get_running_loop().create_future()
+        must_be_open()
         self._transport.write(data)
         try:
             return await self._reply

@@ -18,6 +18,7 @@ from drivers.braiins.doors import Door
 from drivers.braiins.schemas import CALLS, EMPTY, Call
 from farmctl.errors import MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import Credentials
+from farmctl.ports.fence import must_be_open
 
 SERVICE = "/braiins.bos.v1."
 APPLY_NOW = 3
@@ -145,6 +146,7 @@ class GrpcDoor(Door):
         metadata = {"authorization": token} if token else None
         path = SERVICE + method
         async with self._channel.request(path, Cardinality.UNARY_UNARY, bytes, bytes, metadata=metadata) as stream:
+            must_be_open()
             await stream.send_message(payload, end=True)
             reply = await stream.recv_message()
             given = stream.initial_metadata.get("authorization") if stream.initial_metadata else None

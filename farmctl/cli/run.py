@@ -14,7 +14,14 @@ from farmctl.cli.output import config_option, say
 @click.command()
 @config_option
 @click.option("--observe", is_flag=True, help="Poll and decide, send no command to any miner.")
-def run(config_path: str | None, *, observe: bool) -> int:
+@click.option(
+    "--role",
+    type=click.Choice(["all", "worker", "controller"]),
+    default="all",
+    show_default=True,
+    help="On PostgreSQL: poll and command shards, stand for the seat of the controller, or both.",
+)
+def run(config_path: str | None, role: str, *, observe: bool) -> int:
     """Run the controller until SIGTERM; the fleet stays as it is when it stops."""
     import uvloop  # noqa: PLC0415 - only what runs a loop pays for it
 
@@ -34,7 +41,7 @@ def run(config_path: str | None, *, observe: bool) -> int:
         stop_on_signals(stop, said)
         mode = "observing: nothing is sent" if loaded.config.control.observe else "armed"
         say(f"farmctl: {loaded.config.site.name} from {path}, {mode}")
-        await run_farm(loaded, stop)
+        await run_farm(loaded, stop, role)
         say(f"farmctl: stopped by {', '.join(said) or 'request'}; the fleet stays as it is")
 
     uvloop.run(serve())

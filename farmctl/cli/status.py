@@ -107,6 +107,10 @@ def _lines(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "site", f"{state['site']}  {state['mode']}, decided by the {state['authority']}{held}{stale}"
     off = f"{state['deviation_kw']:+.1f} kW ({state['deviation_pct']:+.1f} %)"
     off = off if state["in_band"] else _mark(off, fg="yellow")
+    if state.get("crew"):
+        workers = [member for member in state["crew"]["members"] if member["role"] == "worker"]
+        held = ", ".join(f"{member['name']} {member['shards']}" for member in workers)
+        yield "led by", f"{state['crew']['leader']}; shards held: {held or 'none'}"
     yield "power", f"{_kw(state['power_kw'])}   target {_kw(state['target_kw'])}   deviation {off}"
     yield "limit", f"{_kw(state['limit_kw'])} of {_kw(state['rated_kw'])} rated ({state['limit_reason']})"
     yield "why", f"{state['reason']}: {state['reason_help']}"

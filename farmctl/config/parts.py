@@ -27,6 +27,7 @@ from farmctl.config.schema import (
     SettlementTable,
     SiteTable,
     StoreTable,
+    WorkersTable,
 )
 from farmctl.config.schema.kinds import Table
 from farmctl.config.schema.signals import AnySignal
@@ -57,6 +58,7 @@ class Parts:
     control: ControlTable | None
     poll: PollTable | None
     store: StoreTable | None
+    workers: WorkersTable | None
     history: HistoryTable | None
     settlement: SettlementTable | None
     metrics: MetricsTable | None
@@ -81,6 +83,7 @@ class Parts:
             "control": self.control,
             "poll": self.poll,
             "store": self.store,
+            "workers": self.workers,
             "history": self.history,
             "settlement": self.settlement,
             "metrics": self.metrics,
@@ -107,6 +110,7 @@ def read_parts(document: Document, places: Places) -> tuple[Parts, list[Fault]]:
         control=reader.table("control", ControlTable),
         poll=reader.table("poll", PollTable),
         store=reader.table("store", StoreTable),
+        workers=reader.table("workers", WorkersTable),
         history=reader.table("history", HistoryTable),
         settlement=reader.table("settlement", SettlementTable),
         metrics=reader.table("metrics", MetricsTable),

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -27,13 +27,19 @@ class ControllerSilentError(SilentPeerError):
 class ControllerRefusedError(RefusedError):
     """The controller answered with an error."""
 
-    def __init__(self, status: int, code: str, message: str, *, field: str = "", hint: str = "") -> None:
-        """`status` is the HTTP status, the rest is the error as the controller wrote it."""
+    def __init__(
+        self, status: int, code: str, message: str, *, field: str = "", hint: str = "", door: str = ""
+    ) -> None:
+        """`status` is the HTTP status, the rest is the error as the controller wrote it.
+
+        `door`: where another process of the site answers that leads, a socket's path or a URL.
+        """
         super().__init__(f"{message} ({hint})" if hint else message)
         self.status = status
         self.code = code
         self.field = field
         self.hint = hint
+        self.door = door
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,17 @@ class ControlClient:
         return self._ask("DELETE", path, json.dumps(body, allow_nan=False).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        """The answer, and that of the process that leads where this one stands by."""
+        try:
+            return self._asked(method, path, body)
+        except ControllerRefusedError as error:
+            leading = elsewhere(self.where, error)
+            if leading is None:
+                raise
+            self.where = leading
+            return self._asked(method, path, body)
+
+    def _asked(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         where = self.where
         headers = {"Content-Type": "application/json", "X-Farmctl-Origin": _origin()}
         if where.token:
@@ -99,6 +116,14 @@ class ControlClient:
         finally:
             link.close()
         return _read(status, raw, f"{method} {path}")
+
+
+def elsewhere(where: Where, error: ControllerRefusedError) -> Where | None:
+    """Where to ask instead: a socket of this machine, or another host with the token in hand; None: nowhere."""
+    door = error.door
+    if not door or door == where.named or (door.startswith("https://") and not where.token):
+        return None
+    return replace(where, url=door) if door.startswith("https://") else Where(socket=door)
 
 
 def part(text: str) -> str:
@@ -160,6 +185,7 @@ def _read(status: int, raw: bytes, asked: str) -> dict[str, Any]:
         str(told.get("message", f"{asked}: status {status}")),
         field=str(told.get("field", "")),
         hint=str(told.get("hint", "")),
+        door=str(told.get("door", "")),
     )
 
 

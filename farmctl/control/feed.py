@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 from typing_extensions import override
 
-from farmctl.control.client import ControllerRefusedError, ControllerSilentError, Where
+from farmctl.control.client import ControllerRefusedError, ControllerSilentError, Where, elsewhere
 from farmctl.control.mirror import first_image, next_image
 from farmctl.control.sieve import fitting
 from farmctl.core.units import MaskColumn
@@ -39,12 +39,9 @@ class SocketFeed(Feed):
 
     def __init__(self, where: str | Where, origin: str = "") -> None:
         """A text is a socket's path; `origin` is where this terminal says that it comes from."""
-        self._where = where if isinstance(where, Where) else Where(socket=where)
-        self._path = self._where.named
-        self._host = self._where.url.rstrip("/") or HOST
+        self._home = where if isinstance(where, Where) else Where(socket=where)
         self._headers = {"X-Farmctl-Origin": origin}
-        if self._where.token:
-            self._headers["Authorization"] = f"Bearer {self._where.token}"
+        self._go(self._home)
         self._heard_s = 0.0
         self._attempt = 0
 
@@ -76,6 +73,14 @@ class SocketFeed(Feed):
     def matching(self, image: FleetImage, text: str) -> MaskColumn:
         return fitting(image, text)
 
+    def _go(self, where: Where) -> None:
+        """Ask there from now on."""
+        self._where = where
+        self._path = where.named
+        self._host = where.url.rstrip("/") or HOST
+        if where.token:
+            self._headers["Authorization"] = f"Bearer {where.token}"
+
     async def _followed(self, on_image: Callable[[FleetImage], None], on_link: Callable[[LinkState], None]) -> str:
         """Tell images until the link breaks; why it did."""
         try:
@@ -87,8 +92,13 @@ class SocketFeed(Feed):
                     on_image(image)
                     await self._watch(session, image, on_image)
         except TimeoutError:
+            self._go(self._home)
             return f"no byte for {SILENT_S:.0f} s"
+        except ControllerRefusedError as error:
+            self._go(elsewhere(self._where, error) or self._home)
+            return _why(error)
         except (FarmError, aiohttp.ClientError, OSError) as error:
+            self._go(self._home)
             return _why(error)
 
     async def _snapshot(self, session: aiohttp.ClientSession) -> FleetImage:
@@ -195,7 +205,7 @@ def _answer(status: int, data: bytes, asked: str) -> dict[str, Any]:
     if status < ERROR_FROM:
         return told
     error = told.get("error", {})
-    words = {name: str(error.get(name, "")) for name in ("code", "field", "hint")}
+    words = {name: str(error.get(name, "")) for name in ("code", "field", "hint", "door")}
     raise ControllerRefusedError(status, words.pop("code"), str(error.get("message", f"{asked}: {status}")), **words)
 
 

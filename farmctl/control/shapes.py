@@ -122,6 +122,8 @@ class State(Answer):
     flood: bool
     overrides: list[Override]
     lease: Lease | None
+    crew: dict[str, Any] | None
+    """Leader and members of a site of several processes."""
 
 
 class Snapshot(Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from farmctl.core.model import MinerState, Override
 from farmctl.core.reasons import HELP
 from farmctl.core.units import HASHES_PER_TERAHASH, MS_PER_S, to_kw
 from farmctl.ports.control import Lease, SitePicture
+from farmctl.ports.shards import Crew
 
 FRESH_S = 5.0
 """A picture older than this is not live (OPERATIONS section 3)."""
@@ -35,6 +37,8 @@ class Site:
     policy: str = "efficiency_first"
     confirm_fraction: float = 0.1
     """Share of the rated power above which a change must name the site."""
+    crew: Callable[[], Crew | None] = lambda: None
+    """The processes of the site; None: this one is alone."""
 
 
 class Steered(Protocol):
@@ -98,7 +102,19 @@ def state(picture: SitePicture, site: Site, orders: Steered, now_ms: int) -> Jso
         "alarm_list": alarms(picture),
         "overrides": [override(order) for order in orders.overrides],
         "lease": leases.told(orders.lease),
+        "crew": _crew(site.crew()),
     }
+
+
+def _crew(crew: Crew | None) -> Json | None:
+    """Which process leads, and who else is there."""
+    if crew is None:
+        return None
+    members = [
+        {"name": m.name, "role": m.role.value, "door": m.door, "seen_s": round(m.seen_s, 1), "shards": m.shards}
+        for m in crew.members
+    ]
+    return {"leader": crew.leader, "door": crew.door, "members": members}
 
 
 def counts(picture: SitePicture) -> dict[str, int]:

@@ -6,18 +6,23 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
+from typing_extensions import override
 
 from farmctl.core.model import Command, Fate, Lane, MinerId
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import Link
 from farmctl.errors import FarmError
 from farmctl.ports.devices import AppliesFast, AppliesPoint
+from farmctl.ports.fence import fenced
 from farmctl.ports.site import Clock
 
 log = structlog.get_logger(__name__)
+
+NOT_OURS = "the right to command this shard has ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,38 @@ class CommandWatch(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Who knows whether this process may command a miner now."""
+
+    def may_send(self, command: Command) -> bool:
+        """Asked right before each socket write; must not wait."""
+        ...
+
+
+class Sender(Protocol):
+    """Where the cycle hands its commands to: the wire itself, or the workers that hold the miners."""
+
+    first_sent_s: float | None
+    """Monotonic time of the first command on a wire since `mark`; None: none yet."""
+
+    def mark(self) -> None:
+        """Forget `first_sent_s`, so that the next command tells how long a signal took."""
+        ...
+
+    def submit(self, commands: Iterable[Command]) -> None:
+        """Queue commands in their order; never waits."""
+        ...
+
+    def drain_fates(self) -> list[CommandFate]:
+        """Fates since the last call, for the journal."""
+        ...
+
+    @property
+    def open_commands(self) -> int:
+        """Queued or on the wire."""
+        ...
+
+
 class Hastens(Protocol):
     """Polls a miner soon."""
 
@@ -56,13 +93,20 @@ class Hastens(Protocol):
         ...
 
 
-class Actuator:
+class Actuator(Sender):
     """Sends absolute commands; the newest for a miner replaces a queued one."""
 
     def __init__(
-        self, keeper: FleetKeeper, poller: Hastens, clock: Clock, rules: ActuatorRules, watch: CommandWatch
+        self,
+        keeper: FleetKeeper,
+        poller: Hastens,
+        clock: Clock,
+        rules: ActuatorRules,
+        watch: CommandWatch,
+        gate: Gate | None = None,
     ) -> None:
-        """`links` come with `take`."""
+        """`links` come with `take`; without a gate every miner is this process's own."""
+        self._gate = gate
         self._keeper = keeper
         self._poller = poller
         self._clock = clock
@@ -75,7 +119,6 @@ class Actuator:
         self._fates: list[CommandFate] = []
         self._work = asyncio.Event()
         self.first_sent_s: float | None = None
-        """Monotonic time of the first command handed to the wire since `mark`."""
 
     def take(self, links: Mapping[MinerId, Link]) -> None:
         """Know the fleet's links."""
@@ -85,12 +128,12 @@ class Actuator:
         """A miner that was busy with something else is free again."""
         self._work.set()
 
+    @override
     def mark(self) -> None:
-        """Forget `first_sent_s`, so that the next command tells how long a signal took."""
         self.first_sent_s = None
 
+    @override
     def submit(self, commands: Iterable[Command]) -> None:
-        """Queue commands in their order; never waits."""
         for command in commands:
             old = self._queued.get(command.miner)
             if old is not None:
@@ -99,14 +142,14 @@ class Actuator:
             self._lanes[command.lane].append(command.miner)
         self._work.set()
 
+    @override
     def drain_fates(self) -> list[CommandFate]:
-        """Fates since the last call, for the journal."""
         fates, self._fates = self._fates, []
         return fates
 
     @property
+    @override
     def open_commands(self) -> int:
-        """Queued or on the wire."""
         return len(self._queued) + sum(self._in_flight.values())
 
     async def run(self) -> None:
@@ -162,6 +205,8 @@ class Actuator:
             return Fate.EXPIRED, "waited too long for a slot"
         if not isinstance(link.device, AppliesPoint):
             return Fate.FAILED, "this driver cannot command"
+        if self._gate is not None and not self._gate.may_send(command):
+            return Fate.FAILED, NOT_OURS
         if link.device.serial_only and link.polling is not None:
             link.polling.cancel()
         self._keeper.sent(link.row, self._clock.now_ms())
@@ -179,6 +224,13 @@ class Actuator:
         return Fate.ACKNOWLEDGED, ""
 
     async def _apply(self, device: AppliesPoint, command: Command) -> None:
+        if self._gate is None:
+            await self._told(device, command)
+            return
+        with fenced(partial(self._gate.may_send, command)):
+            await self._told(device, command)
+
+    async def _told(self, device: AppliesPoint, command: Command) -> None:
         if command.lane is Lane.URGENT and isinstance(device, AppliesFast):
             await device.apply_fast(command.point)
         else:

@@ -16,7 +16,7 @@ from farmctl.core.model import Command, MinerId
 from farmctl.core.step import Decision, step
 from farmctl.core.units import MS_PER_S, FloatColumn
 from farmctl.engine import checkpoint
-from farmctl.engine.actuator import Actuator
+from farmctl.engine.actuator import Sender
 from farmctl.engine.answer import capability, differs, setpoint_w, site_state, telemetry
 from farmctl.engine.asides import HeatLimits
 from farmctl.engine.desk import Desk
@@ -24,7 +24,6 @@ from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.inbox import Arrival, GridInbox
 from farmctl.engine.link import Link
 from farmctl.engine.metering import CircuitMeters, SiteMeter
-from farmctl.engine.poller import Poller
 from farmctl.engine.recording import Recorder
 from farmctl.engine.records import command_records, decision_record, fate_records, transition_records
 from farmctl.engine.replay import decision_hash
@@ -71,8 +70,7 @@ class CycleParts:
     """What the cycle works with; filled by wiring."""
 
     keeper: FleetKeeper
-    poller: Poller
-    actuator: Actuator
+    actuator: Sender
     inbox: GridInbox
     desk: Desk
     alarms: AlarmWatch
@@ -98,6 +96,8 @@ class CycleParts:
     telemetry_s: float = TELEMETRY_S
     """Seconds between two telemetry messages."""
     on_picture: tuple[Callable[[Picture], None], ...] = ()
+    may_raise: Callable[[], bool] = lambda: True
+    """False while this process may only lower, for a reason outside of the cycle."""
     on_response: Callable[[float], None] = lambda _seconds: None
     """Told how long a signal took to its first command on the wire, s."""
 
@@ -217,7 +217,7 @@ class Cycle:
             stop_all=parts.desk.stop_all,
             maintenance=parts.desk.maintenance,
             armed=parts.desk.armed,
-            may_raise=self._may_raise,
+            may_raise=self._may_raise and parts.may_raise(),
             seed=parts.seed,
         )
 

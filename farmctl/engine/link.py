@@ -25,6 +25,8 @@ class Link:
     due_ms: int = 0
     polling: asyncio.Task[None] | None = None
     commanding: bool = False
+    ours: bool = True
+    """This process polls and commands the miner; another may, where a site has several workers."""
     proved: bool = False
     """The miner that answers here is the one that the inventory names."""
     facts_due_ms: int = 0

@@ -23,6 +23,8 @@ PREPARE_SPREAD_MS = 120_000
 """A fleet of 10,000 logs in over two minutes after a start: 2 ms of CPU each."""
 RENEW_AT = 0.9
 NEVER_DUE_MS = 2**62
+NOT_DUE_MS = -1
+"""Of a link that nobody polls here: what the schedule still holds of it is passed over."""
 TICK_S = 0.02
 """Grain of the schedule: 1/250 of a 5 s sweep, coarse enough to cost nothing."""
 
@@ -81,6 +83,19 @@ class Poller:
         for link in links:
             self._schedule(link, now_ms + link.offset_ms % spread_ms)
 
+    def add(self, links: Iterable[Link]) -> None:
+        """Schedule these beside the others: they are this process's own from now on."""
+        now_ms = self._now_ms()
+        spread_ms = max(int(self._rules.interval_s * MS_PER_S), 1)
+        for link in links:
+            link.ours = True
+            self._schedule(link, now_ms + link.offset_ms % spread_ms)
+
+    def drop(self, links: Iterable[Link]) -> None:
+        """Poll these no more; a poll under way ends by itself. Whoever is taken back proves who it is."""
+        for link in links:
+            link.ours, link.proved, link.due_ms = False, False, NOT_DUE_MS
+
     def hasten(self, link: Link, within_s: float | None = None) -> None:
         """Poll this link soon: it has an open command."""
         wait_s = self._rules.fast_interval_s if within_s is None else within_s
@@ -117,6 +132,8 @@ class Poller:
             link.polling = tasks.create_task(self._poll(link))
 
     def _schedule(self, link: Link, due_ms: int) -> None:
+        if not link.ours:
+            return
         link.due_ms = due_ms
         self._entries += 1
         heapq.heappush(self._heap, (due_ms, self._entries, link))

@@ -90,6 +90,24 @@ class ReachView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """One process of a site of several."""
+
+    name: str
+    role: str
+    seen_s: float
+    shards: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrewView:
+    """The processes of a site, and which of them decides."""
+
+    leader: str
+    members: tuple[MemberView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StripView:
     """The status strip: everything that `GET /v1/state` says; None is unknown."""
 
@@ -128,6 +146,8 @@ class StripView:
     lease: LeaseView | None
     reach: tuple[ReachView, ...] = ()
     """Shortest horizon first; empty: not told."""
+    crew: CrewView | None = None
+    """None: one process does everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,10 @@ from farmctl.store.postgres import QUERIES, reported
 
 if TYPE_CHECKING:
     import asyncpg
+
+
+ANSWER_S = 5.0
+"""Of a database that is cut off nothing comes, not even an error."""
 
 
 class OverCapError(RefusedError):
@@ -91,7 +96,8 @@ class FencedWrites:
 
         with reported("the lease database", query):
             try:
-                return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]
+                async with asyncio.timeout(ANSWER_S):
+                    return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]
             except asyncpg.CheckViolationError as error:
                 raise OverCapError(f"{query}: {error}") from error
 

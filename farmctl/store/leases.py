@@ -7,6 +7,7 @@ than the guard.  Lowering needs none of this.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from farmctl.errors import RefusedError
+from farmctl.ports.shards import Held
 from farmctl.store.postgres import QUERIES, reported
 
 if TYPE_CHECKING:
@@ -45,12 +47,9 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right to raise power in one shard."""
+class Lease(Held):
+    """The right to raise power in one shard, with its end."""
 
-    shard: str
-    epoch: int
-    """One more at each change of holder."""
     deadline_s: float
     """CLOCK_BOOTTIME after which nothing is sent; counted from before the renewal was sent, less the guard."""
 
@@ -58,6 +57,16 @@ class Lease:
 def boot_time_s() -> float:
     """CLOCK_BOOTTIME, s: CLOCK_MONOTONIC stands still in a suspended virtual machine, and would keep leases alive."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a process says of itself; only leases of its role are claimed."""
+
+    role: str = "worker"
+    name: str = ""
+    door: str = ""
+    """Where its control API answers."""
 
 
 class LeaseKeeper:
@@ -72,10 +81,13 @@ class LeaseKeeper:
         holder: str,
         terms: Terms | None = None,
         clock: Callable[[], float] = boot_time_s,
+        *,
+        about: About | None = None,
     ) -> None:
         """`holder` names this start of this process and nothing else, ever: a name used twice has no fence."""
         self._pool = pool
-        self._holder = holder
+        self.holder = holder
+        self._about = about or About()
         self._terms = terms or Terms()
         self._clock = clock
         self._held: dict[str, Lease] = {}
@@ -93,16 +105,17 @@ class LeaseKeeper:
 
     async def add_shards(self, shards: Collection[str]) -> None:
         """Make shards known, held by nobody; those that are known stay as they are."""
-        await self._fetch("add_shards", list(shards))
+        await self._fetch("add_shards", list(shards), self._about.role)
 
     async def beat(self) -> None:
         """Renew what is due, claim up to a fair share of what nobody holds, let go of what is more than that."""
-        await self._fetch("beat", self._holder)
+        about = self._about
+        await self._fetch("beat", self.holder, about.role, about.name, about.door)
         if self._clock() - self._renewed_s >= self._terms.renew_s:
             await self._renew()
         # A worker unseen for this long is past its deadlines, as by `_leases`: the others may fill its place.
         unseen = timedelta(seconds=self._terms.ttl_s - self._terms.guard_s)
-        shards, workers = (await self._fetch("fair_share", unseen))[0]
+        shards, workers = (await self._fetch("fair_share", unseen, about.role))[0]
         fair = math.ceil(shards / max(workers, 1))
         if len(self._held) < fair:
             await self._claim(fair - len(self._held))
@@ -113,7 +126,12 @@ class LeaseKeeper:
         """Let go: nothing of them is sent from here on, and others may claim them when what is under way has ended."""
         for shard in shards:
             self._held.pop(shard, None)
-        await self._fetch("release", self._holder, list(shards), timedelta(seconds=self._terms.guard_s))
+        await self._fetch("release", self.holder, list(shards), timedelta(seconds=self._terms.guard_s))
+
+    async def leave(self) -> None:
+        """Let go of everything and be counted no more."""
+        await self.release(sorted(self._held))
+        await self._fetch("leave", self.holder)
 
     @property
     def _ttl(self) -> timedelta:
@@ -122,13 +140,13 @@ class LeaseKeeper:
     async def _renew(self) -> None:
         asked_s = self._clock()
         # Only shards that this worker knows of: one that it let go of is not renewed by a claim under the same name.
-        rows = await self._fetch("renew", self._holder, self._ttl, list(self._held))
+        rows = await self._fetch("renew", self.holder, self._ttl, list(self._held))
         self._renewed_s = asked_s
         self._held = self._leases(rows, asked_s)
 
     async def _claim(self, most: int) -> None:
         asked_s = self._clock()
-        rows = await self._fetch("claim", self._holder, self._ttl, most)
+        rows = await self._fetch("claim", self.holder, self._ttl, most, self._about.role)
         self._held |= self._leases(rows, asked_s)
 
     def _leases(self, rows: Sequence[Any], asked_s: float) -> dict[str, Lease]:
@@ -138,5 +156,6 @@ class LeaseKeeper:
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         with reported("the lease database", query):
             # An answer later than the guard is worth nothing, and waiting for it keeps the next from being asked.
-            rows = await self._pool.fetch(QUERIES[query], *values, timeout=self._terms.guard_s)
-            return [tuple(row) for row in rows]
+            # asyncpg's own deadline waits for the server to confirm the cancel, which one that is cut off never does.
+            async with asyncio.timeout(self._terms.guard_s):
+                return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]

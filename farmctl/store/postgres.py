@@ -26,6 +26,14 @@ QUERIES = load_queries(DIALECT)
 READERS = 4
 
 
+Fence = tuple[str, int, str]
+"""Shard, epoch and holder of a lease."""
+
+
+class LeadLostError(StoreError):
+    """Another process leads this site."""
+
+
 class PostgresStore(SqlStore):
     """A Store that several processes share; each append waits for its turn at the end of the chain."""
 
@@ -33,9 +41,10 @@ class PostgresStore(SqlStore):
 class _Pooled(Session):
     """Sessions from a pool: each call by itself, or all of them on one connection between `begin` and `commit`."""
 
-    def __init__(self, pool: asyncpg.Pool, place: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, place: str, fence: Fence | None = None) -> None:
         self._pool = pool
         self._place = place
+        self._fence = fence
         self._held: Any = None
         """The connection of the open transaction."""
 
@@ -89,6 +98,8 @@ class _Pooled(Session):
             self._held = await self._pool.acquire(timeout=DEADLINE_S)
             await self._held.execute(QUERIES["begin"])
             await self._held.execute(QUERIES["take_turn"])
+            if self._fence is not None and not await self._held.fetch(QUERIES["holds"], *self._fence):
+                raise LeadLostError(f"{self._place}: {self._fence[0]}: epoch {self._fence[1]} leads no longer")
         return []
 
     async def _let_go(self) -> None:
@@ -97,17 +108,19 @@ class _Pooled(Session):
             await self._pool.release(held)
 
 
-async def open_postgres(dsn: str) -> PostgresStore:
+async def open_postgres(dsn: str, fence: Fence | None = None, deadline_s: float = DEADLINE_S) -> PostgresStore:
     """Migrate and open the journal in a database, `postgresql://user:password@host:port/database`.
+
+    With a fence every transaction proves first that its lease is alive, else LeadLostError and nothing is written.
 
     Raises NewerDatabaseError where a newer farmctl wrote it, StoreError where the server does not answer or refuses,
     or where the extra is not installed.  Close the store to release its connections.
     """
     async with AsyncExitStack() as opening:
         place = await migrated(dsn)
-        writing = await opening.enter_async_context(_closed_at_exit(dsn, place, 1))
-        reading = await opening.enter_async_context(_closed_at_exit(dsn, place, READERS))
-        return PostgresStore(Writer(writing), SqlReader(reading), opening.pop_all())
+        writing = await opening.enter_async_context(_closed_at_exit(dsn, place, 1, fence, deadline_s))
+        reading = await opening.enter_async_context(_closed_at_exit(dsn, place, READERS, None, deadline_s))
+        return PostgresStore(Writer(writing, deadline_s), SqlReader(reading), opening.pop_all())
 
 
 async def open_postgres_reader(dsn: str) -> SqlReader:
@@ -125,7 +138,7 @@ async def open_postgres_reader(dsn: str) -> SqlReader:
         return SqlReader(session)
 
 
-async def pool_of(dsn: str, size: int) -> asyncpg.Pool:
+async def pool_of(dsn: str, size: int, deadline_s: float = DEADLINE_S) -> asyncpg.Pool:
     """Connections that have taken the role; raises what asyncpg raises, OSError, TimeoutError."""
     import asyncpg  # noqa: PLC0415 - an extra, and 60 ms of start-up for every verb
 
@@ -138,8 +151,8 @@ async def pool_of(dsn: str, size: int) -> asyncpg.Pool:
         min_size=0,  # asyncpg 0.32 logs a traceback a second for a floor that it cannot keep while the server is down
         max_size=size,
         init=become,
-        timeout=DEADLINE_S,
-        command_timeout=DEADLINE_S,
+        timeout=deadline_s,
+        command_timeout=deadline_s,
         server_settings=settings,
     )
 
@@ -201,9 +214,11 @@ def _without_the_extra() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _closed_at_exit(dsn: str, place: str, size: int) -> AsyncIterator[_Pooled]:
+async def _closed_at_exit(
+    dsn: str, place: str, size: int, fence: Fence | None, deadline_s: float
+) -> AsyncIterator[_Pooled]:
     with reported(place, "connect"):
-        session = _Pooled(await pool_of(dsn, size), place)
+        session = _Pooled(await pool_of(dsn, size, deadline_s), place, fence)
     try:
         yield session
     finally:

@@ -31,8 +31,7 @@ class SqlStore(Store):
         """See Store; nothing is written where one record is not canonical."""
         heavy = is_heavy(records)
         entries = await asyncio.to_thread(_entries, records) if heavy else _entries(records)
-        values = [(name, bytes(value)) for name, value in (states or {}).items()]
-        statements = [Statement(query="set_state", rows=values)] if values else []
+        statements = _set_states(states)
         if not entries and not statements:
             return None
         last = await self._writer.write(entries, statements)
@@ -86,9 +85,11 @@ class SqlStore(Store):
         """The journal byte for byte, page by page."""
         return self._reader.links(after_seq)
 
-    async def adopt(self, entries: Sequence[journal.Entry]) -> journal.Link | None:
-        """Chain entries of another journal as they are; the last link, for the caller to compare with the other's."""
-        return await self._writer.write(entries, ())
+    async def adopt(
+        self, entries: Sequence[journal.Entry], states: Mapping[str, bytes] | None = None
+    ) -> journal.Link | None:
+        """Chain entries of another journal as they are, with states; the last link, to compare with the other's."""
+        return await self._writer.write(entries, _set_states(states))
 
     @override
     async def close(self) -> None:
@@ -102,6 +103,11 @@ class SqlStore(Store):
     async def _write(self, query: str, values: Sequence[Sequence[str | int]]) -> None:
         if values:
             await self._writer.write((), [Statement(query=query, rows=values)])
+
+
+def _set_states(states: Mapping[str, bytes] | None) -> list[Statement]:
+    values = [(name, bytes(value)) for name, value in (states or {}).items()]
+    return [Statement(query="set_state", rows=values)] if values else []
 
 
 def _entries(records: Sequence[JournalRecord]) -> list[journal.Entry]:

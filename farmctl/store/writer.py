@@ -41,7 +41,8 @@ class Writer:
     so the head in memory and the file never part.  A write that was not begun yet is dropped.
     """
 
-    def __init__(self, connection: Session) -> None:
+    def __init__(self, connection: Session, deadline_s: float = DEADLINE_S) -> None:
+        self._deadline_s = deadline_s
         self._connection = connection
         self._head: Link | None = None
         self._head_known = False
@@ -60,8 +61,13 @@ class Writer:
         write = Write(entries=entries, statements=statements)
         self._queue.put_nowait(write)
         with reported(self._connection.place, "commit"):
-            async with asyncio.timeout(DEADLINE_S):
-                return await write.done
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    return await write.done
+            except TimeoutError as error:
+                if not self._connection.shared:
+                    raise
+                raise LostSessionError(f"{self._connection.place}: no answer in {self._deadline_s:.0f} s") from error
 
     async def close(self) -> None:
         """Finish what was asked before, then stop; raises StoreError where the disk does not answer."""

@@ -22,6 +22,7 @@ from farmctl.engine.desk import Desk
 from farmctl.engine.records import input_hash
 from farmctl.metrics.sidelines import FAULT_WORDS, Sidelines
 from farmctl.ports.control import AlarmOrders, Extras, Glass, Hands, SitePicture
+from farmctl.ports.shards import Crew
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
 from farmctl.wiring.history import site_history
@@ -38,6 +39,7 @@ class FarmGlass(Glass):
     limits: HeatLimits
     sidelines: Callable[[], Sidelines]
     system: SystemFacts
+    crew: Callable[[], Crew | None]
 
     @override
     def picture(self) -> SitePicture | None:
@@ -88,6 +90,7 @@ def control_server(
                 timezone=config.site.timezone,
                 policy=config.control.policy,
                 confirm_fraction=config.site.confirm_fraction,
+                crew=glass.crew,
             ),
             settings=lambda: rows,
             remote=_remote(loaded),

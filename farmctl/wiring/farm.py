@@ -23,7 +23,6 @@ from farmctl.control.server import ControlServer
 from farmctl.core.fleet import CircuitTree
 from farmctl.core.memory import Memory
 from farmctl.engine import checkpoint
-from farmctl.engine.actuator import Actuator, ActuatorRules
 from farmctl.engine.asides import HeatLimits, Spells
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.cycle import HEARD_STATE, MEMORY_STATE, Cycle, CycleParts, Picture
@@ -32,7 +31,7 @@ from farmctl.engine.hands import SiteHands
 from farmctl.engine.historian import Historian
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import CircuitMeters, SiteMeter
-from farmctl.engine.poller import Poller, PollRules
+from farmctl.engine.poller import Poller
 from farmctl.engine.scan.follow import Follower
 from farmctl.engine.settlement import SettlementSeries
 from farmctl.engine.supervisor import supervise
@@ -59,15 +58,9 @@ from farmctl.wiring.signals import decline, signal_sources
 from farmctl.wiring.stores import keep_copy, place_of
 from farmctl.wiring.system import SystemFacts, vitals_of
 from farmctl.wiring.watches import SiteWatches
+from farmctl.wiring.wire import Lead, Wire, own_wire, poll_rules
 
 log = structlog.get_logger(__name__)
-
-WRITE_DEADLINE_S = 15.0
-"""Backstop of one command: a session, a token, a wake and a slow configuration write."""
-NORMAL_IN_FLIGHT = 100
-FAST_POLL_S = 1.5
-CALLS_PER_POLL = 4
-"""A first poll may need identity, facts, ladder and the reading itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +79,7 @@ class Farm:
     fleet: Fleet
     cycle: Cycle
     poller: Poller
-    actuator: Actuator
+    wire: Wire
     inbox: GridInbox
     desk: Desk
     alarms: AlarmDesk
@@ -106,14 +99,19 @@ class Farm:
     historian: Historian | None
     follower: Follower | None
     stop: asyncio.Event
+    led: bool
+    """Another part of this process tells systemd that it is well."""
+
+    def last_cycle_ms(self) -> int:
+        """When the last decision was made; 0: none yet."""
+        return self.cycle.last_cycle_ms
 
     async def run(self) -> None:
         """Run every part until `stop` is set."""
         await supervise(
             {
                 "cycle": self.cycle.run,
-                "poller": self.poller.run,
-                "actuator": self.actuator.run,
+                **self.wire.parts,
                 "meter": self.meter.run,
                 "circuit meters": self.circuit_meters.run,
                 "metrics": self.metrics.run,
@@ -124,7 +122,7 @@ class Farm:
                 "post": self.post.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
-                "systemd": Watchdog(SystemClock(), lambda: self.cycle.last_cycle_ms, os.environ).run,
+                **({} if self.led else {"systemd": Watchdog(SystemClock(), self.last_cycle_ms, os.environ).run}),
                 **({"historian": self.historian.run} if self.historian is not None else {}),
                 **({"follower": self.follower.run} if self.follower is not None else {}),
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
@@ -139,21 +137,26 @@ async def built(
     *,
     stop: asyncio.Event,
     listeners: Listeners | None = None,
+    lead: Lead | None = None,
 ) -> AsyncIterator[Farm]:
     """Make the farm; on leaving, the fleet stays as it is and the journal says so.
+
+    With a lead the miners are polled and commanded by the site's workers, and the store is the lead's.
 
     Raises ConfigError with every fault before anything is sent.
     """
     config, clock = loaded.config, SystemClock()
     async with AsyncExitStack() as stack:
-        store = await open_store(place_of(config))
-        stack.push_async_callback(store.close)
+        if lead is None:
+            opened = await open_store(place_of(config))
+            stack.push_async_callback(opened.close)
+        store = opened if lead is None else lead.store
         rows = await store.inventory()
         await keep_copy(config, rows)
         tree = circuit_tree(config)
         fleet = gather(config, rows, tree, load_drivers(sorted({row.driver for row in rows})))
         stack.push_async_callback(_close_devices, fleet)
-        farm = await _assembled(loaded, store, fleet, tree, listeners or Listeners(), stop)
+        farm = await _assembled(loaded, store, fleet, tree, (listeners or Listeners(), lead), stop)
         await _journal(store, clock.now_ms(), RecordKind.START, miners=len(rows), version=__version__, pid=os.getpid())
         try:
             yield farm
@@ -163,32 +166,25 @@ async def built(
             await _journal(store, clock.now_ms(), RecordKind.STOP, fleet="left as it is", cycle=last)
 
 
-async def run_farm(loaded: Loaded, stop: asyncio.Event) -> None:
-    """Run a site until `stop` is set."""
-    async with built(loaded, stop=stop) as farm:
-        await farm.run()
-
-
 async def _assembled(
     loaded: Loaded,
     store: Store,
     fleet: Fleet,
     tree: CircuitTree,
-    listeners: Listeners,
+    told_and_lead: tuple[Listeners, Lead | None],
     stop: asyncio.Event,
 ) -> Farm:
+    listeners, lead = told_and_lead
     config, clock, wake = loaded.config, SystemClock(), asyncio.Event()
     metrics = MetricsWatch(config, clock)
     metrics.seat(fleet)
     vitals = vitals_of(fleet)
     tally = Tally(metrics, vitals, *listeners.watches)
-    poller = Poller(fleet.keeper, clock, _poll_rules(config), tally)
-    poller.take(fleet.links.values())
-    actuator = Actuator(fleet.keeper, poller, clock, _actuator_rules(config), tally)
-    actuator.take(fleet.links)
+    poller = Poller(fleet.keeper, clock, poll_rules(config), tally)
+    wire = lead.hands(fleet, tally) if lead is not None else own_wire(config, fleet, poller, tally)
     inbox = GridInbox(store, clock, wake)
     told = post(config, clock)
-    hands = SiteHands(fleet.links, inbox, actuator.nudge)
+    hands = SiteHands(fleet.links, inbox, wire.nudge)
     desk = Desk(store, clock, wake, armed=not config.control.observe)
     watches = SiteWatches(config, fleet, poller, desk, place_of(config))
     await desk.restore()
@@ -205,8 +201,7 @@ async def _assembled(
     limits = HeatLimits(fleet.limit_c, poller.facts)
     parts = CycleParts(
         keeper=fleet.keeper,
-        poller=poller,
-        actuator=actuator,
+        actuator=wire.sender,
         inbox=inbox,
         desk=desk,
         alarms=alarms,
@@ -228,15 +223,24 @@ async def _assembled(
         uplinks=sources,
         telemetry_s=min((s.telemetry_period_s for s in config.signal if isinstance(s, MqttTable)), default=2.0),
         recording=recording,
-        on_picture=(spells.see, metrics.see, watches.see, told.see, _sampled(series, historian), *listeners.pictures),
+        on_picture=(
+            spells.see,
+            metrics.see,
+            watches.see,
+            told.see,
+            _sampled(series, historian),
+            *wire.pictures,
+            *listeners.pictures,
+        ),
+        may_raise=wire.may_raise,
         on_response=tally.responded,
     )
     memory = await _remembered(store, fleet, inbox, clock.now_ms())
     await decline(config, memory, inbox)
     cycle = Cycle(parts, memory)
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
-    system = SystemFacts(config=config, poller=poller, actuator=actuator, inbox=inbox, tally=tally, vitals=vitals)
-    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines, system)
+    system = SystemFacts(config=config, poller=poller, sender=wire.sender, inbox=inbox, tally=tally, vitals=vitals)
+    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines, system, wire.crew)
     control = control_server(loaded, glass, desk, alarms, hands, store, clock)
     metrics.probe(
         Probed(poller=poller, inbox=inbox, store=store, control=control, meter=metered[0] if metered else None)
@@ -246,7 +250,7 @@ async def _assembled(
         fleet=fleet,
         cycle=cycle,
         poller=poller,
-        actuator=actuator,
+        wire=wire,
         inbox=inbox,
         desk=desk,
         alarms=alarms,
@@ -264,29 +268,9 @@ async def _assembled(
         recording=recording,
         series=series,
         historian=historian,
-        follower=follower(config, fleet, poller, store, clock),
+        follower=follower(config, fleet, poller, store, clock) if lead is None else None,
         stop=stop,
-    )
-
-
-def _poll_rules(config: FarmConfig) -> PollRules:
-    poll = config.poll
-    return PollRules(
-        interval_s=poll.interval_s,
-        in_flight=poll.in_flight,
-        fast_interval_s=min(FAST_POLL_S, poll.interval_s),
-        backoff_max_s=poll.backoff_max_s,
-        facts_interval_s=poll.facts_interval_s,
-        deadline_s=CALLS_PER_POLL * (poll.connect_s + poll.answer_s),
-        prepares=not config.control.observe,
-    )
-
-
-def _actuator_rules(config: FarmConfig) -> ActuatorRules:
-    return ActuatorRules(
-        urgent_in_flight=config.poll.urgent_in_flight,
-        normal_in_flight=NORMAL_IN_FLIGHT,
-        deadline_s=WRITE_DEADLINE_S,
+        led=lead is not None,
     )
 
 

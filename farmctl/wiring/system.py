@@ -12,7 +12,7 @@ from farmctl import __version__
 from farmctl.config.schema import FarmConfig
 from farmctl.control.wire import Json
 from farmctl.core.units import MS_PER_S
-from farmctl.engine.actuator import Actuator
+from farmctl.engine.actuator import Sender
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.poller import Poller
 from farmctl.engine.tally import Tally
@@ -26,7 +26,7 @@ class SystemFacts:
 
     config: FarmConfig
     poller: Poller
-    actuator: Actuator
+    sender: Sender
     inbox: GridInbox
     tally: Tally
     vitals: Vitals
@@ -49,7 +49,7 @@ class SystemFacts:
                 **_ms(Spread.of(self.vitals.polls_s)),
             },
             "commands": {
-                "open": self.actuator.open_commands,
+                "open": self.sender.open_commands,
                 "retried": tally.retried,
                 "fates": {fate.value: count for fate, count in Counter(tally.fates).items()},
                 "by_firmware": [

@@ -88,7 +88,6 @@ class Life:
         source = self._source()
         parts = CycleParts(
             keeper=keeper,
-            poller=poller,
             actuator=actuator,
             inbox=inbox,
             desk=desk,

@@ -6,7 +6,7 @@ from farmctl.config.schema.circuits import CircuitTable, MeterTable, RegisterTab
 from farmctl.config.schema.farm import FarmConfig
 from farmctl.config.schema.notify import NotifyTable
 from farmctl.config.schema.records import HistoryTable, SettlementTable
-from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
+from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable, WorkersTable
 from farmctl.config.schema.signals import SIGNAL_KINDS, CompatTable, IssuerTable, KeyTable, MqttTable
 from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
 
@@ -30,4 +30,5 @@ __all__ = [
     "SettlementTable",
     "SiteTable",
     "StoreTable",
+    "WorkersTable",
 ]

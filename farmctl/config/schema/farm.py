@@ -10,7 +10,7 @@ from farmctl.config.schema.circuits import CircuitTable, MeterTable
 from farmctl.config.schema.kinds import Table
 from farmctl.config.schema.notify import NotifyTable
 from farmctl.config.schema.records import HistoryTable, SettlementTable
-from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable
+from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable, WorkersTable
 from farmctl.config.schema.signals import SignalTable
 from farmctl.config.schema.site import ControlTable, PollTable, SiteTable
 
@@ -34,6 +34,8 @@ class FarmConfig(Table):
     """Grid signal sources; without any the site is its own master."""
     store: StoreTable = Field(default_factory=StoreTable)
     """Where the journal lives."""
+    workers: WorkersTable = Field(default_factory=WorkersTable)
+    """How several processes share the site."""
     history: HistoryTable = Field(default_factory=HistoryTable)
     """What is kept of every miner."""
     settlement: SettlementTable = Field(default_factory=SettlementTable)

@@ -30,6 +30,17 @@ class StoreTable(Table):
         return self
 
 
+class WorkersTable(Table):
+    """Several processes of one site, each with farmctl run --role; they need a store of kind postgres."""
+
+    shard: Literal["container", "rack"] = "container"
+    """What a worker holds at a time; also the unit of the power that is shared out."""
+    name: Label | None = None
+    """Name of this process among the others; left out: the name of the host."""
+    lease_s: Annotated[float, Field(strict=True, ge=3.0, le=60.0)] = 6.0
+    """Life of a lease: renewed each third of it, and for its last third nothing is sent any more."""
+
+
 class MetricsTable(Table):
     """The Prometheus endpoint."""
 

@@ -198,6 +198,10 @@ def _link(sight: Sight, palette: Palette, width: int) -> Iterator[Line]:
     yield pair("meter", strip.meter_quality, palette)
     armed = "armed" if strip.armed else "OBSERVE: nothing is commanded"
     yield pair("control", f"{strip.mode}, {armed}", palette)
+    if strip.crew is not None:
+        workers = [member for member in strip.crew.members if member.role == "worker"]
+        told = f"{strip.crew.leader}; {len(workers)} workers, {sum(m.shards for m in workers)} shards held"
+        yield pair("led by", clip(told, width - 11), palette)
     yield pair("role", "read-only" if sight.read_only else "may order", palette)
 
 
