@@ -18,6 +18,10 @@ def event(n: int) -> JournalRecord:
     return JournalRecord(kind=RecordKind.EVENT, at_ms=n, body={"n": n})
 
 
+def is_away(store: StandIn) -> bool:
+    return store.away  # a call: the type checker believes that a property stays as it was
+
+
 async def numbers(store: StandIn) -> list[object]:
     return [each.record.body.get("n", each.record.body.get("what")) async for each in store.records()]
 
@@ -32,14 +36,14 @@ async def test_what_was_written_while_the_database_was_gone_is_merged_once_and_i
     await asyncio.to_thread(cluster.stop)
     try:
         await store.append([event(2)], {"desk": b"stopped"})
-        assert store.away
+        assert is_away(store)
         assert await store.state("desk") == b"stopped", "what was ordered meanwhile holds meanwhile"
         await store.append([event(3)])
     finally:
         await asyncio.to_thread(cluster.start)
     async with asyncio.timeout(60):
         number = 4
-        while store.away:
+        while is_away(store):
             await asyncio.sleep(standin.AGAIN_S)
             await store.append([event(number)])
             number += 1
