@@ -76,7 +76,7 @@ class SyntheticFeed(Feed):
         self.asked.append((method, path, body))
         if path == "/v1/whoami":
             return {"uid": 1000, "name": "operator1", "role": self._role}
-        if body is not None and body.get("dry_run") and body.get("selector"):
+        if body is not None and body.get("dry_run") and body.get("selector") and body["verb"] != "set_power":
             ids = str(body["selector"]).removeprefix("id=").split(",")
             return {"plan": {"rev": self.rev, "sent": False, "total": len(ids), "power_kw": 3.4, "examples": ids}}
         if body is not None and body.get("dry_run"):

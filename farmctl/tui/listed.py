@@ -25,7 +25,7 @@ from farmctl.tui.words import (
 
 ALARM_HEAD = " Pri State    Since    Where    Condition          Value                   n  Response"
 MOVE_HEAD = " Pri Day   Time     Where    Condition          From     To       Value                     By"
-EVENT_HEAD = " Event            Source       State       Starts       Ends         Wanted MW  Reason"
+EVENT_HEAD = " Event                  Source   State       Starts       Ends         Wanted MW  Reason"
 JOB_HEAD = " At       Who          Order             State       Progress                          Reason"
 CONTAINER_HEAD = " Container   Miners  hash  trim  cut boot  bad       MW    TH/s  Tmax  Share of its miners"
 CIRCUIT_HEAD = " Circuit        Parent         Load MW  Rating MW   Use  Meter MW"
@@ -74,7 +74,7 @@ def event_item(event: EventView, palette: Palette, zone: str) -> Item:
     wanted = event.setpoint_kw if event.setpoint_kw is not None else event.limit_kw
     sign = "=" if event.setpoint_kw is not None else "<="
     text = (
-        f" {clip(event.id, 16)} {clip(event.source, 12)} {clip(event.state, 11)} {day_moment(event.start, zone):12} "
+        f" {clip(event.id, 22)} {clip(event.source, 8)} {clip(event.state, 11)} {day_moment(event.start, zone):12} "
         f"{day_moment(event.end, zone):12} {'' if wanted is None else sign + ' ' + megawatts(wanted):>9}  "
         f"{event.reason or ''}"
     )
@@ -93,8 +93,9 @@ def job_item(job: JobView, palette: Palette, zone: str) -> Item:
 
 def override_item(order: OverrideView, palette: Palette, zone: str) -> Item:
     """One override in force."""
+    what = f"each of {order.miners:,} miners" if order.miners else order.selector or "site"
     text = (
-        f" {clip(order.id, 14)} {order.selector or 'site'} at {megawatts(order.target_kw)} MW"
+        f" {clip(order.id, 14)} {what} at {megawatts(order.target_kw)} MW"
         f" until {moment(order.expires_at, zone)}  by {order.owner}: {order.reason}"
     )
     return Item(key=order.id, parts=((text, palette.strong),))

@@ -88,6 +88,8 @@ def _about_miners(hand: Hand) -> Iterator[tuple[str, Draft, str]]:
         return
     what = "the miner under the cursor" if hand.chosen == 1 else f"{hand.chosen:,} chosen miners"
     why = "" if hand.selector else f"more than {MOST_NAMED}: narrow the filter, then mark all"
+    hold = Draft(verb="set_power", selector=hand.selector, lasting="1h")
+    yield f"Hold {'it' if hand.chosen == 1 else 'each of them'} at a power for a time: {what}", hold, why
     for text, verb, on in (
         ("Blink the light of", "locate", True),
         ("Stop the light of", "locate", False),
@@ -97,5 +99,6 @@ def _about_miners(hand: Hand) -> Iterator[tuple[str, Draft, str]]:
 
 
 def _release(order: OverrideView) -> str:
-    what = f"{order.selector or 'the site'} at {megawatts(order.target_kw)} MW"
+    miners = f"{order.miners:,} miners" if order.miners else ""
+    what = f"{miners or order.selector or 'the site'} at {megawatts(order.target_kw)} MW"
     return f"Release {order.id}: {order.owner} holds {what} ({order.reason})"

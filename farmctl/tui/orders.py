@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from farmctl.core.units import MS_PER_S
+from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.errors import RefusedError
 from farmctl.ports.feed import FleetImage
 
@@ -16,11 +16,11 @@ _SPAN = re.compile(r"([0-9]+)\s*([smhd])")
 _KW = {"mw": 1_000.0, "kw": 1.0, "w": 0.001}
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NOTHING = re.compile(r"0\s*(MW|kW|W|%)")
-SIZED, TIMED = frozenset({"override_set"}), frozenset({"override_set", "lease_take"})
+SIZED, TIMED = frozenset({"override_set", "set_power"}), frozenset({"override_set", "set_power", "lease_take"})
 """Verbs that say a power, and verbs that say for how long."""
-SELECTING = frozenset({"locate", "reboot"})
+SELECTING = frozenset({"locate", "reboot", "set_power"})
 """Verbs that are about some miners."""
-NAMED = frozenset({"override_set", "override_release", "resume", "reboot", "emergency_release"})
+NAMED = frozenset({"override_set", "set_power", "override_release", "resume", "reboot", "emergency_release"})
 """Verbs that take the site's name as a confirmation."""
 BEGIN_END = ("Begin", "End")
 TITLES: dict[str, tuple[str, ...]] = {
@@ -74,6 +74,7 @@ class Draft:
         what, miners = self.circuit or "the whole site", _about(self.selector)
         switched = {
             "override_set": (f"Stop {what} for a time", f"Hold {what} at a power"),
+            "set_power": (f"Put {miners} to sleep for a time", f"Hold each of {miners} at a power"),
             "locate": (f"Blink the lights of {miners}", f"Stop the lights of {miners}"),
             "maintenance": tuple(f"{word} maintenance of {self.container or 'the whole site'}" for word in BEGIN_END),
             "override_release": (f"Release the override {self.override_id}",),
@@ -103,6 +104,8 @@ class Draft:
             "lease_release": ["lease", "release"],
             "emergency_release": ["emergency", "release"],
         }
+        if self.verb == "set_power":
+            return ["miners", "set-power", "-l", shlex.quote(self.selector), "--to", shlex.quote(self.to), *lasting]
         if self.verb in SELECTING:
             return ["miners", self.verb, "-l", shlex.quote(self.selector), *([] if self.on else ["--off"])]
         return words.get(self.verb, [self.verb.replace("_", "-")])
@@ -129,6 +132,11 @@ class Draft:
                 target = kilowatts(self.to, _rated_kw(self.circuit, image))
                 circuit: dict[str, object] = {"circuit": self.circuit} if self.circuit else {}
                 return {"target_kw": target, "expires_at": ends_at(self.lasting, image), **circuit, **confirm}
+            case "set_power":
+                if self.to.strip().endswith("%"):
+                    raise OrderTextError(f"power {self.to!r}: a share is of no one miner; expected such as 2500W")
+                each_w = kilowatts(self.to, 0.0) * WATTS_PER_KW
+                return {"power_w": round(each_w, 1), "expires_at": ends_at(self.lasting, image), **confirm}
             case "override_release":
                 return {"id": self.override_id, **confirm}
             case "locate":

@@ -52,7 +52,7 @@ def explained(draft: Draft, image: FleetImage) -> Preview:
 def previewed(draft: Draft, plan: Mapping[str, object]) -> Preview:
     """Read a plan as the controller tells it."""
     rev = plan.get("rev")
-    lines = _hands_on(plan) if draft.verb in SELECTING else _power(plan)
+    lines = _hands_on(plan) if draft.verb in SELECTING and "total" in plan else _power(plan)
     return Preview(
         lines=tuple(lines), confirm=str(plan.get("confirm") or ""), rev=rev if isinstance(rev, int) else None
     )
@@ -72,6 +72,7 @@ def _power(plan: Mapping[str, object]) -> Iterator[str]:
     moves = ("lowered", "raised", "put_to_sleep", "woken")
     counts = ", ".join(f"{plan.get(key, 0)} {key.replace('_', ' ')}" for key in moves)
     yield from _circuit(plan.get("circuit"))
+    yield from _selection(plan.get("selection"))
     now_kw, planned_kw = plan.get("power_kw"), plan.get("planned_kw")
     change_kw = None
     if isinstance(now_kw, int | float) and isinstance(planned_kw, int | float):
@@ -95,6 +96,14 @@ def _circuit(told: object) -> Iterator[str]:
         now_kw, planned_kw = float(told["power_kw"]), float(told["planned_kw"])
         change = megawatts(planned_kw - now_kw, sign="+")
         yield f"{told['name']:<7} {megawatts(now_kw)} -> {megawatts(planned_kw)} MW  ({change} MW)"
+
+
+def _selection(told: object) -> Iterator[str]:
+    """Of an order about some miners: theirs first."""
+    if isinstance(told, Mapping):
+        now_kw, planned_kw = float(told["power_kw"]), float(told["planned_kw"])
+        change = megawatts(planned_kw - now_kw, sign="+")
+        yield f"these   {told['total']} miners, {megawatts(now_kw)} -> {megawatts(planned_kw)} MW  ({change} MW)"
 
 
 def _mw(plan: Mapping[str, object], key: str) -> str:

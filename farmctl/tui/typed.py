@@ -19,6 +19,7 @@ COMMANDS = (
     "emergency release --reason ",
     "lease take --for 1h --reason ",
     "lease release --reason ",
+    "miners set-power -l ",
     "miners locate -l ",
     "miners reboot -l ",
     "miners list -l ",
@@ -57,6 +58,8 @@ def drafted(text: str) -> Draft:
             draft = Draft(verb=verb.replace("-", "_"))
         case ["miners", "locate" | "reboot" as verb, *ids] if ids or options.get("l"):
             draft = Draft(verb=verb, selector=_selector(ids, options.get("l", "")), on="off" not in options)
+        case ["miners", "set-power", *ids] if ids or options.get("l"):
+            draft = Draft(verb="set_power", selector=_selector(ids, options.get("l", "")), to=to, lasting=lasting)
         case ["maintenance", "on" | "off" as switch]:
             draft = Draft(verb="maintenance", on=switch == "on", container=options.get("container", ""))
         case ["emergency" | "lease" as what, "release" | "take" as verb] if (what, verb) != ("emergency", "take"):

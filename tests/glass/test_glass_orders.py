@@ -173,7 +173,7 @@ async def test_the_menu_says_what_each_order_does_and_who_may_give_it(sit: Sit, 
         assert ("Restart the control board of the miner under the cursor  (takes an engineer)" in seat.text()) is (
             role == "operator"
         )
-        await seat.press("down", "down")
+        await seat.press("down", "down", "down")
         assert "$ farmctl miners locate -l id=000000000000 --reason ..." in seat.text()
         await seat.press("enter")
         assert "miners  1: 000000000000" in seat.text()
@@ -183,6 +183,23 @@ async def test_the_menu_says_what_each_order_does_and_who_may_give_it(sit: Sit, 
         await seat.settle()
         ((_, _, body),) = seat.feed.orders
         assert (body["verb"], body["selector"], body["params"]) == ("locate", "id=000000000000", {"on": True})
+
+
+async def test_single_miners_are_held_at_a_power_from_the_menu(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("3", "space", "space", "x", "down", "down", "enter")
+        for field, text in (("to", "2500W"), ("reason", "heat")):
+            seat.app.screen.query_one(f"#{field}", Input).value = text
+        await seat.settle()
+        await seat.pilot.click("#preview")
+        await seat.settle()
+        await seat.pilot.click("#send")
+        await seat.settle()
+        ((_, _, body),) = seat.feed.orders
+        assert (body["verb"], body["selector"]) == ("set_power", "id=000000000000,000000000001")
+        assert body["params"] == {"power_w": 2_500.0, "expires_at": "2026-11-24T10:00:00+00:00"}
+        command = "farmctl miners set-power -l id=000000000000,000000000001 --to 2500W --for 1h --reason heat"
+        assert list(seat.app.glass.commands.values()) == [command]
 
 
 async def test_maintenance_and_lease_are_previewed_by_what_they_mean(sit: Sit) -> None:

@@ -47,6 +47,7 @@ def parsed(line: str) -> click.Context:
         Draft(verb="stop_all", reason="smoke; C041"),
         Draft(verb="resume", reason="over", confirm="site-07"),
         Draft(verb="locate", selector="id=a1,b2", on=False, reason="fan"),
+        Draft(verb="set_power", selector="cont=C041", to="2500W", lasting="2h", reason="heat"),
         Draft(verb="reboot", selector="cont=C041 state=fault", reason="hung"),
         Draft(verb="maintenance", container="C017", reason="filters"),
         Draft(verb="maintenance", on=False, reason="done"),

@@ -32,6 +32,8 @@ AGES_S = (5.0, 15.0, 60.0, 600.0)
 MOST_MODELS = 12
 EVERY_S = 5.0
 DETAIL = 2
+TWO_COLUMNS = 98
+"""Below this the screen is one column; a replay's border takes two."""
 SECTIONS = ("Doctor", "Settings", "Models")
 DOCTOR_RANK = {"fail": 0, "warn": 1, "ok": 2}
 Doctor = Callable[[], Awaitable[Sequence[Mapping[str, str]]]]
@@ -174,6 +176,11 @@ class SystemPane(Pane):
 
 def _told(sight: Sight, told: Mapping[str, Any], why: str, palette: Palette, width: int) -> Iterator[Line]:
     """Two columns: the picture and the polls at the left, the controller at the right."""
+    if width < TWO_COLUMNS:
+        yield from _link(sight, palette, width)
+        for part in (pollers, commands, feeds) if told else ():
+            yield from part(told, palette, width)
+        return
     half = width // 2
     left = [*_link(sight, palette, half - 1), *_ages(sight.image, palette, half - 1)]
     right: list[Line] = []
