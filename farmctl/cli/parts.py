@@ -60,3 +60,7 @@ circuits = _group(
     ("name", "parent", "rating_kw", "load_kw", "planned_kw", "meter_kw", "miners"),
 )  # fmt: skip
 meters = _group("meters", "Meters: value, quality, age.", ("name", "power_kw", "quality", "age_s", "used_kw", "used"))
+sites = _group(
+    "sites", "Headquarters: sites, what each is told, and why.",
+    ("name", "mode", "power_kw", "share_kw", "deviation_kw", "why", "link_age_s", "rated_kw"),
+)  # fmt: skip

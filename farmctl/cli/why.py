@@ -1,4 +1,4 @@
-"""`farmctl why MINER`: why a miner is where it is, and what would move it."""
+"""`farmctl why MINER`, or SITE at headquarters: why it is where it is, and what would move it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.output import object_option, print_object
 from farmctl.cli.past import Past, looking_back
-from farmctl.control.client import part
+from farmctl.control.client import ControllerRefusedError, part
 
 
 @click.command(cls=ClientVerb)
@@ -21,14 +21,53 @@ from farmctl.control.client import part
 def why(*, door: Door, past: Past | None, miner: str, output: str) -> int:
     """Why a miner is where it is: wanted, seen, the reason, its rank, what binds it, what would move it.
 
+    At headquarters also a site: its share and why, what it draws, what it accepted.
     With --at: why it was there at a moment of the past, from the recording beside the journal.
     """
-    found = door.client().get(f"/v1/miners/{part(miner)}/why") if past is None else _then(past, miner)
+    found = _now(door, miner) if past is None else _then(past, miner)
     if output != "table":
         print_object(found, output)
     else:
-        click.echo(described(found))
+        click.echo(described(found) if "place" in found else site_described(found))
     return 0
+
+
+def _now(door: Door, name: str) -> dict[str, Any]:
+    """A miner, or a site where this is headquarters."""
+    client = door.client()
+    try:
+        return client.get(f"/v1/miners/{part(name)}/why")
+    except ControllerRefusedError as refused:
+        try:
+            sites = client.get("/v1/sites")
+        except ControllerRefusedError:
+            raise refused from None
+        row = next((row for row in sites["rows"] if row["name"] == name), None)
+        if row is None:
+            raise ControllerRefusedError(404, "not_found", f"{name}: neither a miner nor a site here") from None
+        return {**row, "programme": {key: value for key, value in sites.items() if key != "rows"}}
+
+
+def site_described(found: dict[str, Any]) -> str:
+    """Why a site of headquarters has the share that it has, for people."""
+    whole = found["programme"]
+    age = "never heard" if found["link_age_s"] is None else f"heard {found['link_age_s']:.1f} s ago"
+    link = f"{age}, {'connected' if found['connected'] else 'NOT connected to its broker'}"
+    rows = (
+        ("site", f"{found['name']}  {found['mode']}, {link}"),
+        ("share", f"{found['share_kw']:.1f} kW: {found['help']} ({found['why']})"),
+        ("draws", f"{_number(found['power_kw'], 'kW')}, {_number(found['deviation_kw'], 'kW')} from its share"),
+        ("told", f"{_number(found['asked_kw'], 'kW')}, accepted {_number(found['acked_kw'], 'kW')}"),
+        (
+            "range",
+            f"{found['min_kw']:.1f} to {found['max_kw']:.1f} kW, own limit {_number(found['own_limit_kw'], 'kW')}",
+        ),
+        ("marginal", f"{_number(found['marginal_jth'], 'J/TH')} for its next watt"),
+        ("figure", f"{whole['figure_kw']:.1f} kW for all ({whole['event']}), split by {whole['rule']}"),
+        ("left over", f"{whole['short_kw']:.1f} kW nobody can take, {whole['over_kw']:.1f} kW nobody can give up yet"),
+    )
+    told = [f"{label:<9} {text}" for label, text in rows]
+    return "\n".join([*told, *([f"{'REFUSED':<9} {found['refused']}"] if found["refused"] else [])])
 
 
 def described(found: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from farmctl.config.schema import (
     MetricsTable,
     NotifyTable,
     PollTable,
+    ProgrammeTable,
     SettlementTable,
     SiteTable,
     StoreTable,
@@ -63,6 +64,7 @@ class Parts:
     settlement: SettlementTable | None
     metrics: MetricsTable | None
     api: ApiTable | None
+    programme: ProgrammeTable | None = None
     circuits: dict[int, CircuitTable] = field(default_factory=dict)
     meters: dict[int, MeterTable] = field(default_factory=dict)
     signals: dict[int, AnySignal] = field(default_factory=dict)
@@ -98,7 +100,7 @@ class Parts:
             "notify": tuple(self.notify.values()),
             "credentials": tuple(self.credentials.values()),
         }
-        return FarmConfig.model_validate({**tables, **lists})
+        return FarmConfig.model_validate({**tables, **lists, "programme": self.programme})
 
 
 def read_parts(document: Document, places: Places) -> tuple[Parts, list[Fault]]:
@@ -115,6 +117,7 @@ def read_parts(document: Document, places: Places) -> tuple[Parts, list[Fault]]:
         settlement=reader.table("settlement", SettlementTable),
         metrics=reader.table("metrics", MetricsTable),
         api=reader.table("api", ApiTable),
+        programme=reader.table("programme", ProgrammeTable) if "programme" in document.values else None,
         circuits=reader.tables("circuit", CircuitTable),
         meters=reader.tables("meter", MeterTable),
         signals=reader.signals(),

@@ -5,36 +5,46 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
 from aiohttp import web
 
 from farmctl import __version__
-from farmctl.control import alarm_history, audit, groups, history, jobs, leases, miners, openapi, past, plan, strip, why
+from farmctl.control import (
+    alarm_history,
+    audit,
+    groups,
+    history,
+    jobs,
+    leases,
+    miners,
+    openapi,
+    past,
+    plan,
+    sites,
+    strip,
+    why,
+)
 from farmctl.control.bells import AlarmDoor
 from farmctl.control.commands import CommandDoor
 from farmctl.control.filter import Columns
-from farmctl.control.identity import Caller, Identify, Role, bearer
+from farmctl.control.identity import Caller, Role, bearer
 from farmctl.control.leases import LeaseDoor
 from farmctl.control.outlook import outlook
-from farmctl.control.remote import Remote
+from farmctl.control.parts import ControlParts
 from farmctl.control.roster import Places, roster
 from farmctl.control.sizes import SizeError, size_of
 from farmctl.control.stream.image import Lists, WireImage, image_of
 from farmctl.control.stream.streamer import Streamer
 from farmctl.control.stream.watch import MOST_WATCHERS, watch
-from farmctl.control.strip import FRESH_S, Site, rev_of
+from farmctl.control.strip import FRESH_S, rev_of
 from farmctl.control.wire import ApiError, Json, answer, iso, refusal, whole
 from farmctl.core.units import MS_PER_S
-from farmctl.ports.control import AlarmOrders, Glass, Hands, Orders, SitePicture
-from farmctl.ports.history import History
-from farmctl.ports.site import Clock
-from farmctl.ports.store import Store
+from farmctl.ports.control import SitePicture
 
 log = structlog.get_logger(__name__)
 
@@ -48,30 +58,6 @@ LAST_SEQ = 999_999_999
 Work = TypeVar("Work")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlParts:
-    """What the API works with; filled by wiring."""
-
-    socket_path: Path
-    group: str | None
-    """Unix group of the socket."""
-    glass: Glass
-    orders: Orders
-    alarms: AlarmOrders
-    hands: Hands
-    store: Store
-    identify: Identify
-    clock: Clock
-    site: Site
-    settings: Callable[[], Sequence[Json]] = tuple
-    """The configuration in force: key, value, origin; secrets are only ever named."""
-    remote: Remote | None = None
-    history: History | None = None
-    """None: none is kept."""
-    system: Callable[[], Json] = dict
-    """How the controller itself does, as shapes_ahead.System says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +119,7 @@ class Answers:
             "racks": partial(self._grouped, groups.racks),
             "circuits": partial(self._grouped, lambda picture, _: groups.circuits(picture)),
             "meters": partial(self._grouped, lambda picture, _: groups.meters(picture)),
+            "sites": self._sites,
             "whoami": self._whoami,
             "jobs": self._jobs,
             "job": self._job,
@@ -234,6 +221,12 @@ class Answers:
 
     async def _overrides(self, _: web.Request) -> web.Response:
         return answer({"rows": [strip.override(order) for order in self._p.orders.overrides]})
+
+    async def _sites(self, _: web.Request) -> web.Response:
+        shown = self._p.programme()
+        if shown is None:
+            raise ApiError(404, "no programme here: this controller has miners, not sites")
+        return answer(sites.listed(shown, self._picture(), self._p.clock.now_ms()))
 
     async def _whoami(self, request: web.Request) -> web.Response:
         caller = request[CALLER]

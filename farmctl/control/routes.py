@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from farmctl.control import shapes, shapes_ahead
+from farmctl.control import shapes, shapes_ahead, sites
 from farmctl.control.asked import Asked, Noted
 from farmctl.control.bells import ReportOrder, ShelveOrder
 from farmctl.control.identity import Role
@@ -174,6 +174,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         name="circuits", method="GET", path="/v1/circuits", about="The limit tree with loads and ratings",
         answer=shapes.Rows, refusals=_NO_PICTURE,
+    ),
+    Route(
+        name="sites", method="GET", path="/v1/sites", about="Headquarters: every site, what it is told and why",
+        answer=sites.Sites, refusals=(404, *_NO_PICTURE),
     ),
     Route(
         name="meters", method="GET", path="/v1/meters", about="Meters with value, quality and age",

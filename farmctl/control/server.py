@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import structlog
 from aiohttp import web
 
-from farmctl.control.answers import CALLER, Answers, ControlParts, Handler
+from farmctl.control.answers import CALLER, Answers, Handler
 from farmctl.control.door import close_socket, open_socket
 from farmctl.control.identity import caller_of
+from farmctl.control.parts import ControlParts
 from farmctl.control.remote import RemoteError
 from farmctl.control.routes import ROUTES
 from farmctl.control.tokens import TokenFileError

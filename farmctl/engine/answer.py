@@ -13,6 +13,7 @@ from farmctl.core.lessons import Move
 from farmctl.core.memory import Memory
 from farmctl.core.model import MinerState, Proposal
 from farmctl.core.modes import newest_link
+from farmctl.core.programme.fleet_curve import fleet_curve
 from farmctl.core.proposals import proposals
 from farmctl.core.reasons import Reason
 from farmctl.core.step import Decision
@@ -117,6 +118,7 @@ def capability(view: FleetView, decision: Decision) -> Capability:
     room_w = max(decision.budget.ceiling_w - decision.site.power_w, 0.0)
     down = {s: float((np.maximum(now_w - floor_w, 0) * np.minimum(s / down_s, 1.0)).sum()) for s in DOWN_IN_S}
     up = {s: float((np.maximum(full_w - now_w, 0) * np.minimum(s / up_s, 1.0)).sum()) for s in UP_IN_S}
+    curve = fleet_curve(view, movable, decision.site.power_w - float(now_w.sum()))
     return Capability(
         at_ms=decision.at_ms,
         rated_w=rules.rated_w,
@@ -126,6 +128,8 @@ def capability(view: FleetView, decision: Decision) -> Capability:
         down_w_in_s=down,
         up_w_in_s={s: min(up_w, room_w, rules.ramp_up_w_per_s * s) for s, up_w in up.items()},
         ramp_up_w_per_s=rules.ramp_up_w_per_s,
+        curve_w=tuple(curve.power_w.tolist()),
+        curve_hs_per_w=tuple(curve.marginal_hs_per_w.tolist()),
     )
 
 

@@ -175,6 +175,10 @@ class Capability:
     down_w_in_s: Mapping[int, float]
     up_w_in_s: Mapping[int, float]
     ramp_up_w_per_s: float
+    curve_w: tuple[float, ...] = ()
+    """Capability curve: power from the least to the most, at most 50 points; empty: not known."""
+    curve_hs_per_w: tuple[float, ...] = ()
+    """H/s that one more watt makes in the segment that ends at each point; the first counts for nothing."""
     meter_class: str = ""
     """Accuracy class of the site meter; empty: not stated."""
     meter_period_s: float = 1.0

@@ -27,6 +27,8 @@ class RecordKind(StrEnum):
     OPERATOR = "operator"
     INPUT = "input"
     CONFIG = "config"
+    SHARES = "shares"
+    """How one figure was split over the sites of a programme, with all that it was made from."""
     SERIES = "series"
     """A stretch of the site's power at one second, packed: what settlement is computed from."""
 

@@ -19,9 +19,11 @@ from farmctl.control.tokens import FILE, TokenBook
 from farmctl.engine.asides import HeatLimits, Spells
 from farmctl.engine.cycle import Cycle
 from farmctl.engine.desk import Desk
+from farmctl.engine.programme import Headquarters
 from farmctl.engine.records import input_hash
 from farmctl.metrics.sidelines import FAULT_WORDS, Sidelines
 from farmctl.ports.control import AlarmOrders, Extras, Glass, Hands, SitePicture
+from farmctl.ports.programme import ProgrammePicture
 from farmctl.ports.shards import Crew
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
@@ -40,6 +42,7 @@ class FarmGlass(Glass):
     sidelines: Callable[[], Sidelines]
     system: SystemFacts
     crew: Callable[[], Crew | None]
+    headquarters: Headquarters | None = None
 
     @override
     def picture(self) -> SitePicture | None:
@@ -63,13 +66,23 @@ class FarmGlass(Glass):
             pools=pools,
         )
 
+    def programme(self) -> ProgrammePicture | None:
+        """The sites, where this is headquarters."""
+        return None if self.headquarters is None else self.headquarters.latest
+
     @override
     def input_hash(self, picture: SitePicture) -> str:
         return input_hash(picture.view, picture.decision.at_ms)
 
 
 def control_server(
-    loaded: Loaded, glass: FarmGlass, desk: Desk, alarms: AlarmOrders, hands: Hands, store: Store, clock: Clock
+    loaded: Loaded,
+    glass: FarmGlass,
+    desk: Desk,
+    alarms: AlarmOrders,
+    hands: Hands,
+    store: Store,
+    clock: Clock,
 ) -> ControlServer:
     """The daemon's front door: its Unix socket, and TCP where the configuration says so. Raises RemoteError."""
     config = loaded.config
@@ -96,6 +109,7 @@ def control_server(
             remote=_remote(loaded),
             history=site_history(config, store) if config.history.enabled else None,
             system=glass.system.told,
+            programme=glass.programme,
         )
     )
 

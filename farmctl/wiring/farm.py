@@ -49,6 +49,7 @@ from farmctl.store.telemetry.files import TelemetryFiles
 from farmctl.wiring.control import FarmGlass, control_server
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.fleet import Fleet, follower, gather, yard_of
+from farmctl.wiring.headquarters import ProgrammeParts, programme_parts
 from farmctl.wiring.history import grouping_of, history_tiers
 from farmctl.wiring.meters import circuit_meters, site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
@@ -98,6 +99,7 @@ class Farm:
     series: SettlementSeries
     historian: Historian | None
     follower: Follower | None
+    programme: ProgrammeParts | None
     stop: asyncio.Event
     led: bool
     """Another part of this process tells systemd that it is well."""
@@ -125,6 +127,7 @@ class Farm:
                 **({} if self.led else {"systemd": Watchdog(SystemClock(), self.last_cycle_ms, os.environ).run}),
                 **({"historian": self.historian.run} if self.historian is not None else {}),
                 **({"follower": self.follower.run} if self.follower is not None else {}),
+                **({"programme": self.programme.headquarters.run} if self.programme is not None else {}),
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
@@ -190,9 +193,12 @@ async def _assembled(
     await desk.restore()
     alarms = AlarmDesk(store, clock, CATALOGUE, wake.set)
     await alarms.restore()
-    metered = site_meter(config, clock, lambda: _fleet_w(fleet))
+    programme = programme_parts(config, store, clock)
+    metered = site_meter(config, clock, lambda: _fleet_w(fleet)) if programme is None else programme.meter()
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
     sources = signal_sources(config, clock, fleet)
+    if programme is not None:
+        sources = programme.above(sources)
     recording, rules = DayFiles(config.store.dir), site_rules(config)
     series = SettlementSeries(store, clock, settlement_facts(config, fleet, tree, rules))
     historian = _historian(config, fleet, clock)
@@ -229,6 +235,7 @@ async def _assembled(
             watches.see,
             told.see,
             _sampled(series, historian),
+            *(() if programme is None else (programme.headquarters.see,)),
             *wire.pictures,
             *listeners.pictures,
         ),
@@ -240,7 +247,8 @@ async def _assembled(
     cycle = Cycle(parts, memory)
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
     system = SystemFacts(config=config, poller=poller, sender=wire.sender, inbox=inbox, tally=tally, vitals=vitals)
-    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines, system, wire.crew)
+    hq = None if programme is None else programme.headquarters
+    glass = FarmGlass(cycle, rows, spells, limits, lambda: metrics.sidelines, system, wire.crew, hq)
     control = control_server(loaded, glass, desk, alarms, hands, store, clock)
     metrics.probe(
         Probed(poller=poller, inbox=inbox, store=store, control=control, meter=metered[0] if metered else None)
@@ -269,6 +277,7 @@ async def _assembled(
         series=series,
         historian=historian,
         follower=follower(config, fleet, poller, store, clock) if lead is None else None,
+        programme=programme,
         stop=stop,
         led=lead is not None,
     )

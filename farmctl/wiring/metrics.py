@@ -25,6 +25,7 @@ from farmctl.core.units import MS_PER_S, IntColumn
 from farmctl.engine.cycle import Picture
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.poller import Poller
+from farmctl.engine.summed import SumMeter
 from farmctl.errors import StoreError
 from farmctl.meters.modbus import ModbusMeter
 from farmctl.metrics.controller import ControllerMetrics
@@ -52,7 +53,7 @@ class Probed:
     inbox: GridInbox
     store: Store
     control: ControlServer
-    meter: ModbusMeter | None
+    meter: ModbusMeter | SumMeter | None
 
 
 class MetricsWatch:
@@ -225,7 +226,8 @@ class MetricsWatch:
     def _count_energy(self, picture: Picture) -> None:
         meter, sample = self._probed.meter if self._probed else None, picture.view.meter
         if meter is not None and sample.quality is Quality.OK:
-            self._energy.sample(sample.at_ms, sample.power_w, meter.reading.energy_j)
+            counter_j = meter.reading.energy_j if isinstance(meter, ModbusMeter) else float("nan")
+            self._energy.sample(sample.at_ms, sample.power_w, counter_j)
 
     def _meters(self, picture: Picture) -> tuple[NamedMeter, ...]:
         """The revenue meter as it was judged, and the circuits' meters as far as they are believed."""
@@ -241,8 +243,8 @@ class MetricsWatch:
 
     def _frequency_hz(self, picture: Picture) -> float:
         meter = self._probed.meter if self._probed else None
-        good = meter is not None and picture.view.meter.quality is Quality.OK
-        return meter.reading.frequency_hz if meter is not None and good else float("nan")
+        good = isinstance(meter, ModbusMeter) and picture.view.meter.quality is Quality.OK
+        return meter.reading.frequency_hz if isinstance(meter, ModbusMeter) and good else float("nan")
 
 
 def _server_config(config: FarmConfig) -> MetricsConfig:

@@ -18,10 +18,12 @@ from farmctl.core.policies import POLICIES
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXAMPLE = CONFIGS / "farm.example.toml"
+HEADQUARTERS = CONFIGS / "hq.example.toml"
 SECRETS = (
     "secrets/broker.password", "secrets/site-07.key", "secrets/signing.pem", "secrets/whatsminer.password",
     "secrets/vtn.secret", "secrets/oncall.hmac", "secrets/mail.password", "secrets/apprise.urls",
     "secrets/metrics.key", "secrets/metrics.password", "secrets/market.token", "secrets/site-07.dsn",
+    "secrets/market.password",
 )  # fmt: skip
 PUBLIC = ("tls/ca.pem", "tls/metrics.pem", "tls/site-07.pem")
 
@@ -50,10 +52,15 @@ def test_every_key_and_table_of_the_schema_is_described() -> None:
         assert [key for key, field in table["properties"].items() if not field.get("description")] == [], name
 
 
-def test_the_example_sets_every_key() -> None:
-    loaded = parse(EXAMPLE.read_text(), "farm.example.toml")
-    written = {".".join(part for part in path if isinstance(part, str)) for path in loaded.origins}
+def test_the_examples_set_every_key() -> None:
+    """Headquarters has an example of its own: a site has no [programme]."""
+    loaded, programme = parse(EXAMPLE.read_text(), "farm.example.toml"), parse(HEADQUARTERS.read_text())
+    written = {
+        ".".join(part for part in path if isinstance(part, str)) for path in (*loaded.origins, *programme.origins)
+    }
     assert [key for key, _ in leaves(loaded.config, "") if key not in written] == []
+    assert programme.config.programme is not None
+    assert [key for key, _ in leaves(programme.config.programme, "programme") if key not in written] == []
     assert {key for key, _ in leaves(loaded.config, "")} >= {"signal.issuers.keys.kid", "meter.registers.scale"}
 
 
@@ -64,7 +71,7 @@ def test_every_table_of_the_file_reaches_the_configuration() -> None:
 
 
 def test_the_example_comments_every_key_with_its_own_description() -> None:
-    text = " ".join(EXAMPLE.read_text().replace("\n# ", " ").split())
+    text = " ".join((EXAMPLE.read_text() + HEADQUARTERS.read_text()).replace("\n# ", " ").split())
     schema = json.loads(schema_text())
     for table in schema["$defs"].values():
         for key, field in table["properties"].items():

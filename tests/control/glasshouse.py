@@ -28,6 +28,7 @@ from farmctl.engine.hands import SiteHands
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.records import input_hash
 from farmctl.ports.control import By, Extras, Hands, SitePicture
+from farmctl.ports.programme import ProgrammePicture
 from farmctl.ports.store import InventoryRow
 from farmctl.store.memory import MemoryStore
 from tests.scenarios.day import Day, Farm
@@ -126,6 +127,7 @@ class Glasshouse:
         self.store = MemoryStore()
         self.desk = Desk(self.store, self.clock, asyncio.Event(), armed=True)
         self.alarms = AlarmDesk(self.store, self.clock, CATALOGUE, lambda: None)
+        self.programme: ProgrammePicture | None = None
         self.badge = Badge()
         self.hands = Hand(self)
         self.identify = identify or self.badge
@@ -180,6 +182,7 @@ class Glasshouse:
             socket_path=path, group=None, glass=self, orders=self.desk, alarms=self.alarms,
             identify=self.identify, clock=self.clock, site=self.site, hands=self.hands, store=self.store,
             settings=lambda: [{"key": "site.name", "value": "demo", "origin": "farm.toml:2"}], remote=remote,
+            programme=lambda: self.programme,
         )  # fmt: skip
         return ControlServer(parts)
 

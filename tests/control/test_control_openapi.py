@@ -13,6 +13,7 @@ from farmctl.control import openapi
 from farmctl.control.routes import ROUTES
 from tests.control.glasshouse import Glasshouse
 from tests.control.remote import Listener, listener
+from tests.control.test_control_sites import programme
 
 schemathesis = pytest.importorskip("schemathesis")
 positive_data_acceptance = pytest.importorskip("schemathesis.specs.openapi.checks").positive_data_acceptance
@@ -33,6 +34,7 @@ async def test_the_server_keeps_to_its_document(house: Glasshouse, door: Path, t
     house.day.event("evening", setpoint_w=0.5 * house.day.rated_w)
     house.day.farm.silent[:10] = True
     house.run(200)
+    house.programme = programme(house.clock.now_ms())
     there = listener(tmp_path, house.clock.now_ms())
     token = there.token("ada", "engineer")
     async with house.server(door, there.remote).listening():

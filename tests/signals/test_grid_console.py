@@ -77,9 +77,10 @@ def test_a_signed_demo_trusts_its_own_keys_only_and_keeps_them(tmp_path: Path) -
     keys = demo_keys(tmp_path / "secrets")
     assert demo_keys(tmp_path / "secrets") == keys
     figures = numbers(3e6, ["c1"], 3e6)
-    made = configured(tmp_path, figures, broker="127.0.0.1:1", meter_port=2, metrics_port=3, keys=keys).config
+    where = {"site": "demo", "broker": "127.0.0.1:1"}
+    made = configured(tmp_path, figures, **where, meter_port=2, metrics_port=3, keys=keys).config
     (grid,) = [table for table in made.signal if isinstance(table, MqttTable)]
     assert (grid.auth, grid.signing_key_file) == ("ed25519", keys.site.file)
     assert [key.kid for issuer in grid.issuers for key in issuer.keys] == [keys.grid.kid]
-    plain = configured(tmp_path, figures, broker="127.0.0.1:1", meter_port=2, metrics_port=3, keys=None).config
+    plain = configured(tmp_path, figures, **where, meter_port=2, metrics_port=3, keys=None).config
     assert [table.auth for table in plain.signal if isinstance(table, MqttTable)] == ["unsigned-demo"]

@@ -28,6 +28,8 @@ def file_faults(parts: Parts, places: Places) -> Iterator[Fault]:
     tables += [(("notify", n), table) for n, table in parts.notify.items()]
     tables += [(("api",), parts.api)] if parts.api is not None else []
     tables += [(("store",), parts.store)] if parts.store is not None else []
+    units = parts.programme.site if parts.programme is not None else ()
+    tables += [(("programme", "site", n), unit) for n, unit in enumerate(units)]
     tables += [
         (("signal", n, "feeds", place), feed)
         for n, table in parts.signals.items()

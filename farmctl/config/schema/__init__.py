@@ -5,6 +5,7 @@ from __future__ import annotations
 from farmctl.config.schema.circuits import CircuitTable, MeterTable, RegisterTable
 from farmctl.config.schema.farm import FarmConfig
 from farmctl.config.schema.notify import NotifyTable
+from farmctl.config.schema.programme import ProgrammeTable, UnitTable
 from farmctl.config.schema.records import HistoryTable, SettlementTable
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable, WorkersTable
 from farmctl.config.schema.signals import SIGNAL_KINDS, CompatTable, IssuerTable, KeyTable, MqttTable
@@ -26,9 +27,11 @@ __all__ = [
     "MqttTable",
     "NotifyTable",
     "PollTable",
+    "ProgrammeTable",
     "RegisterTable",
     "SettlementTable",
     "SiteTable",
     "StoreTable",
+    "UnitTable",
     "WorkersTable",
 ]

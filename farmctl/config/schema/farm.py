@@ -9,6 +9,7 @@ from pydantic import Field
 from farmctl.config.schema.circuits import CircuitTable, MeterTable
 from farmctl.config.schema.kinds import Table
 from farmctl.config.schema.notify import NotifyTable
+from farmctl.config.schema.programme import ProgrammeTable
 from farmctl.config.schema.records import HistoryTable, SettlementTable
 from farmctl.config.schema.services import ApiTable, CredentialsTable, MetricsTable, StoreTable, WorkersTable
 from farmctl.config.schema.signals import SignalTable
@@ -48,6 +49,8 @@ class FarmConfig(Table):
     """Who is told."""
     credentials: tuple[CredentialsTable, ...] = ()
     """Logins of the miners."""
+    programme: ProgrammeTable | None = None
+    """Headquarters: sites that share the figure of this one; left out: a site with miners of its own."""
 
 
 def schema_text() -> str:

@@ -53,6 +53,11 @@ class Console:
     ) -> None:
         await self._ended()
 
+    @property
+    def online(self) -> bool:
+        """The broker is there now."""
+        return self._link.online.is_set()
+
     async def speak(self) -> None:
         """Take the link: a snapshot of what lives, a heartbeat that confirms it, and both again in time.
 

@@ -121,6 +121,13 @@ MeterBody = TypedDict("MeterBody", {"class": str, "periodS": float})
 """Accuracy class of the site meter, empty where it is not stated, and how often it is read."""
 
 
+class CurveBody(TypedDict):
+    """What the site makes of its watts, from the least it can draw to the most; at most 50 points."""
+
+    kw: list[float]
+    thsPerKw: Annotated[list[float], Field(description="TH/s per kW of the segment that ends at each point")]
+
+
 class CapabilityBody(TypedDict):
     """What the site could give up or take on, by seconds; retained."""
 
@@ -141,6 +148,7 @@ class CapabilityBody(TypedDict):
     signed: bool
     payloadTypes: list[str]
     meter: MeterBody
+    curve: NotRequired[CurveBody]
     sig: NotRequired[Signature]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from farmctl.core.grid import Ack
-from farmctl.core.units import HASHES_PER_TERAHASH, to_kw
+from farmctl.core.units import HASHES_PER_TERAHASH, WATTS_PER_KW, to_kw
 from farmctl.ports.grid import Capability, LimitSource, SiteState, Telemetry
 from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals._intake.signature import sign
@@ -123,7 +123,7 @@ def state_json(state: SiteState, sender: Sender, seq: int) -> StateBody:
 
 def capability_json(able: Capability, offer: Offer, sender: Sender, seq: int) -> CapabilityBody:
     """What the site could give up or take on, by seconds."""
-    return {
+    body: CapabilityBody = {
         "v": 1,
         "site": sender.site,
         "ts": rfc3339(able.at_ms),
@@ -142,6 +142,10 @@ def capability_json(able: Capability, offer: Offer, sender: Sender, seq: int) ->
         "payloadTypes": list(offer.payload_types),
         "meter": {"class": able.meter_class, "periodS": able.meter_period_s},
     }
+    if able.curve_w:
+        ths_per_kw = [round(hs * WATTS_PER_KW / HASHES_PER_TERAHASH, 3) for hs in able.curve_hs_per_w]
+        body["curve"] = {"kw": [to_kw(watts) for watts in able.curve_w], "thsPerKw": ths_per_kw}
+    return body
 
 
 def status_json(status: Literal["ONLINE", "OFFLINE"], sender: Sender, at_ms: int) -> StatusBody:

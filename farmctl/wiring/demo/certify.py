@@ -20,6 +20,7 @@ async def beside_demo(
     *,
     say: Callable[[str], None],
     port_base: int | None = None,
+    site: str = "demo",
 ) -> int:
     """Run a signed demo farm while `speaks` does; what that returned."""
     stop = asyncio.Event()
@@ -34,6 +35,7 @@ async def beside_demo(
         picture=lambda _picture: None,
         dispatcher=seat.set_result,
         signed=True,
+        site=site,
     )
     playing = asyncio.ensure_future(play(plan, stop))
     try:

@@ -62,6 +62,8 @@ class DemoPlan:
     """Somebody else plays the grid: told once the controller is up."""
     signed: bool = False
     """The site takes signed signals only; its keys lie in `secrets` of the folder."""
+    site: str = "demo"
+    """Site id."""
 
 
 async def play(plan: DemoPlan, stop: asyncio.Event) -> dict[str, Any]:
@@ -127,6 +129,7 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     loaded = configured(
         folder,
         figures,
+        site=plan.site,
         broker=seat.broker,
         meter_port=meter.ready["port"],
         metrics_port=plan.metrics_port or await _free_port(),
@@ -182,7 +185,7 @@ async def _act(plan: DemoPlan, stage: _Stage) -> None:
         await _post(f"{stage.control}/faults", {"fraction": FAULT_SHARE, "fault": "silent", "for_s": 20.0})
     if plan.dispatcher is not None:
         return
-    command = ["grid", "--broker", stage.seat.broker, "--site", "demo", "--op", "grid-op"]
+    command = ["grid", "--broker", stage.seat.broker, "--site", plan.site, "--op", "grid-op"]
     command += ["--trace", TRACE, "--rated-kw", str(stage.rated_kw)]
     # The last order comes early enough to be followed and confirmed before the curtain falls.
     left_s = math.inf if plan.for_s is None else max(plan.for_s - QUIET_START_S - QUIET_END_S, LEAST_S)

@@ -47,7 +47,7 @@ def numbers(full_w: float, containers: Iterable[str], largest_container_w: float
 
 
 def configured(
-    folder: Path, figures: Numbers, *, broker: str, meter_port: int, metrics_port: int, keys: DemoKeys | None
+    folder: Path, figures: Numbers, *, site: str, broker: str, meter_port: int, metrics_port: int, keys: DemoKeys | None
 ) -> Loaded:
     """Write the demo's farm.toml from the shipped template and load it."""
     circuits = "\n".join(
@@ -59,6 +59,7 @@ def configured(
         template = signed(template, keys)
     text = (
         template.replace("@RATED_KW@", f"{figures.rated_kw}")
+        .replace("@SITE@", site)
         .replace("@FIRM_KW@", f"{0.2 * figures.rated_kw:.1f}")
         .replace("@BROKER@", broker)
         .replace("@METER_PORT@", str(meter_port))
