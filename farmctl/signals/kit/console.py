@@ -99,7 +99,7 @@ class Console:
         return (
             f"the site is there and does not answer: it drops without a word what is forged. This was {trust}"
             f", operator {self.voice.op}, topics {self.voice.topic('#')}. At the site "
-            "`farmctl journal list --kind REFUSAL` says what it thought of it"
+            "`farmctl journal list --kind refusal` says what it thought of it"
         )
 
     async def create(self, wish: Wish, *, operation: str = "CREATE", listed: bool = True) -> Payload:
