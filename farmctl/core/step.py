@@ -37,7 +37,7 @@ from farmctl.core.putback import put_back
 from farmctl.core.reasons import Reason
 from farmctl.core.rungs import noted
 from farmctl.core.shift import spread
-from farmctl.core.units import MS_PER_S, CodeColumn, MaskColumn
+from farmctl.core.units import MS_PER_S, NEVER_MS, CodeColumn, MaskColumn
 
 SOON_S = 15.0
 """Rows that can be down within this time are asked first when the grid presses."""
@@ -223,8 +223,15 @@ def _refine_allowance(memory: Memory, view: FleetView, budget: Budget, now_ms: i
     pace = memory.pace
     if budget.emergency or now_ms - pace.disturbed_ms < CALM_MS or now_ms - pace.refined_ms < REFINE_MS:
         return 0
+    if not _all_tried(view):
+        return 0
     per_min = view.rules.refine_fraction_per_min * len(view.table)
     return round(max(per_min * REFINE_MS / MINUTE_MS, 4.0)) if per_min > 0 else 0
+
+
+def _all_tried(view: FleetView) -> bool:
+    """Every miner was polled since the start, in vain or not: the best pair of half a fleet is not the fleet's."""
+    return bool((view.table.tried_ms != NEVER_MS).all())
 
 
 def _disturbed(commands: tuple[Command, ...], allocation: Allocation, view: FleetView) -> bool:

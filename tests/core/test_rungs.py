@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from farmctl.core.fleet import FleetTable, LadderBook
+from farmctl.core.fleet import LadderBook
 from farmctl.core.rungs import found_again
 from tests.scenarios.day import Day, farm
 
@@ -15,7 +15,7 @@ def test_a_restart_sheds_nobody_while_the_device_has_not_told_its_own_ladder() -
     """LuxOS profiles are known once the miner was asked; until then the shipped ladder stands in."""
     day = _in_an_event()
     asleep, drawn_w = day.farm.at == 0, day.power_w
-    _restart_cold(day)
+    day.restart_cold(off_s=5.0)
     day.changes["ladders"] = _coarse(day.farm.book)
     day.decision = day._cycle()
     assert np.isfinite(day.decision.seen.power_now_w).all()
@@ -39,14 +39,6 @@ def _in_an_event() -> Day:
     day = Day(farm(40))
     day.event("order", setpoint_w=0.6 * day.rated_w)
     return day.run(60)
-
-
-def _restart_cold(day: Day) -> None:
-    """Nothing has been heard of any miner yet."""
-    known, day.table = day.table, FleetTable.empty(day.rows)
-    for column in ("miner_id", "ladder", "node"):
-        getattr(day.table, column)[:] = getattr(known, column)
-    day.restart(off_s=5.0)
 
 
 def _coarse(book: LadderBook) -> LadderBook:

@@ -186,6 +186,13 @@ class Day:
             self.farm.advance(1.0)
         self.memory = self.memory.rebooted(self.now_ms)
 
+    def restart_cold(self, *, off_s: float = 0.0) -> None:
+        """The same, with a table in which nothing has been heard of any miner yet."""
+        known, self.table = self.table, FleetTable.empty(self.rows)
+        for column in ("miner_id", "ladder", "node"):
+            getattr(self.table, column)[:] = getattr(known, column)
+        self.restart(off_s=off_s)
+
     def run(self, seconds: float, each: Callable[[], None] | None = None) -> Day:
         """Let time pass, one cycle a second."""
         for _ in range(int(seconds)):

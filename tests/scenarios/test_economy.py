@@ -38,6 +38,25 @@ def test_the_second_phase_comes_to_rest() -> None:
     assert day.commands - sent <= 4
 
 
+def test_after_a_restart_the_second_phase_waits_until_the_whole_fleet_was_heard() -> None:
+    site = farm(100, ladders=(GOOD, POOR))
+    day = Day(site, refine_fraction_per_min=0.2).run(10)
+    day.event("run", setpoint_w=0.6 * day.rated_w, for_s=7_200)
+    day.run(60)
+    day.poll_s = 120.0
+    site.silent[7] = True  # asked in vain is heard of, too: a dead miner holds nobody up for ever
+    day.restart_cold(off_s=5)
+    refined: dict[bool, int] = {True: 0, False: 0}
+
+    def look() -> None:
+        everybody = bool((day.table.tried_ms >= 0).all())
+        refined[everybody] += day.decision.allocation.refined
+
+    day.run(400, look)
+    assert refined[False] == 0
+    assert refined[True] > 0
+
+
 def test_refinement_never_crosses_a_binding_limit() -> None:
     day = Day(farm(100, ladders=(GOOD, POOR)), refine_fraction_per_min=0.2).run(10)
     day.event("cap", limit_w=0.6 * day.rated_w, for_s=7_200)
