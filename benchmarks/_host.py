@@ -1,7 +1,8 @@
-"""What the machine did to a measurement: the share of time that the hypervisor took away."""
+"""What the machine did to a measurement, and what a process took of it."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,3 +40,14 @@ class StealWatch:
         end = CpuTicks.now()
         total = end.total - self.start.total
         return round(100.0 * (end.steal - self.start.steal) / total, 2) if total > 0 else 0.0
+
+
+def load_average() -> float:
+    """Runnable tasks over the last minute: above the number of cores, others were waited for."""
+    return round(os.getloadavg()[0], 1)
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used, user and system (proc(5): fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -61,8 +61,8 @@ def main(miners: int, interval_s: float, signals: int, *, as_json: bool) -> None
 async def _measure(miners: int, interval_s: float, signals: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="farmctl-ack-") as name:
         folder, port, stop = Path(name), free_port(), asyncio.Event()
-        async with crowd(miners, MIX, folder) as places:
-            await stock(folder, places)
+        async with crowd(miners, MIX, folder) as farms:
+            await stock(folder, farms.places)
             path = folder / "farm.toml"
             text = site_text(folder, rated_kw=4.0 * miners, interval_s=interval_s, more=CONTROL.format(port=port))
             await asyncio.to_thread(path.write_text, text)

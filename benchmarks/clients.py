@@ -45,8 +45,8 @@ def main(miners: int, interval_s: float, mirrors: int, readers: int, seconds: fl
 async def _measure(miners: int, interval_s: float, mirrors: int, readers: int, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="farmctl-clients-") as name:
         folder = Path(name)
-        async with crowd(miners, MIX, folder) as places:
-            await stock(folder, places)
+        async with crowd(miners, MIX, folder) as farms:
+            await stock(folder, farms.places)
             path = folder / "farm.toml"
             text = site_text(folder, rated_kw=4.0 * miners, interval_s=interval_s, more="[control]\nobserve = true\n")
             await asyncio.to_thread(path.write_text, text)

@@ -24,7 +24,7 @@ import structlog
 import uvloop
 
 from benchmarks._crowd import crowd, site_text, stock
-from benchmarks._host import StealWatch
+from benchmarks._host import StealWatch, load_average
 from farmctl.config.load import load
 from farmctl.core.memory import Standing
 from farmctl.core.model import Command, Fate, MinerState
@@ -39,6 +39,7 @@ WARM_LIMIT_S = 300.0
 SETTLE_S = 6.0
 SHED_LIMIT_S = 120.0
 FOREIGN_SAMPLE = 40
+FOREIGN_NET = 150
 FOREIGN_DEADLINE_S = 60.0
 CONTROL = """
 [control]
@@ -124,11 +125,14 @@ def main(miners: int, interval_s: float, signals: int, *, foreign: bool, as_json
 async def _measure(miners: int, interval_s: float, signals: int, *, foreign: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="farmctl-dispatch-") as name:
         folder = Path(name)
-        async with crowd(miners, MIX, folder) as places:
-            await stock(folder, places)
+        async with crowd(miners, MIX, folder) as farms:
+            await stock(folder, farms.places)
             result = await _controlled(folder, miners, interval_s, signals)
-            sample = [place["host"] for place in places[:FOREIGN_SAMPLE]]
-            return result | (await _pyasic(sample) if foreign else {})
+        if not foreign:
+            return result
+        # pyasic knows the real ports only, and a farm of thousands there would keep every other one off them.
+        async with crowd(FOREIGN_SAMPLE, MIX, folder, net=FOREIGN_NET, real_ports=True) as farms:
+            return result | await _pyasic([place["host"] for place in farms.places])
 
 
 async def _controlled(folder: Path, miners: int, interval_s: float, signals: int) -> dict[str, Any]:
@@ -158,6 +162,7 @@ async def _controlled(folder: Path, miners: int, interval_s: float, signals: int
         "signals": len(first_ms),
         **shed,
         "steal_pct": steal.steal_pct(),
+        "load_average": load_average(),
     }
 
 

@@ -27,7 +27,7 @@ from urllib.request import urlopen
 import click
 import uvloop
 
-from benchmarks._host import StealWatch
+from benchmarks._host import StealWatch, cpu_of
 from farmctl.errors import FarmError
 from farmctl.ports.devices import Credentials, Device, Endpoint
 from farmctl.wiring.drivers import load_drivers
@@ -213,12 +213,6 @@ async def _farm(miners: int) -> AsyncIterator[tuple[int, str, list[dict[str, Any
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             await process.wait()
-
-
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used, user and system (proc(5): fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _rss_mib(pid: int) -> float:

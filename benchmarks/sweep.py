@@ -1,8 +1,9 @@
 """A sweep of a whole site by one controller process: missed polls, CPU, loop lag and memory (N2 of the design).
 
 The controller is the real one (poller, cycle, journal, metrics), in observe mode; the miners are simulated in
-processes of their own and answer on real ports, one address each. The first intervals identify every miner and are
-not counted.
+processes of their own and answer on real ports, one address each: farmsim, or, for more than it can serve on the
+cores that are left, a responder that repeats what farmsim says. The first intervals identify every miner and are not
+counted.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import numpy as np
 import structlog
 import uvloop
 
-from benchmarks._crowd import crowd, site_text, stock
-from benchmarks._host import StealWatch
+from benchmarks._crowd import Crowd, crowd, lean_crowd, site_text, stock
+from benchmarks._host import StealWatch, cpu_of, load_average
 from farmctl.config.load import load
 from farmctl.core.model import Command, Fate
 from farmctl.wiring.farm import Farm, Listeners, built
@@ -32,6 +33,8 @@ MIX = "m50=6,luxos-s19kpro=4"
 """Families of one port each: with two, a simulator process would meet its file limit first."""
 LAG_PROBE_S = 0.01
 WARM_LIMIT_S = 300.0
+MOST_SIMULATED = 12_500
+"""Above so many a poll every 10 s takes more of farmsim than two cores have beside the controller."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -65,22 +68,28 @@ class Count:
 @click.option("--miners", type=click.IntRange(min=10), default=10_000, show_default=True)
 @click.option("--interval", "interval_s", type=click.FloatRange(min=0.5), default=5.0, show_default=True, help="s")
 @click.option("--sweeps", type=click.IntRange(1, 100), default=6, show_default=True, help="Counted intervals.")
+@click.option(
+    "--simulator", type=click.Choice(["auto", "farmsim", "responder"]), default="auto", show_default=True, help="Peers."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
-def main(miners: int, interval_s: float, sweeps: int, *, as_json: bool) -> None:
+def main(miners: int, interval_s: float, sweeps: int, simulator: str, *, as_json: bool) -> None:
     """Poll a simulated site as its controller does."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    result = uvloop.run(_measure(miners, interval_s, sweeps))
+    if simulator == "auto":
+        simulator = "farmsim" if miners <= MOST_SIMULATED else "responder"
+    result = uvloop.run(_measure(miners, interval_s, sweeps, simulator))
     if not as_json:
         for key, value in result.items():
             click.echo(f"{key:<22} {value}")
     click.echo(json.dumps(result))
 
 
-async def _measure(miners: int, interval_s: float, sweeps: int) -> dict[str, Any]:
+async def _measure(miners: int, interval_s: float, sweeps: int, simulator: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="farmctl-sweep-") as name:
         folder = Path(name)
-        async with crowd(miners, MIX, folder) as places:
-            await stock(folder, places)
+        serving = crowd if simulator == "farmsim" else lean_crowd
+        async with serving(miners, MIX, folder) as farms:
+            await stock(folder, farms.places)
             path = folder / "farm.toml"
             text = site_text(folder, rated_kw=4.0 * miners, interval_s=interval_s, more="[control]\nobserve = true\n")
             await asyncio.to_thread(path.write_text, text)
@@ -89,8 +98,8 @@ async def _measure(miners: int, interval_s: float, sweeps: int) -> dict[str, Any
                 running = asyncio.ensure_future(farm.run())
                 try:
                     warm_s = await _warm(farm, interval_s)
-                    result = await _counted(count, miners, interval_s, sweeps)
-                    result |= _memory(farm, before_bytes) | {"identify_s": round(warm_s, 1)}
+                    result = await _counted(count, miners, interval_s, sweeps, farms)
+                    result |= _memory(farm, before_bytes) | {"identify_s": round(warm_s, 1), "simulator": simulator}
                 finally:
                     stop.set()
                     await running
@@ -112,16 +121,18 @@ async def _warm(farm: Farm, interval_s: float) -> float:
     return heard_s
 
 
-async def _counted(count: Count, miners: int, interval_s: float, sweeps: int) -> dict[str, Any]:
+async def _counted(count: Count, miners: int, interval_s: float, sweeps: int, farms: Crowd) -> dict[str, Any]:
     steal, lags = StealWatch(), []
     first, failed, overruns = count.ok, count.failed, count.overruns
     count.seconds.clear()
+    sim_cpu_s = sum(map(cpu_of, farms.pids))
     cpu_s, began_s = time.process_time(), time.monotonic()
     while (left_s := began_s + sweeps * interval_s - time.monotonic()) > 0:
         due_s = time.monotonic() + min(LAG_PROBE_S, left_s)
         await asyncio.sleep(min(LAG_PROBE_S, left_s))
         lags.append(max(time.monotonic() - due_s, 0.0))
     wall_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
+    sim_cpu_s = sum(map(cpu_of, farms.pids)) - sim_cpu_s
     due = miners * wall_s / interval_s
     answered = count.ok - first
     lag_ms = np.array(lags) * 1e3
@@ -137,12 +148,14 @@ async def _counted(count: Count, miners: int, interval_s: float, sweeps: int) ->
         "overruns": count.overruns - overruns,
         "cpu_pct": round(100.0 * cpu_s / wall_s, 1),
         "cpu_ms_per_poll": round(1e3 * cpu_s / max(answered, 1), 4),
+        "simulator_cpu_pct": round(100.0 * sim_cpu_s / wall_s, 1),
         "poll_p50_ms": round(float(np.quantile(poll_ms, 0.5)), 2),
         "poll_p99_ms": round(float(np.quantile(poll_ms, 0.99)), 2),
         "loop_lag_p50_ms": round(float(np.quantile(lag_ms, 0.5)), 2),
         "loop_lag_p99_ms": round(float(np.quantile(lag_ms, 0.99)), 2),
         "loop_lag_max_ms": round(float(lag_ms.max()), 2),
         "steal_pct": steal.steal_pct(),
+        "load_average": load_average(),
     }
 
 

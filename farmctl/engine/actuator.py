@@ -23,6 +23,8 @@ from farmctl.ports.site import Clock
 log = structlog.get_logger(__name__)
 
 NOT_OURS = "the right to command this shard has ended"
+FAST_S, MOST_TRAVEL_S = 1.5, 5.0
+"""Fast firmware is first looked at after its own time; slower kinds every 1.5 s, which also shows how they move."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +200,9 @@ class Actuator(Sender):
         else:
             self._keeper.refused(link.row, now_ms)
         self._fate(command, fate, detail, self._clock.monotonic_s() - started)
-        self._poller.hasten(link)
+        # Looked at when it may have got there: sooner would cost a poll and prove nothing.
+        travel_s = self._keeper.travel_s(link.row, command.step) if fate is Fate.ACKNOWLEDGED else 0.0
+        self._poller.hasten(link, travel_s if FAST_S < travel_s <= MOST_TRAVEL_S else None)
 
     async def _applied(self, command: Command, link: Link) -> tuple[Fate, str]:
         if self._clock.now_ms() >= command.deadline_ms:

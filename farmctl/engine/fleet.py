@@ -21,6 +21,9 @@ SCALE_GRAIN = 0.005
 SETTLED_S = 30.0
 """A reading teaches the scale only this long after the last command."""
 HASH_GRAIN = 1e6
+LASTING = frozenset({"miner_id", "node", "group", "tier", "protected"})
+"""Columns that only `seat` writes: one frozen copy of each serves every picture. The names alone are 128 of the 260
+bytes of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class FleetKeeper:
         self._number: list[int] = []
         self._ladder_number: dict[Ladder, int] = {}
         self._maintained: frozenset[str] = frozenset()
+        self._lasting: dict[str, np.ndarray] = {}
 
     def seat_of(self, row: int) -> Seat:
         """What the inventory says of a row."""
@@ -79,6 +83,7 @@ class FleetKeeper:
             table.protected[row] = seat.row.protected
             table.commandable[row] = seat.commandable
         self.table = table
+        self._lasting = {name: _frozen(getattr(table, name)) for name in LASTING}
         self._number = [int(number) for number in table.ladder]
         self._mark_maintained()
 
@@ -87,11 +92,13 @@ class FleetKeeper:
         old = self._seats[row]
         if old.ladder == ladder:
             return
-        self._seats[row] = replace(old, ladder=ladder)
         if ladder not in self._ladder_number:
             self._ladder_number[ladder] = len(self._ladder_number)
             self._stack()
-        self.table.ladder[row] = self._number[row] = self._ladder_number[ladder]
+        number = self._ladder_number[ladder]
+        # Every miner tells its own copy of the same points: one is kept.
+        self._seats[row] = replace(old, ladder=self.book.ladders[number])
+        self.table.ladder[row] = self._number[row] = number
 
     def moved(self, row: int, *, host: str, ports: Mapping[str, int]) -> InventoryRow:
         """A miner answers at another place; what the inventory says of it from now on."""
@@ -139,6 +146,13 @@ class FleetKeeper:
         """A command went to the wire."""
         self.table.sent_ms[row] = now_ms
 
+    def travel_s(self, row: int, step: int) -> float:
+        """How long an awake miner of this kind takes to a point, s; 0 where nothing is known of it."""
+        number = self._number[row]
+        if number == NO_LADDER:
+            return 0.0
+        return (self.book.down_s if step == 0 else self.book.trim_s).item(number)
+
     def acked(self, row: int, now_ms: int) -> None:
         """The device said yes."""
         self.table.acked_ms[row] = now_ms
@@ -149,10 +163,12 @@ class FleetKeeper:
 
     def freeze(self) -> FleetTable:
         """A copy that nobody can write to."""
-        copies = {column.name: getattr(self.table, column.name).copy() for column in fields(FleetTable)}
-        for array in copies.values():
-            array.flags.writeable = False
-        return FleetTable(**copies)
+        moving = {
+            column.name: _frozen(getattr(self.table, column.name))
+            for column in fields(FleetTable)
+            if column.name not in LASTING
+        }
+        return FleetTable(**moving, **self._lasting)
 
     def _mark_maintained(self) -> None:
         held = [seat.row.container in self._maintained for seat in self._seats]
@@ -197,6 +213,12 @@ class FleetKeeper:
         if abs(new - old) >= SCALE_GRAIN:
             grained = round(new / SCALE_GRAIN) * SCALE_GRAIN
             self.table.power_scale[row] = min(max(grained, SCALE_BOUNDS[0]), SCALE_BOUNDS[1])
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
 
 
 def _whole(value: float) -> float:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import structlog
 
-from farmctl.core.units import MS_PER_S
+from farmctl.core.units import MS_PER_S, MaskColumn
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import LOST_AFTER, Link
+from farmctl.engine.slow import SlowFacts
 from farmctl.errors import FarmError
 from farmctl.ports.devices import Facts, Prepares, Reading, ReadsLadder
 from farmctl.ports.site import Clock
@@ -25,6 +27,8 @@ RENEW_AT = 0.9
 NEVER_DUE_MS = 2**62
 NOT_DUE_MS = -1
 """Of a link that nobody polls here: what the schedule still holds of it is passed over."""
+FAST_PER_S = 3_000.0
+"""Miners with an open command are looked at no faster than this in all: 40 % of a core, the rest is for commands."""
 TICK_S = 0.02
 """Grain of the schedule: 1/250 of a 5 s sweep, coarse enough to cost nothing."""
 
@@ -69,7 +73,9 @@ class Poller:
         self._heap: list[tuple[int, int, Link]] = []
         self._entries = 0
         self.in_flight = 0
-        self.facts: dict[int, Facts] = {}
+        self.facts = SlowFacts()
+        self._expecting: MaskColumn = np.zeros(0, dtype=np.bool_)
+        self._fast_s = rules.fast_interval_s
         self.on_impostor: Callable[[Link, Facts], None] = lambda _link, _facts: None
         self.on_reading: Callable[[int, Reading], None] = lambda _row, _reading: None
         """Told of every good poll, for what is not in the columns; must not wait."""
@@ -95,6 +101,11 @@ class Poller:
         """Poll these no more; a poll under way ends by itself. Whoever is taken back proves who it is."""
         for link in links:
             link.ours, link.proved, link.due_ms = False, False, NOT_DUE_MS
+
+    def expect(self, pending: MaskColumn) -> None:
+        """Rows whose command is not confirmed: they are polled fast until it is."""
+        self._expecting = pending
+        self._fast_s = max(self._rules.fast_interval_s, int(pending.sum()) / FAST_PER_S)
 
     def hasten(self, link: Link, within_s: float | None = None) -> None:
         """Poll this link soon: it has an open command."""
@@ -182,7 +193,7 @@ class Poller:
             self.on_impostor(link, facts)
             message = f"{link.miner_id}: its address is answered by {facts.identity.miner_id}; not commanded"
             raise FarmError(message)
-        self.facts[link.row] = facts
+        self.facts.keep(link.row, link.miner_id, facts)
         self.on_facts(link.row, facts)
         if not link.proved and isinstance(link.device, ReadsLadder):
             ladder = await link.device.ladder()
@@ -229,4 +240,6 @@ class Poller:
         if link.failures:
             self._schedule(link, link.backed_off_ms(now_ms, rules.interval_s, rules.backoff_max_s))
         elif link.due_ms <= now_ms:
-            self._schedule(link, link.next_slot_ms(now_ms, rules.interval_s))
+            slot_ms = link.next_slot_ms(now_ms, rules.interval_s)
+            soon = link.row < len(self._expecting) and self._expecting.item(link.row)
+            self._schedule(link, min(slot_ms, now_ms + int(self._fast_s * MS_PER_S)) if soon else slot_ms)

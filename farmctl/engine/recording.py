@@ -209,6 +209,8 @@ def _difference(name: str, array: _Array, before: _Array | None) -> tuple[_Colum
     dtype, rows = array.dtype.str, len(array)
     if before is None:
         return _Column(name=name, dtype=dtype, changed=None, rows=rows), [array.tobytes()]
+    if array is before:
+        return _Column(name=name, dtype=dtype, changed=0, rows=rows), [b"", b""]
     nan = array.dtype.kind == "f"
     differs = ~((array == before) | (np.isnan(array) & np.isnan(before))) if nan else array != before
     index = np.flatnonzero(differs)

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -142,7 +143,7 @@ class Sidelines:
     def _named(self, pool: Pool) -> _Told:
         """By its host, never by an address with user or path; a crowd of pools shares one name."""
         found = _HOST.match(pool.url.strip().lower())
-        name = found[1] if found else OTHER
+        name = intern(found[1]) if found else OTHER
         if name not in self._judges and len(self._judges) >= MOST_POOLS:
             name = OTHER
         return _Told(name, pool.alive, (pool.accepted, pool.rejected, pool.stale))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import cache
+from sys import intern
 
 from farmctl.core.model import MinerId
 from farmctl.errors import StoreError
@@ -81,24 +84,30 @@ def inventory_row(values: InventoryValues) -> InventoryRow:
         owner,
     ) = values
     try:
-        ports_read, tags_read = dict(json.loads(ports)), tuple(json.loads(tags))
+        ports_read, tags_read = _ports(ports), tuple(json.loads(tags))
     except ValueError as error:
         raise StoreError(f"inventory row {miner_id!r}: ports and tags must be JSON: {error}") from error
     return InventoryRow(
         miner_id=MinerId(miner_id),
         host=host,
         ports=ports_read,
-        driver=driver,
-        model=model,
-        firmware=firmware,
+        driver=intern(driver),
+        model=intern(model),
+        firmware=intern(firmware),
         serial=serial,
-        circuit=circuit,
-        container=container,
-        rack=rack,
-        slot=slot,
-        phase=phase,
+        circuit=intern(circuit),
+        container=intern(container),
+        rack=intern(rack),
+        slot=intern(slot),
+        phase=intern(phase),
         tier=tier,
         protected=bool(protected),
         tags=tags_read,
-        owner=owner,
+        owner=intern(owner),
     )
+
+
+@cache
+def _ports(text: str) -> Mapping[str, int]:
+    """Most of a fleet has the same ones: kept once, like the names of models and racks."""
+    return dict(json.loads(text))

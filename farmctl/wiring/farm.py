@@ -31,6 +31,7 @@ from farmctl.engine.hands import SiteHands
 from farmctl.engine.historian import Historian
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import CircuitMeters, SiteMeter
+from farmctl.engine.nursery import Nursery
 from farmctl.engine.poller import Poller
 from farmctl.engine.scan.follow import Follower
 from farmctl.engine.settlement import SettlementSeries
@@ -124,6 +125,7 @@ class Farm:
                 "post": self.post.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
+                "nursery": Nursery(SystemClock()).run,
                 **({} if self.led else {"systemd": Watchdog(SystemClock(), self.last_cycle_ms, os.environ).run}),
                 **({"historian": self.historian.run} if self.historian is not None else {}),
                 **({"follower": self.follower.run} if self.follower is not None else {}),
@@ -204,7 +206,7 @@ async def _assembled(
     historian = _historian(config, fleet, clock)
     on_circuits = circuit_meters(config, clock, tree, fleet)
     spells = Spells(len(fleet.keeper.table))
-    limits = HeatLimits(fleet.limit_c, poller.facts)
+    limits = HeatLimits(fleet.limit_c, poller.facts.of)
     parts = CycleParts(
         keeper=fleet.keeper,
         actuator=wire.sender,

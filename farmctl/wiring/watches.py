@@ -76,7 +76,7 @@ class SiteWatches:
         return Rounds(watches, alarms.observe, clock, keep)
 
     def _facts(self) -> Sequence[tuple[InventoryRow, Facts]]:
-        known = dict(self._poller.facts)
+        known = dict(self._poller.facts.of)
         return [(self._fleet.keeper.seat_of(row).row, facts) for row, facts in known.items()]
 
     def _impostor(self, link: Link, facts: Facts) -> None:

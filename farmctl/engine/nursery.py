@@ -1,0 +1,40 @@
+"""Keeps the garbage collector with the young: what lives as long as the fleet is not walked through at every poll.
+
+Measured with 50,000 miners at 5,000 polls a second: 48 % of the process went into full collections, each of which held
+the loop for a second; with 10,000 one took 180 to 250 ms.
+"""
+
+from __future__ import annotations
+
+import gc
+
+from farmctl.ports.site import Clock
+
+EVERY_S = 5.0
+"""What came and stayed since the last look is little: the facts of some hundred miners, and the polls in flight."""
+YOUNG = 50_000
+"""Objects born and alive between two looks at the youngest: 1,500 polls in flight are some 30,000; the default of 700
+made these looks an eighth of all CPU."""
+MIDDLE = 20
+NEVER = 1_000_000
+"""The oldest are looked at by `run` alone."""
+
+
+class Nursery:
+    """Collects what is garbage, then takes the survivors out of the collector's sight until they die by themselves."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled; the collector is left as it was found."""
+        before = gc.get_threshold()
+        gc.set_threshold(YOUNG, MIDDLE, NEVER)
+        try:
+            while True:
+                gc.collect()
+                gc.freeze()
+                await self._clock.sleep(EVERY_S)
+        finally:
+            gc.set_threshold(*before)
+            gc.unfreeze()
