@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,6 @@ MIX = "luxos-s19kpro=1"
 WARM_LIMIT_S = 300.0
 SETTLE_S = 6.0
 SHED_LIMIT_S = 120.0
-FOREIGN_SAMPLE = 40
-FOREIGN_NET = 150
-FOREIGN_DEADLINE_S = 60.0
 CONTROL = """
 [control]
 ramp_up_fraction_per_min = 6.0
@@ -128,11 +125,7 @@ async def _measure(miners: int, interval_s: float, signals: int, *, foreign: boo
         async with crowd(miners, MIX, folder) as farms:
             await stock(folder, farms.places)
             result = await _controlled(folder, miners, interval_s, signals)
-        if not foreign:
-            return result
-        # pyasic knows the real ports only, and a farm of thousands there would keep every other one off them.
-        async with crowd(FOREIGN_SAMPLE, MIX, folder, net=FOREIGN_NET, real_ports=True) as farms:
-            return result | await _pyasic([place["host"] for place in farms.places])
+        return result | (await _pyasic() if foreign else {})
 
 
 async def _controlled(folder: Path, miners: int, interval_s: float, signals: int) -> dict[str, Any]:
@@ -213,20 +206,13 @@ async def _shed(grid: Dispatcher, farm: Farm, watch: Stopwatch) -> dict[str, Any
     }
 
 
-async def _pyasic(hosts: Sequence[str]) -> dict[str, Any]:
-    """The same miners, woken again by nobody: what one stop costs there."""
-    import pyasic  # noqa: PLC0415 - costs most of a second, only where it is measured
-
-    found = [m for m in [await asyncio.wait_for(pyasic.get_miner(host), FOREIGN_DEADLINE_S) for host in hosts] if m]
-    cpu_s, began_s = time.process_time(), time.monotonic()
-    said = await asyncio.gather(*(asyncio.wait_for(m.stop_mining(), FOREIGN_DEADLINE_S) for m in found))
-    wall_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
-    return {
-        "pyasic_sample": len(found),
-        "pyasic_said_yes": sum(answer is True for answer in said),
-        "pyasic_stop_s": round(wall_s, 2),
-        "pyasic_cpu_ms_per_stop": round(1e3 * cpu_s / max(len(found), 1), 3),
-    }
+async def _pyasic() -> dict[str, Any]:
+    """What one stop costs there; nothing where its sample could not be served."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks._dispatch_foreign", MIX), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    return dict(json.loads(said)) if process.returncode == 0 else {"pyasic_sample": 0}
 
 
 if __name__ == "__main__":
