@@ -104,7 +104,7 @@ def confirm(rows: RowMemory, view: FleetView, now_ms: int) -> Seen:
     pending = rows.standing == Standing.PENDING
     gave_up_before = rows.standing == Standing.GAVE_UP
     confirmed = (pending | gave_up_before) & at_wanted
-    due_ms = rows.commanded_ms + _allowed_ms(rows, view)
+    due_ms = rows.commanded_ms + _allowed_ms(rows, view, pending)
     refused = table.refused_ms > np.maximum(table.acked_ms, rows.commanded_ms)
     overdue = pending & ~at_wanted & ((now_ms >= due_ms) | (refused & (now_ms >= rows.retry_ms)))
     exhausted = overdue & (rows.attempts >= rules.max_attempts)
@@ -191,11 +191,11 @@ def _matches(step: CodeColumn, view: FleetView, full_w: FloatColumn, step_w: Flo
     return matched
 
 
-def _allowed_ms(rows: RowMemory, view: FleetView) -> IntColumn:
-    """How long a row may take to follow: its ladder's own time and the confirmation margin."""
+def _allowed_ms(rows: RowMemory, view: FleetView, pending: MaskColumn) -> IntColumn:
+    """How long a pending row may take to follow: its ladder's own time and the confirmation margin."""
     table, book = view.table, view.ladders
     seconds = np.zeros(len(table))
-    known = table.ladder != NO_LADDER
+    known = pending & (table.ladder != NO_LADDER)
     ladder = table.ladder[known]
     to_sleep = rows.wanted[known] == 0
     waking = (rows.before[known] == 0) & ~to_sleep

@@ -91,8 +91,10 @@ class RowMemory:
 
     def aligned(self, miner_id: IdColumn) -> RowMemory:
         """The same memory for another list of miners; newcomers start blank, leavers are forgotten."""
-        if self.miner_id is miner_id or np.array_equal(self.miner_id, miner_id):
+        if self.miner_id is miner_id:
             return self
+        if np.array_equal(self.miner_id, miner_id):  # 5 ms for 50,000 names: once, not every cycle
+            return replace(self, miner_id=miner_id)
         fresh = RowMemory.of(miner_id)
         _, here, there = np.intersect1d(miner_id, self.miner_id, assume_unique=True, return_indices=True)
         for column in fields(self):

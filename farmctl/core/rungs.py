@@ -50,8 +50,11 @@ def _key(view: FleetView) -> IntColumn:
 def _watts(view: FleetView, step: CodeColumn) -> FloatColumn:
     """Ladder watts of a step, not scaled to the single miner; NaN where there is none."""
     table, book = view.table, view.ladders
-    power_w = np.full(len(table), np.nan)
     known = (table.ladder != NO_LADDER) & (step >= 0)
+    if known.all():  # the usual case: one gather and no mask
+        watts: FloatColumn = book.power_w.ravel().take(table.ladder * book.power_w.shape[1] + step)
+        return watts
+    power_w = np.full(len(table), np.nan)
     power_w[known] = book.power_w[table.ladder[known], step[known]]
     return power_w
 
