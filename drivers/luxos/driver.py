@@ -65,6 +65,7 @@ class LuxosDevice(Device):
         if stats is None and config is None:
             raise MalformedReplyError(f"{self.host}:{self.port} answered neither stats nor config, expected both")
         self._is_asleep = None if config is None else config.is_curtailed
+        await self._session.settle()
         return Reading(
             state=_state(stats, config, power_w),
             power_w=power_w,
@@ -115,14 +116,14 @@ class LuxosDevice(Device):
     async def apply_fast(self, point: OperatingPoint) -> None:
         """The same, woken with `mode=unsafe`: 10 s instead of a boot; refused after a reboot, then woken as usual."""
         try:
-            await self._apply(point, WAKE_FAST)
+            await self._apply(point, WAKE_FAST, hold=True)
         except RefusedError:
             await self._apply(point, WAKE)
 
-    async def _apply(self, point: OperatingPoint, waking: tuple[str, str]) -> None:
+    async def _apply(self, point: OperatingPoint, waking: tuple[str, str], *, hold: bool = False) -> None:
         kind, _, value = point.setting.partition(":")
         if kind == "sleep":
-            await self._session.act(("curtail", "sleep"))
+            await self._session.act(("curtail", "sleep"), hold=hold)
             self._is_asleep = True
             return
         if kind == "full":
@@ -136,7 +137,7 @@ class LuxosDevice(Device):
                 f"{self.host}: LuxOS has no setting {point.setting!r}, expected sleep, full, profile:NAME or watts:N"
             )
         wake = (waking,) if await self._sleeps() else ()
-        await self._session.act(*wake, ("profileset", profile))
+        await self._session.act(*wake, ("profileset", profile), hold=hold)
         self._is_asleep = False
 
     async def locate(self, *, on: bool) -> None:

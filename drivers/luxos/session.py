@@ -25,6 +25,8 @@ class Session:
         self.host = host
         self.port = port
         self._id = ""
+        self._held = False
+        """An urgent write is done: a whole fleet's log-offs wait until it is asleep, a third of its requests."""
         self._turn = asyncio.Lock()
 
     async def prepare(self) -> None:
@@ -32,8 +34,8 @@ class Session:
         async with self._turn:
             await self._log_on()
 
-    async def act(self, *writes: tuple[str, str]) -> None:
-        """Send (command, parameter) writes in one session and log off.
+    async def act(self, *writes: tuple[str, str], hold: bool = False) -> None:
+        """Send (command, parameter) writes in one session and log off, with `hold` later, in `settle`.
 
         Raises SessionBusyError, RefusedError, and what `ask` raises.
         """
@@ -45,7 +47,16 @@ class Session:
                 await self._log_off()
                 raise
             # Silence and cancellation must not cost a second deadline: the session is kept and used again.
-            await self._log_off()
+            self._held = hold
+            if not hold:
+                await self._log_off()
+
+    async def settle(self) -> None:
+        """Log off what an urgent write held, if there is anything."""
+        if self._held and not self._turn.locked():
+            self._held = False
+            async with self._turn:
+                await self._log_off()
 
     async def close(self) -> None:
         """Log off if we are on."""

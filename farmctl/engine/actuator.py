@@ -26,6 +26,9 @@ NOT_OURS = "the right to command this shard has ended"
 FAST_S, MOST_TRAVEL_S = 1.5, 5.0
 """Fast firmware is first looked at after its own time; slower kinds every 1.5 s, which also shows how they move."""
 
+MOST_PRESSED_S = 5.0
+"""For so long urgent commands keep polls off the wire; then both share it, or a fleet would be shed blind."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandFate:
@@ -120,7 +123,17 @@ class Actuator(Sender):
         self._in_flight: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._fates: list[CommandFate] = []
         self._work = asyncio.Event()
+        self._pressed_s: float | None = None
         self.first_sent_s: float | None = None
+
+    def presses(self) -> bool:
+        """Urgent commands still wait for the wire, for no longer than polls can be missed."""
+        if not self._lanes[Lane.URGENT]:
+            self._pressed_s = None
+            return False
+        if self._pressed_s is None:
+            self._pressed_s = self._clock.monotonic_s()
+        return self._clock.monotonic_s() - self._pressed_s < MOST_PRESSED_S
 
     def take(self, links: Mapping[MinerId, Link]) -> None:
         """Know the fleet's links."""

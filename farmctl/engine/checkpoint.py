@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -66,7 +67,13 @@ def dump(memory: Memory) -> bytes:
     file = io.BytesIO()
     columns = {f"rows.{name}": getattr(memory.rows, name) for name in _COLUMNS}
     columns |= {f"lessons.{name}": getattr(memory.lessons, name) for name in _LESSONS}
-    np.savez_compressed(file, allow_pickle=False, small=text, wake_credit_w=memory.pace.wake_credit_w, **columns)
+    columns |= {"small": text, "wake_credit_w": memory.pace.wake_credit_w}
+    # As numpy's savez_compressed, at level 1: it lies between a signal and its commands, and level 6 takes 19 ms for
+    # 10,000 rows where this takes 5.
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for name, column in columns.items():
+            with packed.open(f"{name}.npy", "w") as part:
+                np.lib.format.write_array(part, np.asanyarray(column), allow_pickle=False)
     return file.getvalue()
 
 

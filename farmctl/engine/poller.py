@@ -29,6 +29,10 @@ NOT_DUE_MS = -1
 """Of a link that nobody polls here: what the schedule still holds of it is passed over."""
 FAST_PER_S = 3_000.0
 """Miners with an open command are looked at no faster than this in all: 40 % of a core, the rest is for commands."""
+CATCH_UP = 3.0
+LEAST_STARTS = 10
+"""What was held up is made good at three times the usual rate: 10,000 polls begun at once stall the loop for seconds
+(SCALE section 2.2)."""
 TICK_S = 0.02
 """Grain of the schedule: 1/250 of a 5 s sweep, coarse enough to cost nothing."""
 
@@ -76,6 +80,8 @@ class Poller:
         self.facts = SlowFacts()
         self._expecting: MaskColumn = np.zeros(0, dtype=np.bool_)
         self._fast_s = rules.fast_interval_s
+        self.gives_way: Callable[[], bool] = lambda: False
+        """True while urgent commands need the loop: no poll is begun then."""
         self.on_impostor: Callable[[Link, Facts], None] = lambda _link, _facts: None
         self.on_reading: Callable[[int, Reading], None] = lambda _row, _reading: None
         """Told of every good poll, for what is not in the columns; must not wait."""
@@ -127,12 +133,16 @@ class Poller:
                 await self._clock.sleep(TICK_S)
 
     def _start_due(self, tasks: asyncio.TaskGroup) -> None:
+        if self.gives_way():
+            return
         now_ms = self._now_ms()
         heap = self._heap
-        while heap and heap[0][0] <= now_ms:
+        most = max(int(CATCH_UP * len(heap) * TICK_S / self._rules.interval_s), LEAST_STARTS)
+        while heap and heap[0][0] <= now_ms and most:
             if self.in_flight >= self._rules.in_flight:
                 self._watch.overrun()
                 return
+            most -= 1
             due_ms, _, link = heapq.heappop(heap)
             if due_ms != link.due_ms:
                 continue

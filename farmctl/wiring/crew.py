@@ -160,6 +160,7 @@ async def _worker(
     gate = ShardGate(shards, leases)
     actuator = Actuator(fleet.keeper, poller, clock, actuator_rules(config), tally, gate)
     actuator.take(fleet.links)
+    poller.gives_way = actuator.presses
     wake = asyncio.Event()
     parts = WorkerParts(
         keeper=fleet.keeper, links=fleet.links, shard_of=shards, poller=poller, leases=leases, post=post,

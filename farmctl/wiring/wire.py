@@ -51,6 +51,7 @@ def own_wire(config: FarmConfig, fleet: Fleet, poller: Poller, watch: Tally) -> 
     poller.take(fleet.links.values())
     actuator = Actuator(fleet.keeper, poller, SystemClock(), actuator_rules(config), watch)
     actuator.take(fleet.links)
+    poller.gives_way = actuator.presses
     return Wire(sender=actuator, nudge=actuator.nudge, parts={"poller": poller.run, "actuator": actuator.run})
 
 

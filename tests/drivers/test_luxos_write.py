@@ -12,7 +12,17 @@ from drivers.luxos.driver import LuxosDriver
 from drivers.luxos.session import SessionBusyError
 from farmctl.core.model import MinerState, OperatingPoint, PointKind
 from farmctl.errors import MalformedReplyError, RefusedError, SilentPeerError
-from farmctl.ports.devices import AppliesPoint, Credentials, Device, Endpoint, Locates, Prepares, ReadsLadder, Reboots
+from farmctl.ports.devices import (
+    AppliesFast,
+    AppliesPoint,
+    Credentials,
+    Device,
+    Endpoint,
+    Locates,
+    Prepares,
+    ReadsLadder,
+    Reboots,
+)
 from simulators.faults import Fault
 from simulators.miner import SimMiner
 from simulators.plan import read_plan
@@ -177,6 +187,17 @@ async def test_a_session_prepared_ahead_serves_the_write_and_is_given_back() -> 
         await bench.apply("sleep")
         assert bench.sim.is_asleep
         assert await bench.session() == ""
+
+
+async def test_an_urgent_write_leaves_its_log_off_to_the_next_poll() -> None:
+    async with luxos() as bench:
+        assert isinstance(bench.device, AppliesFast)
+        point = OperatingPoint(kind=PointKind.SLEEP, power_w=30.0, hash_rate_hs=0.0, setting="sleep")
+        await bench.device.apply_fast(point)
+        assert bench.sim.is_asleep
+        assert await bench.session()
+        await bench.device.poll()
+        assert not await bench.session()
 
 
 async def test_close_gives_a_prepared_session_back_and_may_be_called_twice() -> None:

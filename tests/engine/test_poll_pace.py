@@ -124,6 +124,24 @@ def test_a_whole_fleet_with_open_commands_is_polled_no_faster_than_the_loop_bear
     assert per_s <= 1.05 * FAST_PER_S * 600 / 30_000
 
 
+def test_polls_give_way_to_urgent_commands_and_are_made_good_without_a_burst() -> None:
+    site, urgent = Round(2_000), [False]
+    site.poller.gives_way = lambda: urgent[0]
+
+    async def story() -> None:
+        await asyncio.sleep(20.0)
+        urgent[0] = True
+        await asyncio.sleep(4.0)
+        urgent[0] = False
+        await asyncio.sleep(16.0)
+
+    site.run(story())
+    per_s = Counter(int(at) for device in site.devices for at in device.polls_s)
+    assert sum(per_s[second] for second in range(21, 24)) == 0
+    assert max(per_s[second] for second in range(24, 40)) <= 3.2 * 2_000 / INTERVAL_S
+    assert all(sum(1 for at in device.polls_s if at >= 24.0) >= 1 for device in site.devices)
+
+
 def test_slow_facts_are_read_hourly_and_what_a_fleet_says_alike_is_kept_once() -> None:
     site = Round(3)
     site.run(asyncio.sleep(7_300.0))
