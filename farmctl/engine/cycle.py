@@ -163,7 +163,6 @@ class Cycle:
         else:
             memory, decision, frame = self._think(view, now_ms)
         self._memory = memory
-        parts.poller.expect(memory.rows.standing == Standing.PENDING)
         if parts.recording is not None:
             parts.recording.add(frame)
         limit_c = None if parts.limits is None else parts.limits.limit_c()

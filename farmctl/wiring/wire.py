@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from farmctl.config.schema import FarmConfig
+from farmctl.core.memory import Standing
 from farmctl.engine.actuator import Actuator, ActuatorRules, Sender
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.cycle import Picture
@@ -52,7 +53,12 @@ def own_wire(config: FarmConfig, fleet: Fleet, poller: Poller, watch: Tally) -> 
     actuator = Actuator(fleet.keeper, poller, SystemClock(), actuator_rules(config), watch)
     actuator.take(fleet.links)
     poller.gives_way = actuator.presses
-    return Wire(sender=actuator, nudge=actuator.nudge, parts={"poller": poller.run, "actuator": actuator.run})
+
+    def expect(picture: Picture) -> None:
+        poller.expect(picture.memory.rows.standing == Standing.PENDING)
+
+    parts = {"poller": poller.run, "actuator": actuator.run}
+    return Wire(sender=actuator, nudge=actuator.nudge, parts=parts, pictures=(expect,))
 
 
 def poll_rules(config: FarmConfig) -> PollRules:
