@@ -113,7 +113,7 @@ def _judged(track: EventTrack, budget: Budget, site: SitePower, now_ms: int) -> 
 
 
 def _inside(track: EventTrack, budget: Budget, site: SitePower, now_ms: int) -> bool | None:
-    """The mean is where this event wants it; None where the event states nothing now."""
+    """The mean is where this event wants it, as it is where it states no power; None where it has no interval now."""
     event, mean = track.event, site.mean_10s_w
     interval = event.at(now_ms)
     if interval is None and event.event_class is EventClass.EMERGENCY:
@@ -126,7 +126,9 @@ def _inside(track: EventTrack, budget: Budget, site: SitePower, now_ms: int) -> 
     if interval.setpoint_w is not None and not track.shadowed:
         target_w = min(max(interval.setpoint_w, budget.floor_w), budget.ceiling_w)
         verdicts.append(abs(mean - target_w) <= tolerance_w(track, target_w))
-    return all(verdicts) if verdicts else None
+    if interval.subscription_w is not None:
+        verdicts.append(mean <= max(interval.subscription_w * (1.0 + LIMIT_TOLERANCE), budget.floor_w))
+    return all(verdicts)
 
 
 def _statement_ms(track: EventTrack, now_ms: int) -> int:

@@ -22,7 +22,7 @@ class Mosquitto:
     def __init__(self, program: str, folder: Path) -> None:
         self.port = free_port()
         self.folder = folder
-        self._program = program
+        self.program = program
         self._process: asyncio.subprocess.Process | None = None
         self._config = folder / "mosquitto.conf"
         self._config.write_text(f"listener {self.port} {self.host}\nallow_anonymous true\n")
@@ -43,7 +43,7 @@ class Mosquitto:
 
     async def _run(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(self._program, "-c", str(self._config)),
+            *(self.program, "-c", str(self._config)),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )

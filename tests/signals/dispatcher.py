@@ -10,7 +10,7 @@ from typing import Any
 
 import aiomqtt
 
-from farmctl.core.grid import SiteMode
+from farmctl.core.grid import Ack, EventPut, EventState, SiteMode
 from farmctl.core.model import Quality
 from farmctl.ports.grid import SignalSource, SiteState, Telemetry
 from farmctl.ports.site import Clock
@@ -176,3 +176,21 @@ def site_state(**changes: Any) -> SiteState:
         "version": "0.1.0",
     }
     return SiteState(**{**values, **changes})
+
+
+def put_ids(ledger: Ledger) -> list[str]:
+    return [r.message.event.event_id for r in ledger.receipts if isinstance(r.message, EventPut)]
+
+
+def ack_of(event_id: str, source_name: str = "grid") -> Ack:
+    return Ack(
+        source=source_name,
+        event_id=event_id,
+        msg_id="m",
+        epoch=3,
+        seq=1,
+        state=EventState.ACCEPTED,
+        code=1,
+        reason="",
+        at_ms=CLOCK.now_ms(),
+    )

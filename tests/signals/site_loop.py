@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiomqtt
 import pytest
 from typing_extensions import override
 
@@ -24,7 +25,8 @@ from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals.mqtt import MqttSource, MqttSourceConfig
 from farmctl.store.memory import MemoryStore
 from tests.scenarios.day import Day, farm
-from tests.signals.dispatcher import PATIENCE_S, QUICK, Dispatcher
+from tests.signals.conftest import Mosquitto
+from tests.signals.dispatcher import PATIENCE_S, QUICK, Dispatcher, config
 from tests.signals.words import JsonObject, WallClock, event, note
 
 MINERS = 40
@@ -138,8 +140,9 @@ class Grid(Dispatcher):
     ) -> JsonObject:
         """Say it, and wait until the site has judged it."""
         self.seq += 1
-        kinds = (("IMPORT_CAPACITY_LIMIT", limit_kw), ("DISPATCH_SETPOINT", target_kw))
-        payloads = [{"type": kind, "values": [kw]} for kind, kw in kinds if kw is not None]
+        stated_kinds = (("IMPORT_CAPACITY_LIMIT", limit_kw), ("DISPATCH_SETPOINT", target_kw))
+        kinds = (*stated_kinds, ("PRICE", x.pop("price", None)))
+        payloads = [{"type": kind, "values": [value]} for kind, value in kinds if value is not None]
         now_ms = self.clock.now_ms() // 1000 * 1000
         end_ms = now_ms + (starts_in_s + for_s) * 1000
         stated: JsonObject = {
@@ -239,3 +242,21 @@ async def overhearing(port: int, *options: str) -> AsyncIterator[Overheard]:
             process.terminate()
             await process.wait()
             await reader
+
+
+@contextlib.asynccontextmanager
+async def on_stage(
+    mosquitto: Mosquitto, *, outsiders: bool = True, **changes: Any
+) -> AsyncIterator[tuple[Site, Grid, Overheard]]:
+    """A site, its dispatcher and a stranger who listens."""
+    await mosquitto.start()
+    site = Site(config(mosquitto.port, **changes), outsiders=outsiders)
+    async with (
+        overhearing(mosquitto.port) as overheard,
+        site.running(),
+        aiomqtt.Client(mosquitto.host, mosquitto.port) as client,
+    ):
+        grid = Grid(client, site.clock)
+        grid.site = site
+        await site.until(lambda: any(link.connected for link in site.inbox.links))
+        yield site, grid, overheard

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from typing_extensions import override
 
-from farmctl.core.grid import Ack, EventPut, EventState, SnapshotPut
+from farmctl.core.grid import SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.errors import StoreError
 from farmctl.ports.grid import Receipt, SignalSource, Uplink
@@ -20,10 +20,12 @@ from tests.signals.conftest import Mosquitto
 from tests.signals.dispatcher import (
     CLOCK,
     QUICK,
+    ack_of,
     config,
     dispatching,
     hearing,
     listening,
+    put_ids,
     site_state,
     telemetry,
     until,
@@ -45,26 +47,8 @@ def confirmed(ledger: Ledger) -> bool:
     return ledger.status is not None and ledger.status.confirmed
 
 
-def put_ids(ledger: Ledger) -> list[str]:
-    return [r.message.event.event_id for r in ledger.receipts if isinstance(r.message, EventPut)]
-
-
 def snapshot_ids(ledger: Ledger) -> list[list[str]]:
     return [[e.event_id for e in r.message.events] for r in ledger.receipts if isinstance(r.message, SnapshotPut)]
-
-
-def ack_of(event_id: str, source_name: str = "grid") -> Ack:
-    return Ack(
-        source=source_name,
-        event_id=event_id,
-        msg_id="m",
-        epoch=3,
-        seq=1,
-        state=EventState.ACCEPTED,
-        code=1,
-        reason="",
-        at_ms=CLOCK.now_ms(),
-    )
 
 
 class GateClock(WallClock):

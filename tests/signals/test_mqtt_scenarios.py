@@ -1,107 +1,15 @@
-"""Every state of an event and every mode of a site, through a real broker, read by somebody else's client."""
+"""Every mode of a site, and a site that lets nobody in, through a real broker, read by somebody else's client."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
-from itertools import pairwise
-
-import aiomqtt
 import pytest
 
-from farmctl.core.confirm import GIVE_UP_RETRY_S
-from farmctl.core.events import TRANSITIONS
-from farmctl.core.grid import EventState
+from farmctl.core.grid import SiteMode
 from farmctl.ports.store import RecordKind
 from tests.signals.conftest import Mosquitto
-from tests.signals.dispatcher import config
-from tests.signals.site_loop import Grid, Overheard, Site, overhearing
+from tests.signals.site_loop import on_stage
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
-
-
-@contextlib.asynccontextmanager
-async def on_stage(mosquitto: Mosquitto, *, outsiders: bool = True) -> AsyncIterator[tuple[Site, Grid, Overheard]]:
-    """A site, its dispatcher and a stranger who listens."""
-    await mosquitto.start()
-    site = Site(config(mosquitto.port), outsiders=outsiders)
-    async with (
-        overhearing(mosquitto.port) as overheard,
-        site.running(),
-        aiomqtt.Client(mosquitto.host, mosquitto.port) as client,
-    ):
-        grid = Grid(client, site.clock)
-        grid.site = site
-        await site.until(lambda: any(link.connected for link in site.inbox.links))
-        yield site, grid, overheard
-
-
-async def good_and_bad_days(site: Site, grid: Grid) -> None:
-    """An event that is kept, one that is missed, one that is left and found again."""
-    full, farm = site.rated_kw, site.day.farm
-    await grid.orders("kept", limit_kw=0.6 * full, for_s=90, starts_in_s=10)
-    await grid.lets_pass(40)
-    await grid.lets_pass(80)
-    await grid.orders("wavers", limit_kw=0.5 * full, for_s=240)
-    await grid.lets_pass(50)
-    farm.boot(slice(0, 30))
-    farm.deaf[:] = True
-    await grid.lets_pass(40)
-    farm.deaf[:] = False
-    for _ in range(4):
-        await grid.lets_pass(40)
-    farm.deaf[:] = True
-    await grid.orders("missed", limit_kw=0.5 * full, for_s=60)
-    await grid.lets_pass(70)
-    farm.deaf[:] = False
-    await grid.lets_pass(int(GIVE_UP_RETRY_S))  # rows that were given up are tried again, and obey
-
-
-async def changes_of_mind(site: Site, grid: Grid) -> None:
-    """Withdrawn while it runs, withdrawn before, beaten by a better one, over before it began, never good."""
-    full = site.rated_kw
-    await grid.orders("withdrawn", limit_kw=0.7 * full, for_s=100)
-    await grid.lets_pass(20)
-    await grid.withdraws("withdrawn")
-    await grid.orders("cancelled-early", limit_kw=0.7 * full, starts_in_s=50)
-    await grid.lets_pass(3)
-    await grid.withdraws("cancelled-early")
-    await grid.lets_pass(3)
-    await grid.orders("loser", target_kw=0.8 * full, priority=20)
-    await grid.lets_pass(5)
-    await grid.orders("winner", target_kw=0.6 * full, priority=5)
-    await grid.lets_pass(65)
-    await grid.orders("never", limit_kw=0.5 * full, starts_in_s=60, expiresAt=grid._times(20)["expiresAt"])
-    await grid.lets_pass(30)
-    await grid.orders("refused", limit_kw=-1)
-    await grid.orders("late", limit_kw=1, issuedAt="2026-11-24T08:00:00Z", expiresAt="2026-11-24T08:30:00Z")
-    await grid.lets_pass(2)
-
-
-async def test_every_state_of_an_event_is_reached_and_told_in_order(mosquitto: Mosquitto) -> None:
-    async with on_stage(mosquitto) as (site, grid, overheard):
-        await grid.is_alive()
-        await site.run(20)
-        await good_and_bad_days(site, grid)
-        await changes_of_mind(site, grid)
-        await site.until(lambda: overheard.states_of("late"))
-    told = {name: overheard.states_of(name) for name in ("kept", "missed", "wavers", "withdrawn", "cancelled-early")}
-    assert told["kept"] == ["RECEIVED", "ACCEPTED", "SCHEDULED", "ACTIVE", "RAMPING", "REACHED", "COMPLETED"]
-    assert told["missed"] == ["RECEIVED", "ACCEPTED", "ACTIVE", "RAMPING", "DEVIATING", "FAILED"]
-    assert told["wavers"][:7] == ["RECEIVED", "ACCEPTED", "ACTIVE", "RAMPING", "REACHED", "DEVIATING", "REACHED"]
-    assert told["wavers"][-1] == "COMPLETED"
-    assert told["withdrawn"][-1] == told["cancelled-early"][-1] == "CANCELLED"
-    assert told["cancelled-early"][:3] == ["RECEIVED", "ACCEPTED", "SCHEDULED"]
-    told |= {name: overheard.states_of(name) for name in ("loser", "winner", "never", "refused", "late")}
-    assert (told["loser"][-1], told["winner"][-1]) == ("SUPERSEDED", "COMPLETED")
-    assert told["never"] == ["RECEIVED", "ACCEPTED", "SCHEDULED", "EXPIRED"]
-    assert told["refused"] == told["late"] == ["REJECTED"]
-    codes = {body["code"] for topic, body in overheard.messages if topic.endswith("/ack")}
-    assert codes >= {1, 2, 3, 6, 7, 10, 253, 254}
-    for name, states in told.items():
-        for before, after in pairwise(states):
-            assert after in TRANSITIONS[EventState(before)], (name, before, after)
-    assert {state for states in told.values() for state in states} == {s.value for s in EventState} - {"OPTED_OUT"}
 
 
 async def test_every_mode_of_a_site_is_reached_and_told(mosquitto: Mosquitto) -> None:
@@ -140,6 +48,7 @@ async def test_every_mode_of_a_site_is_reached_and_told(mosquitto: Mosquitto) ->
     ]
     assert [mode.value for mode in day.modes] == wanted
     assert overheard.modes() == wanted
+    assert set(wanted) == {mode.value for mode in SiteMode}
     last = [body for topic, body in overheard.messages if topic.endswith("/state")][-1]
     assert [limit["kw"] for limit in last["limitSources"]] == sorted(limit["kw"] for limit in last["limitSources"])
     able = [body for topic, body in overheard.messages if topic.endswith("/capability")][-1]

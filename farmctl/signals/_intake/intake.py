@@ -11,10 +11,13 @@ from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, OptOut, Sn
 from farmctl.core.reasons import Reason
 from farmctl.ports.grid import Refusal
 from farmctl.signals._intake import keys, on_event, on_simple, on_snapshot, standing
+from farmctl.signals._intake.clocks import MOST_SKEW_MS
 from farmctl.signals._intake.desk import Claim, Delivery, Desk, Hearing, Route
+from farmctl.signals._intake.notification import checked
 from farmctl.signals._intake.rules import IntakeRules
 from farmctl.signals._intake.sequence import SeenMessages
 from farmctl.signals._intake.shape import MAX_BYTES, MAX_SIMPLE_BYTES, JsonObject, json_object
+from farmctl.signals._intake.snapshot import HeartbeatBody
 from farmctl.signals._intake.standing import Pair
 from farmctl.signals._intake.verdict import (
     Accepted,
@@ -44,15 +47,7 @@ class Intake:
 
     def judge(self, delivery: Delivery, now_ms: int) -> Verdict:
         """What to do with a delivery; never raises, whatever its bytes are."""
-        desk = Desk(
-            rules=self.rules,
-            keyring=self.keyring,
-            standing=self.standing,
-            hearing=self.hearing,
-            seen=self.seen,
-            delivery=delivery,
-            now_ms=now_ms,
-        )
+        desk = self._desk(delivery, now_ms)
         claim: Claim | None = None
         try:
             payload = _opened(delivery)
@@ -64,6 +59,29 @@ class Intake:
             return _judged(payload, claim, desk)
         except NotAcceptedError as fault:
             return _refused(fault, claim, desk)
+
+    def speaks_of_now(self, delivery: Delivery, now_ms: int) -> bool:
+        """Whether it is of proven origin and was made just now, heard before or not: the way it came is open."""
+        try:
+            payload = _opened(delivery)
+            claim = _claim(payload, self._desk(delivery, now_ms))
+            if delivery.route is Route.HEARTBEAT:
+                return abs(checked(HeartbeatBody, payload).ts - now_ms) <= MOST_SKEW_MS
+        except NotAcceptedError:
+            return False
+        newest = self.hearing.pair or self.standing.pair
+        return delivery.route is Route.SIMPLE and claim.pair is not None and (newest is None or claim.pair >= newest)
+
+    def _desk(self, delivery: Delivery, now_ms: int) -> Desk:
+        return Desk(
+            rules=self.rules,
+            keyring=self.keyring,
+            standing=self.standing,
+            hearing=self.hearing,
+            seen=self.seen,
+            delivery=delivery,
+            now_ms=now_ms,
+        )
 
     def commit(self, verdict: Verdict) -> None:
         """Remember a verdict: after the receipt is durable, or after the refusal is journalled."""

@@ -15,7 +15,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from typing_extensions import override
 
+from farmctl.errors import TryAgainError
 from farmctl.ports.site import Clock
+from farmctl.signals._intake.desk import Route
 from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import MqttSourceConfig, TlsFiles
 from farmctl.signals.mqtt.topics import Topics
@@ -27,10 +29,16 @@ MOST_QUEUED = 10_000
 """Messages read but not yet judged; what a flood drops beyond it shows up as a gap and is resynced."""
 AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 """An ack follows another before that one's TCP ack: with Nagle it would wait 40 ms for it (Linux's delayed ACK)."""
+LIFE = frozenset({Route.HEARTBEAT, Route.SIMPLE})
+"""What an issuer says again and again; by it one hears whether a broker carries its voice."""
 Status = Literal["ONLINE", "OFFLINE"]
 ONLINE: Status = "ONLINE"
 OFFLINE: Status = "OFFLINE"
 _PROTOCOLS = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
+
+
+class PrimaryIsBackError(TryAgainError):
+    """The session on another broker ends in order: the primary serves again."""
 
 
 class ErrorCount(logging.Handler):
@@ -66,11 +74,30 @@ class Connector:
                 await self._subscribe(client)
                 await self.say(client, ONLINE)
                 yield client
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, PrimaryIsBackError):
                 with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
                     async with asyncio.timeout(FAREWELL_WITHIN_S):
                         await self.say(client, OFFLINE)
                 raise
+
+    @contextlib.asynccontextmanager
+    async def overhear(self, broker: tuple[str, int]) -> AsyncIterator[aiomqtt.Client]:
+        """A nameless client that hears the grid's signs of life and says nothing.  Raises aiomqtt.MqttError."""
+        config = self.config
+        client = quiet_client(
+            broker,
+            name=config.name,
+            errors=ErrorCount(),
+            username=config.username,
+            password=config.password,
+            keepalive_s=config.keepalive_s,
+            tls=config.tls,
+        )
+        async with connection(client):
+            for downlink in self.topics.downlink.values():
+                if downlink.route in LIFE:
+                    await calls.subscribe(client, downlink.topic, qos=downlink.qos)
+            yield client
 
     async def say(self, client: aiomqtt.Client, status: Status) -> None:
         """Publish the status, retained."""

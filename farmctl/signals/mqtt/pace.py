@@ -19,6 +19,10 @@ class Pace:
     watch_s: float = 1.0
     """How often the age of the link is told."""
     status_s: float = 60.0
+    primary_s: float = 10.0
+    """Pause between two watches of the primary broker, while another one serves."""
+    steady_s: float = 60.0
+    """The primary must have carried the grid's voice for so long before it serves again."""
     settled_s: float = 10.0
     """A connection that lasted this long starts the waits anew."""
 

@@ -23,11 +23,12 @@ from farmctl.signals._intake.liveness import Liveness
 from farmctl.signals._intake.verdict import Accepted, Deferred, Duplicate, Heartbeat, KeysChanged, Refused
 from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, check
-from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount
+from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount, PrimaryIsBackError
 from farmctl.signals.mqtt.outbox import Outbox
 from farmctl.signals.mqtt.pace import Pace
 from farmctl.signals.mqtt.post import Post
 from farmctl.signals.mqtt.topics import topics_of
+from farmctl.signals.mqtt.vigil import Vigil
 from farmctl.signals.uplink import Sender
 from farmctl.signals.uplink.reports import Reports
 
@@ -50,6 +51,8 @@ class MqttSource:
         if config.tls is not None:
             config.tls.context()
         self.name = config.name
+        self.place = 0
+        """Which of its brokers serves, or is tried: 0 is the primary."""
         self.strays = 0
         """Messages on topics that were never asked for, dropped unread."""
         self._config = config
@@ -155,30 +158,63 @@ class MqttSource:
         failures = 0
         while True:
             since = self._clock.monotonic_s()
-            broker = self._config.brokers[failures % len(self._config.brokers)]
-            fault = await self._session(broker, inbox)
+            broker = self._config.brokers[self.place]
+            try:
+                fault = await self._session(broker, inbox)
+            except PrimaryIsBackError:
+                log.info("grid_primary_back", source=self.name, broker=_name(self._config.brokers[0]))
+                self.place = failures = 0
+                self._tell(inbox)
+                continue
             if self._clock.monotonic_s() - since >= self._pace.settled_s:
                 failures = 0
             self._say_lost(broker, fault)
             self._tell(inbox)
             failures += 1
+            self.place = (self.place + 1) % len(self._config.brokers)
             if failures % len(self._config.brokers) == 0:
                 await self._clock.sleep(self._pace.wait_s(failures // len(self._config.brokers), self._dice))
 
     async def _session(self, broker: tuple[str, int], inbox: Inbox) -> str:
-        """One connection from open to break; what broke it."""
+        """One connection from open to break; what broke it.  Raises PrimaryIsBackError."""
+        others = [self._moves_on] if len(self._config.brokers) > 1 else []
+        others += [self._returns] if self.place else []
         try:
             async with self._connector.open(broker) as client:
                 self._say_back(broker)
                 self._tell(inbox)
                 await calls.until_one_fails(
-                    self._listen(client, inbox), self._post.deliver(client), self._resyncs(client), self._status(client)
+                    self._listen(client, inbox),
+                    self._post.deliver(client),
+                    self._resyncs(client),
+                    self._status(client),
+                    *[work() for work in others],
                 )
         except (aiomqtt.MqttError, ConfigError) as broken:  # a certificate may be missing while it is renewed
             return str(broken)
         finally:
             self._connected = False
         return "closed"
+
+    async def _returns(self) -> None:
+        """Back to the primary broker once the grid has been heard there for a while.  Raises PrimaryIsBackError."""
+        vigil = Vigil(connector=self._connector, clock=self._clock, pace=self._pace, speaks=self._speaks_of_now)
+        await vigil.until_back(self._config.brokers[0])
+        raise PrimaryIsBackError
+
+    def _speaks_of_now(self, delivery: Delivery) -> bool:
+        return self._intake.speaks_of_now(delivery, self._clock.now_ms())
+
+    async def _moves_on(self) -> None:
+        """A broker that lives and brings nothing is left for the next one.  Raises aiomqtt.MqttError."""
+        since_ms = self._clock.now_ms()
+        while True:
+            await self._clock.sleep(self._pace.watch_s)
+            now_ms = self._clock.now_ms()
+            since_ms = min(since_ms, now_ms)
+            quiet_s = (now_ms - max(since_ms, self._live.last_valid_ms)) / MS_PER_S
+            if quiet_s >= self._config.loss_after_s:
+                raise aiomqtt.MqttError(f"nothing valid was heard on it for {quiet_s:.0f} s")
 
     async def _status(self, client: aiomqtt.Client) -> None:
         """Say ONLINE again, in case a will of an older session came late."""
@@ -294,11 +330,15 @@ class MqttSource:
 
     def _say_lost(self, broker: tuple[str, int], fault: str) -> None:
         if not self._told_lost:
-            log.warning("grid_link_lost", source=self.name, broker=f"{broker[0]}:{broker[1]}", fault=fault)
+            log.warning("grid_link_lost", source=self.name, broker=_name(broker), fault=fault)
         self._told_lost = True
 
     def _say_back(self, broker: tuple[str, int]) -> None:
         self._connected = True
         if self._told_lost:
-            log.info("grid_link_back", source=self.name, broker=f"{broker[0]}:{broker[1]}")
+            log.info("grid_link_back", source=self.name, broker=_name(broker))
         self._told_lost = False
+
+
+def _name(broker: tuple[str, int]) -> str:
+    return f"{broker[0]}:{broker[1]}"

@@ -1,0 +1,31 @@
+"""A child process that queues acks for ever, and says of each that it is durable; it is killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from farmctl.engine.inbox import GridInbox
+from farmctl.signals.mqtt import Outbox, Parcel
+from farmctl.store.sqlite import open_sqlite
+from tests.signals.words import WallClock
+
+TOPIC = "site/v1/site-07/ack"
+
+
+async def main(journal: Path) -> None:
+    store, clock = await open_sqlite(journal), WallClock()
+    box = Outbox("grid", clock)
+    await box.open(GridInbox(store, clock, asyncio.Event()))
+    number = 0
+    while True:
+        payload = f'{{"eventId":"ev-{number}","state":"REACHED"}}'
+        await box.put(Parcel(topic=TOPIC, payload=payload.encode()))
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+        number += 1
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
