@@ -25,6 +25,8 @@ PREPARE_SPREAD_MS = 120_000
 """A fleet of 10,000 logs in over two minutes after a start: 2 ms of CPU each."""
 RENEW_AT = 0.9
 NEVER_DUE_MS = 2**62
+TAKEN_S = 1.0
+"""Whoever takes miners over looks at them at once: until then nobody knows where they are."""
 NOT_DUE_MS = -1
 """Of a link that nobody polls here: what the schedule still holds of it is passed over."""
 FAST_PER_S = 3_000.0
@@ -96,9 +98,9 @@ class Poller:
             self._schedule(link, now_ms + link.offset_ms % spread_ms)
 
     def add(self, links: Iterable[Link]) -> None:
-        """Schedule these beside the others: they are this process's own from now on."""
+        """Schedule these beside the others, all within a second: they are this process's own from now on."""
         now_ms = self._now_ms()
-        spread_ms = max(int(self._rules.interval_s * MS_PER_S), 1)
+        spread_ms = max(int(min(self._rules.interval_s, TAKEN_S) * MS_PER_S), 1)
         for link in links:
             link.ours = True
             self._schedule(link, now_ms + link.offset_ms % spread_ms)

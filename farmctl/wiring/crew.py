@@ -219,12 +219,16 @@ class _Seat:
             with suppress(StoreError):
                 await asyncio.shield(keeper.leave())
 
+    def _is_ours(self, keeper: LeaseKeeper) -> bool:
+        lease = keeper.held.get(self._seat)
+        return lease is not None and keeper.may_send(lease)
+
     async def _standing_by(self, keeper: LeaseKeeper | None) -> None:
         """Say who leads to whoever asks here, until the seat is ours."""
         api = self._process.loaded.config.api
         door = StandbyDoor(api.socket, api.group, SystemClock())
         async with door.listening():
-            while keeper is None or self._seat not in keeper.held:
+            while keeper is None or not self._is_ours(keeper):
                 with suppress(StoreError):
                     if keeper is not None:
                         await keeper.beat()

@@ -32,9 +32,9 @@ def doctor(*, door: Door, quick: bool, output: str) -> int:
 
 def examine(door: Door, *, quick: bool) -> list[Finding]:
     """Every check; one that cannot be made says why, and hinders no other."""
-    from farmctl.cli.doctor import files, host, site  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.cli.doctor import crew, files, host, site  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.cli.doctor.patient import Patient  # noqa: PLC0415 - see above
 
     patient = Patient(door, quick=quick)
-    checks = (*site.CHECKS, *files.CHECKS, *host.CHECKS)
+    checks = (*site.CHECKS, *files.CHECKS, *crew.CHECKS, *host.CHECKS)
     return [finding for check in checks for finding in check(patient)]
