@@ -81,7 +81,8 @@ class WriteDoor:
         return wire.parse_verdict(await link.ask(body))
 
     def _judge(self, verdict: Verdict, command: str, param: object) -> None:
-        said = f"{self.peer} refuses {command} {param!r}: code {verdict.code} {verdict.words!r}"
+        shown = "" if command in wire.SEALED else f" {param!r}"
+        said = f"{self.peer} refuses {command}{shown}: code {verdict.code} {verdict.words!r}"
         match verdict.code:
             case wire.OK:
                 return

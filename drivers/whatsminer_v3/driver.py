@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from math import isfinite
 
 from typing_extensions import override
@@ -14,7 +15,7 @@ from drivers.whatsminer_v3.door import FACTORY_ACCOUNT, FACTORY_PASSWORD, ItemRe
 from drivers.whatsminer_v3.wire import Info, Summary
 from farmctl.core.model import MinerId, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, TryAgainError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
 
 API_PORT = 4433
 FULL_PERCENT = 100
@@ -134,6 +135,12 @@ class WhatsminerV3Device(Device):
                 f"{self.host}: a Whatsminer has no setting {point.setting!r}, "
                 "expected sleep, full, percent:N or watts:N"
             )
+
+    async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
+        """Make these its pools, three at most."""
+        if not 1 <= len(pools) <= wire.MOST_POOLS:
+            raise RefusedError(f"{self.host}: {len(pools)} pools, expected 1 to {wire.MOST_POOLS}")
+        await self._door.write("set.miner.pools", wire.pool_rows(pools))
 
     async def locate(self, *, on: bool) -> None:
         """Blink the red light, or give the lights back to the firmware."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import nan
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from drivers._wire.fields import degrees, first_number, flag, hashes, mac, number, rpm, seconds, text, watts, whole
-from farmctl.ports.devices import Pool
+from farmctl.ports.devices import Pool, PoolLogin
 
 STATUS = orjson.dumps({"cmd": "get.miner.status", "param": "summary+pools+edevs"})
 """Everything a poll and the facts need in one answer. Idle firmware fails `pools` alone, but not the joined views."""
@@ -29,6 +30,10 @@ NO_CODE = -100
 
 _HASH_FIELDS = ("hash-realtime", "hash-1min", "hash-15min", "hash-average")
 _POWER_FIELDS = ("power-realtime", "power-5min")
+SEALED = frozenset({"set.miner.pools", "set.user.change_passwd"})
+"""Writes whose parameter is sealed besides (the vendor's sample; MiningOS's worker)."""
+MOST_POOLS = 3
+AES_BLOCK = 16
 _TOKEN_LENGTH = 8
 
 
@@ -169,8 +174,22 @@ def signed(command: str, param: object, *, account: str, password: str, salt: st
     body: dict[str, object] = {"cmd": command, "ts": now_s, "account": account}
     body["token"] = base64.b64encode(proof).decode()[:_TOKEN_LENGTH]
     if param is not None:
-        body["param"] = param
+        body["param"] = _sealed(param, proof) if command in SEALED else param
     return orjson.dumps(body)
+
+
+def pool_rows(pools: Sequence[PoolLogin]) -> list[dict[str, str]]:
+    """The parameter of set.miner.pools: always three, those that are not wanted empty."""
+    rows = [{"pool": pool.url, "worker": pool.user, "passwd": pool.password} for pool in pools]
+    return [*rows, *({"pool": "", "worker": "", "passwd": ""} for _ in range(MOST_POOLS - len(rows)))]
+
+
+def _sealed(param: object, key: bytes) -> str:
+    """AES-256-ECB under the proof of the token, PKCS#7, base64; the vendor's sample seals the JSON of a JSON text."""
+    text_ = orjson.dumps(orjson.dumps(param).decode())
+    pad = AES_BLOCK - len(text_) % AES_BLOCK
+    sealing = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - the device's protocol
+    return base64.b64encode(sealing.update(text_ + bytes([pad]) * pad) + sealing.finalize()).decode()
 
 
 def _section(msg: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from typing_extensions import override
 
 from simulators.faults import Fault
@@ -29,6 +30,7 @@ MAX_CLIENTS = 10
 HEAD_BYTES = 4
 FAIL, INVALID_COMMAND, INVALID_ITEM, NO_PERMISSION = -1, -2, -3, -4
 """Codes of the vendor's manual."""
+SEALED = frozenset({"set.miner.pools", "set.user.change_passwd"})
 ACCOUNTS = frozenset({"super", "user1", "user2", "user3"})
 
 
@@ -78,7 +80,8 @@ class WhatsminerV3Front:
 
     def _write(self, command: str, body: dict[str, Any]) -> bytes:
         miner = self._miner
-        miner.note("api3", command, orjson.dumps(body.get("param")).decode())
+        param = self._opened(command, body)
+        miner.note("api3", command, orjson.dumps(param).decode())
         if Fault.UNAUTHORIZED in miner.faults or not self._admits(command, body):
             return _said(NO_PERMISSION, "no permission", command)
         act = WRITES.get(command)
@@ -88,14 +91,30 @@ class WhatsminerV3Front:
             return _said(FAIL, "fail", command)
         try:
             if not miner.is_deaf:
-                act(miner, body.get("param"))
+                act(miner, param)
         except WriteError as error:
             return _said(error.code, str(error), command)
         return _said(0, "ok", command)
 
+    def _opened(self, command: str, body: dict[str, Any]) -> object:
+        """A sealed parameter as it was before; one in the clear as it is: whoever sends it changes pools too."""
+        param = body.get("param")
+        if command not in SEALED or not isinstance(param, str):
+            return param
+        key = sha256(self._proof(command, body).encode()).digest()
+        opening = Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305 - the device's protocol
+        try:
+            padded = opening.update(base64.b64decode(param, validate=True)) + opening.finalize()
+            inner = orjson.loads(padded[: -padded[-1]])
+            return orjson.loads(inner) if isinstance(inner, str) else inner
+        except (ValueError, IndexError):
+            return None
+
+    def _proof(self, command: str, body: dict[str, Any]) -> str:
+        return f"{command}{self._miner.settings.api_password}{self._current_salt()}{body.get('ts')}"
+
     def _admits(self, command: str, body: dict[str, Any]) -> bool:
-        proof = f"{command}{self._miner.settings.api_password}{self._current_salt()}{body.get('ts')}"
-        expected = base64.b64encode(sha256(proof.encode()).digest()).decode()[:8]
+        expected = base64.b64encode(sha256(self._proof(command, body).encode()).digest()).decode()[:8]
         return body.get("account") in ACCOUNTS and secrets.compare_digest(str(body.get("token", "")), expected)
 
 

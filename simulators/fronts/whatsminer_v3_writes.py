@@ -84,7 +84,9 @@ def _reboot(miner: SimMiner, _param: object) -> None:
 
 def _pools(miner: SimMiner, param: object) -> None:
     """Taken in the clear as well: what matters here is that whoever sends it has changed the pools."""
-    rows = param if isinstance(param, list) else []
+    if not isinstance(param, list):
+        raise WriteError(INVALID_ITEM, "invalid json item")
+    rows = param
     texts = [[str(row.get(key, "")) for key in ("pool", "worker", "passwd")] for row in rows if isinstance(row, dict)]
     texts += [["", "", ""]] * (3 - len(texts))
     miner.settings.pools = [Pool(url=url, user=user, password=password) for url, user, password in texts[:3]]

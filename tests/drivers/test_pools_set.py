@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from drivers.whatsminer_v3.wire import pool_rows, signed
 from farmctl.core.model import MinerId
 from farmctl.errors import RefusedError
 from farmctl.ports.devices import Credentials, PoolLogin, SetsPools
@@ -24,8 +28,8 @@ NEW = (
     PoolLogin(url="stratum+tcp://new.example:3333", user="site.all", password="pw"),  # noqa: S106 - of a pool
     PoolLogin(url="stratum+tcp://spare.example:443", user="site.all", password="pw"),  # noqa: S106 - of a pool
 )
-MODELS = ("m50", "s21", "vnish-s19jpro", "epic-s19xp", "auradine-at2880")
-DRIVERS = {"m50": "whatsminer", "s21": "antminer", "luxos-s19kpro": "luxos"}
+MODELS = ("m50", "s21", "vnish-s19jpro", "epic-s19xp", "auradine-at2880", "m60s-v3")
+DRIVERS = {"m50": "whatsminer", "s21": "antminer", "luxos-s19kpro": "luxos", "m60s-v3": "whatsminer_v3"}
 AT_ONCE = Stages(first=1, batch=20, pause_s=0.0)
 
 
@@ -67,6 +71,16 @@ async def test_new_pools_are_written_read_back_and_nothing_else_changes(model: s
         assert all_but_pools(miner) == before
         again = await set_pools(found, NEW, AT_ONCE, lambda: None, read_back_s=5.0)
         assert again.unchanged == report.changed
+
+
+def test_pools_of_whatsminer_v3_leave_sealed_and_their_passwords_in_no_error() -> None:
+    body = signed("set.miner.pools", pool_rows(NEW), account="super", password="super", salt="s", now_s=1)  # noqa: S106 - factory's
+    told = orjson.loads(body)
+    assert isinstance(told["param"], str)
+    assert b"new.example" not in body
+    opened = Cipher(algorithms.AES(sha256(b"set.miner.poolssupers1").digest()), modes.ECB()).decryptor()  # noqa: S305
+    clear = opened.update(base64.b64decode(told["param"])) + opened.finalize()
+    assert orjson.loads(orjson.loads(clear[: -clear[-1]]))[0]["pool"] == NEW[0].url
 
 
 async def test_a_stage_that_fails_is_the_last_one() -> None:
