@@ -12,6 +12,7 @@ LAZY = {
     "broker": "simulators.broker:main",
     "grid": "simulators.grid:main",
     "meter": "simulators.meter:main",
+    "proxy": "simulators.proxy.app:main",
     "run": "simulators.serve:main",
     "vtn": "simulators.vtn.__main__:main",
     "world": "simulators.describe:main",

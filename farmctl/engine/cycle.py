@@ -27,6 +27,7 @@ from farmctl.engine.metering import CircuitMeters, SiteMeter
 from farmctl.engine.recording import Recorder
 from farmctl.engine.records import command_records, decision_record, fate_records, transition_records
 from farmctl.engine.replay import decision_hash
+from farmctl.engine.untold import UNTOLD_STATE, Untold
 from farmctl.errors import StoreError
 from farmctl.ports.control import AlarmWatch
 from farmctl.ports.grid import AsksAgain, Capability, CapabilityUplink, Uplink
@@ -36,6 +37,8 @@ from farmctl.ports.store import JournalRecord, Store
 
 log = structlog.get_logger(__name__)
 
+MOST_OWED = 5_000
+"""Records kept in memory while nothing can be written: an hour of a site that changes every second."""
 MEMORY_STATE = "control.memory"
 HEARD_STATE = "control.heard"
 """Journal number of the last signal that the stored memory has taken in."""
@@ -111,6 +114,10 @@ class Cycle:
         self._memory = memory
         self._may_raise = True
         self._heard = 0
+        self._untold = Untold(parts.uplinks)
+        self._owed_records: list[JournalRecord] = []
+        self._owed_states: dict[str, bytes] = {}
+        """What the store refused: it is written with the next that it takes, and says itself when it happened."""
         self._recorder = Recorder()
         self._started_ms = parts.clock.now_ms()
         self._told_ms = {"checkpoint": 0, "telemetry": 0, "state": 0, "record": 0, "capability_look": 0}
@@ -125,6 +132,7 @@ class Cycle:
     async def run(self) -> None:
         """One cycle after another until cancelled."""
         parts = self._p
+        await self._tell_again()
         while True:
             parts.wake.clear()
             await self._once()
@@ -149,8 +157,17 @@ class Cycle:
 
     async def stop(self, reason: str) -> None:
         """Leave the fleet as it is, and make what is remembered durable."""
-        await asyncio.shield(self._append([], {}, checkpointed=True))
+        await asyncio.shield(self._append([], {UNTOLD_STATE: b""}, checkpointed=True))
         log.info("cycle_stopped", reason=reason, cycle=self._memory.cycle)
+
+    async def _tell_again(self) -> None:
+        """Acks of the last run's last decision: a kill may have come before they were in any outbox.
+
+        Seed 262 of the simulation: SUPERSEDED was in the journal, the disk was slow, the grid never heard it.
+        """
+        for ack in self._untold.load(await self._p.store.state(UNTOLD_STATE)):
+            for uplink in self._p.uplinks:
+                await uplink.ack(ack)
 
     async def _once(self) -> None:
         parts = self._p
@@ -171,7 +188,7 @@ class Cycle:
         durable = await self._journal(view, decision, alarms)
         commands = decision.commands if durable else _lowering(decision)
         self._act(commands, arrivals, decision)
-        await self._answer(view, decision, memory)
+        await self._answer(view, decision, memory, durable=durable)
         parts.meter.limit_w = decision.budget.ceiling_w
         self.last_cycle_ms = now_ms
         self.latest = Picture(view=view, decision=decision, memory=memory, alarms=alarms, board=board)
@@ -233,6 +250,8 @@ class Cycle:
         )
         news = bool(decision.commands or decision.transitions or said != self._last_said)
         told, states = self._p.alarms.drain()
+        if decision.acks:
+            states = {**states, UNTOLD_STATE: self._untold.pack(decision.acks)}
         records = [
             *told,
             *fate_records(self._p.actuator.drain_fates()),
@@ -250,17 +269,20 @@ class Cycle:
             states[MEMORY_STATE] = await asyncio.to_thread(checkpoint.dump, self._memory)
             if self._heard:
                 states[HEARD_STATE] = str(self._heard).encode()
+        records, states = [*self._owed_records, *records][-MOST_OWED:], {**self._owed_states, **states}
         if not records and not states:
             return self._may_raise
         try:
             await self._p.store.append(records, states)
         except StoreError as error:
+            self._owed_records, self._owed_states = records, states
             if self._may_raise:
                 log.error("journal_failed", error=str(error), effect="raising is forbidden, lowering goes on")  # noqa: TRY400 - the store's message says all; it is said once
             self._may_raise = False
             return False
         if not self._may_raise:
-            log.info("journal_back")
+            log.info("journal_back", late=len(self._owed_records))
+        self._owed_records, self._owed_states = [], {}
         self._may_raise = True
         return True
 
@@ -283,12 +305,13 @@ class Cycle:
             parts.actuator.mark()
         parts.actuator.submit(commands)
 
-    async def _answer(self, view: FleetView, decision: Decision, memory: Memory) -> None:
+    async def _answer(self, view: FleetView, decision: Decision, memory: Memory, *, durable: bool) -> None:
         parts = self._p
         if decision.ask_again:
             for uplink in parts.uplinks:
                 if isinstance(uplink, AsksAgain):
                     uplink.ask_again()
+        acks = self._untold.due(decision.acks, durable=durable)
         if not parts.uplinks:
             return
         send_telemetry = self._due("telemetry", parts.telemetry_s, decision.at_ms)
@@ -299,7 +322,7 @@ class Cycle:
         send_state = changed or self._due("state", STATE_S, decision.at_ms)
         head = await parts.store.head() if send_state else None
         for uplink in parts.uplinks:
-            for ack in decision.acks:
+            for ack in acks:
                 await uplink.ack(ack)
             if send_telemetry:
                 await uplink.telemetry(telemetry(view, decision, memory))

@@ -53,7 +53,14 @@ class GridInbox(Inbox):
     async def accept(self, receipt: Receipt) -> None:
         arrived_s = self._clock.monotonic_s()
         record = signal_record(receipt, self._clock.now_ms())
-        stored = await self._store.append([record], receipt.states)
+        try:
+            stored = await self._store.append([record], receipt.states)
+        except StoreError:
+            # Nobody is told that it was taken, and the grid will say it again; what it lowers is lowered now. While
+            # nothing can be written the cycle raises nothing.
+            self._waiting.append(Arrival(message=receipt.message, arrived_s=arrived_s, seq=0))
+            self._wake.set()
+            raise
         self.accepted += 1
         self._waiting.append(Arrival(message=receipt.message, arrived_s=arrived_s, seq=stored.seq if stored else 0))
         self._wake.set()

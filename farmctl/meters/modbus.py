@@ -109,8 +109,9 @@ class ModbusMeter:
                 client = await self._connected()
                 for block in self._blocks:
                     await _read_block(client, block, values)
-        except (OSError, ModbusException, MalformedReplyError) as error:
-            # The block with kw comes first: what came before the failure still counts.
+        except (OSError, ModbusException, MalformedReplyError, RuntimeError) as error:
+            # The block with kw comes first: what came before the failure still counts. RuntimeError is uvloop's word
+            # for a transport that a reset closed before pymodbus was told ("the handler is closed").
             self._drop()
             log.debug("meter_read_failed", meter=self.name, host=self._config.host, error=repr(error))
         except asyncio.CancelledError:

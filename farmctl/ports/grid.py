@@ -201,6 +201,16 @@ class Uplink(Protocol):
 
 
 @runtime_checkable
+class KeepsAcks(Protocol):
+    """An uplink that makes its acks durable, and knows which are not yet."""
+
+    @property
+    def unkept(self) -> int:
+        """How many a kill would lose."""
+        ...
+
+
+@runtime_checkable
 class AsksAgain(Protocol):
     """A source that can be made to tell again everything that holds, as after a grid outage."""
 

@@ -54,7 +54,10 @@ class Grid:
         self.orders: dict[str, Order] = {}
         self.is_silent = False
         self.said_s = 0.0
-        """When a heartbeat or a snapshot was last published while the broker was up."""
+        """When a snapshot was last made, or a heartbeat published while the broker was up.
+
+        A snapshot is retained: whoever connects later hears it, and it is as old as its issue.
+        """
         self._seq = 0
         self._beats = 0
         self._listed: JsonObject = {}
@@ -137,6 +140,7 @@ class Grid:
         times: dict[str, Any] = {"issuedAt": _time(now_s), "expiresAt": _time(now_s + 3600)}
         self._listed = snapshot(self._seq, *(o.body for o in live), **times)
         self._say(Route.SNAPSHOT, self._listed, retain=True)
+        self.said_s = now_s
 
     def beats(self) -> None:
         """One heartbeat."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
+import struct
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+import uvloop
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -288,3 +292,34 @@ async def test_a_cancel_is_heard_whenever_it_comes() -> None:
             reading.cancel()
             await asyncio.wait([reading], timeout=5)
             assert reading.cancelled()
+
+
+def test_a_meter_that_resets_every_connection_is_missing_and_ends_nothing() -> None:
+    """On the loop of the program, whose transports raise RuntimeError where asyncio's only warn."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def reset() -> None:
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            caller.close()
+
+    async def story() -> None:
+        port = listener.getsockname()[1]
+        config = MeterConfig(name="main", host="127.0.0.1", port=port, registers=SITE_METER, rated_w=1e7, timeout_s=0.3)
+        meter = ModbusMeter(config, StillClock(), lambda: math.nan)
+        for _ in range(4):
+            assert (await meter.read()).quality is Quality.MISSING
+        await meter.close()
+
+    resetting = threading.Thread(target=reset)
+    resetting.start()
+    try:
+        uvloop.run(story())
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        resetting.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from typing_extensions import override
@@ -102,6 +103,44 @@ async def test_a_store_that_fails_costs_durability_and_not_the_ack() -> None:
     box = await opened(Full(), HandClock())
     await box.put(parcel(0))
     assert (box.unkept, sent(box)) == (1, [parcel(0)])
+
+
+async def test_what_a_full_disk_refused_is_kept_as_soon_as_there_is_room() -> None:
+    class Filling(Ledger):
+        is_full = False
+
+        @override
+        async def keep(self, states: Mapping[str, bytes]) -> None:
+            if self.is_full:
+                raise StoreError("disk full")
+            await super().keep(states)
+
+    ledger, clock = Filling(), HandClock()
+    box = await opened(ledger, clock)
+    ledger.is_full = True
+    await box.put(parcel(0))
+    ledger.is_full = False
+    await box.keep()
+    assert box.unkept == 0
+    assert sent(await opened(ledger, clock)) == [parcel(0)]
+
+
+async def test_what_is_put_while_the_last_run_is_being_read_is_not_lost() -> None:
+    class Slow(Ledger):
+        @override
+        async def state(self, name: str) -> bytes | None:
+            await asyncio.sleep(0)
+            return await super().state(name)
+
+    ledger, clock = Slow(), HandClock()
+    await (await opened(ledger, clock)).put(parcel(0))
+    box = Outbox("grid", clock, slots=8)
+    opening = asyncio.ensure_future(box.open(ledger))
+    await asyncio.sleep(0)
+    await box.put(parcel(1))
+    await opening
+    assert sent(box) == [parcel(0), parcel(1)]
+    assert sent(await opened(ledger, clock)) == [parcel(0), parcel(1)]
 
 
 async def test_rubbish_in_a_slot_loses_that_slot_only() -> None:

@@ -37,8 +37,7 @@ class Outbox:
     def __init__(self, source: str, clock: Clock, *, slots: int = SLOTS, again_ms: int = AGAIN_MS) -> None:
         self.dropped = 0
         """How many were thrown away unsent because it was full."""
-        self.unkept = 0
-        """How many are in memory only, because the store failed or is not open yet."""
+        self._owed: set[int] = set()
         self._source = source
         self._clock = clock
         self._slots = slots
@@ -48,34 +47,39 @@ class Outbox:
         self._head = self._next = self._tail = 0
         self._inbox: Inbox | None = None
 
+    @property
+    def unkept(self) -> int:
+        """How many are in memory only, because the store failed or is not open yet."""
+        return len(self._owed)
+
     def __len__(self) -> int:
         """How many the broker has not taken yet."""
         return self._tail - self._next
 
     async def open(self, inbox: Inbox) -> None:
         """Take up what the last run left; what was put before goes behind it.  Raises StoreError."""
-        fresh = [self._parcels[n] for n in range(self._head, self._tail)]
         stored = await inbox.state(self._cursor)
         head, tail = json.loads(stored) if stored else (0, 0)
-        self._parcels.clear()
-        self._sent_ms.clear()
+        kept: dict[int, Parcel] = {}
         for number in range(head, tail):
             parcel = _parcel(await inbox.state(self._slot(number)), number)
             if parcel is not None:
-                self._parcels[number] = parcel
-        self._head, self._tail = min(self._parcels, default=tail), tail
+                kept[number] = parcel
+        # Nothing waits from here on: the first decisions of a run put their acks while the last run's are being read.
+        fresh = [self._parcels[n] for n in range(self._head, self._tail) if n in self._parcels]
+        self._parcels, self._inbox = kept, inbox
+        self._sent_ms.clear()
+        self._owed.clear()
+        self._head, self._tail = min(kept, default=tail), tail
         self._next = self._head
-        self._inbox, self.unkept = inbox, 0
         for parcel in fresh:
-            await self.put(parcel)
+            self._add(parcel)
+        await self.keep()
 
     async def put(self, parcel: Parcel) -> None:
         """Add at the end, durable on return; when full the oldest goes."""
-        number = self._tail
-        self._parcels[number] = parcel
-        self._tail += 1
-        self._forget()
-        await self._keep(number, parcel)
+        self._add(parcel)
+        await self.keep()
 
     def oldest(self) -> Parcel | None:
         """The next to send, which stays until `done`."""
@@ -94,6 +98,12 @@ class Outbox:
         self._forget()
         self._next = self._head
 
+    def _add(self, parcel: Parcel) -> None:
+        self._parcels[self._tail] = parcel
+        self._owed.add(self._tail)
+        self._tail += 1
+        self._forget()
+
     def _forget(self) -> None:
         """Let go of what was sent long ago, and of the oldest when the ring is full."""
         horizon_ms = self._clock.now_ms() - self._again_ms
@@ -104,21 +114,24 @@ class Outbox:
                 return
             self.dropped += self._head >= self._next and self._head in self._parcels
             self._parcels.pop(self._head, None)
+            self._owed.discard(self._head)
             self._sent_ms.pop(self._head, None)
             self._head += 1
             self._next = max(self._next, self._head)
 
-    async def _keep(self, number: int, parcel: Parcel) -> None:
-        if self._inbox is None:
-            self.unkept += 1
+    async def keep(self) -> None:
+        """Make durable what is not: also what a full disk refused when it was put."""
+        if self._inbox is None or not self._owed:
             return
-        written = json.dumps([number, parcel.topic, parcel.payload.decode()], separators=(",", ":"))
-        states = {self._slot(number): written.encode(), self._cursor: json.dumps([self._head, self._tail]).encode()}
+        states = {self._slot(number): _written(number, self._parcels[number]) for number in sorted(self._owed)}
+        states[self._cursor] = json.dumps([self._head, self._tail]).encode()
+        keeping = frozenset(self._owed)
         try:
             await self._inbox.keep(states)
         except StoreError as fault:
-            self.unkept += 1
             log.error("grid_ack_not_stored", source=self._source, fault=str(fault))  # noqa: TRY400 - the text says it all
+        else:
+            self._owed -= keeping
 
     @property
     def _cursor(self) -> str:
@@ -126,6 +139,10 @@ class Outbox:
 
     def _slot(self, number: int) -> str:
         return f"signals.{self._source}.outbox.{number % self._slots}"
+
+
+def _written(number: int, parcel: Parcel) -> bytes:
+    return json.dumps([number, parcel.topic, parcel.payload.decode()], separators=(",", ":")).encode()
 
 
 def _parcel(stored: bytes | None, number: int) -> Parcel | None:

@@ -106,6 +106,11 @@ class MqttSource:
             self._reports.forget(ack.event_id)
         await self._post.ack(ack)
 
+    @property
+    def unkept(self) -> int:
+        """Acks that a kill would lose."""
+        return self._post.outbox.unkept
+
     async def telemetry(self, telemetry: Telemetry) -> None:
         """Send if connected, else drop; the reports that events asked for are measured by it."""
         self._post.telemetry(telemetry)
@@ -138,6 +143,7 @@ class MqttSource:
         while True:
             self._tell(inbox)
             await self._keep_keys(inbox)
+            await self._post.outbox.keep()
             await self._clock.sleep(self._pace.watch_s)
 
     def _tell(self, inbox: Inbox) -> None:
