@@ -108,6 +108,16 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
             _log(change)
         return self._board
 
+    def alone(self, condition: Condition) -> None:
+        """Advance one alarm while the cycle stands still; nothing is known of the others, so they stay as they are."""
+        own = replace(self._board, alarms=tuple(a for a in self._board.alarms if a.key == condition.key))
+        others = [alarm for alarm in self._board.alarms if alarm.key != condition.key]
+        after, changes = advance(own, [condition], self._kinds, frozenset(), self._clock.now_ms())
+        self._board = replace(after, alarms=tuple(sorted((*others, *after.alarms), key=lambda alarm: alarm.key)))
+        for change in changes:
+            self._records.append(_record(change))
+            _log(change)
+
     def observe(self, watch: str, conditions: Iterable[Condition]) -> None:
         """What one watch of the shell sees now, in the place of what it saw before."""
         self._observed[watch] = tuple(conditions)

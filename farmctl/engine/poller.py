@@ -127,6 +127,11 @@ class Poller:
         now_ms = self._now_ms()
         return sum(due_ms <= now_ms for due_ms, _, _ in self._heap)
 
+    @property
+    def late_s(self) -> float:
+        """By how much the poll that is due longest is late, s."""
+        return max((self._now_ms() - self._heap[0][0]) / MS_PER_S, 0.0) if self._heap else 0.0
+
     async def run(self) -> None:
         """Poll until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -16,6 +16,7 @@ from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
 from farmctl.alarms.notify.post import Post
 from farmctl.alarms.watches.rounds import Rounds
+from farmctl.alarms.watches.stall import StallWatch
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
 from farmctl.config.schema import FarmConfig, MqttTable
@@ -122,6 +123,7 @@ class Farm:
                 "control": self.control.run,
                 "hands": self.hands.run,
                 "watches": self.rounds.run,
+                "stall": self._stall().run,
                 "post": self.post.run,
                 "recording": self.recording.run,
                 "series": self.series.run,
@@ -133,6 +135,16 @@ class Farm:
                 **{f"signal:{source.name}": _listening(source, self.inbox) for source in self.sources},
             },
             self.stop,
+        )
+
+    def _stall(self) -> StallWatch:
+        return StallWatch(
+            clock=SystemClock(),
+            last_cycle_ms=lambda: self.cycle.last_cycle_ms,
+            late_s=lambda: self.poller.late_s,
+            interval_s=self.config.poll.interval_s,
+            observe=self.alarms.observe,
+            alone=self.alarms.alone,
         )
 
 

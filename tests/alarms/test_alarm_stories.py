@@ -8,6 +8,7 @@ import numpy as np
 
 from farmctl.alarms.catalogue import CATALOGUE
 from farmctl.alarms.desk import AlarmDesk
+from farmctl.alarms.watches.stall import StallWatch
 from farmctl.core.alarms import Alarm, AlarmState
 from farmctl.ports.control import By
 from tests.control.glasshouse import Glasshouse
@@ -49,6 +50,47 @@ def test_a_cut_feeder_during_an_event_raises_one_parent() -> None:
     causes = [alarm for alarm in raised(house) if alarm.alarm == "container_offline"]
     assert [(alarm.where, alarm.n) for alarm in causes] == [(house.day.farm.tree.names[feeder], 50)]
     assert not [alarm for alarm in raised(house) if alarm.alarm == "poll_failures"]
+
+
+def test_a_cycle_that_stands_still_is_told_by_the_task_beside_it_and_changes_no_other_alarm() -> None:
+    house = Glasshouse(farm(20, ladders=(ladder(),))).run(5)
+    house.day.emergency("trip")
+    house.run(5)
+    watch = StallWatch(
+        clock=house.clock,
+        last_cycle_ms=lambda: house.day.now_ms,
+        late_s=lambda: 0.0,
+        interval_s=5.0,
+        observe=house.alarms.observe,
+        alone=house.alarms.alone,
+    )
+    before = raised(house)
+    for _ in range(20):
+        house.clock.ahead_ms += 1_000
+        watch.look()
+    found = {alarm.alarm: alarm for alarm in raised(house)}
+    assert found.pop("cycle_stalled").detail == "the last control cycle is 20 s old"
+    assert list(found.values()) == before
+    house.day.now_ms += house.clock.ahead_ms
+    house.clock.ahead_ms = 0
+    house.run(2)
+    states = {alarm.alarm: alarm.state for alarm in house.alarms.board.listed}
+    assert states["cycle_stalled"] is AlarmState.RTN_UNACK
+
+
+def test_a_sweep_that_does_not_get_round_is_told() -> None:
+    house = Glasshouse(farm(20, ladders=(ladder(),))).run(5)
+    watch = StallWatch(
+        clock=house.clock,
+        last_cycle_ms=lambda: house.day.now_ms,
+        late_s=lambda: 16.0,
+        interval_s=5.0,
+        observe=house.alarms.observe,
+        alone=house.alarms.alone,
+    )
+    watch.look()
+    house.run(12)
+    assert [(alarm.alarm, alarm.detail[:18]) for alarm in raised(house)] == [("cycle_stalled", "a poll is 16 s lat")]
 
 
 def test_a_few_silent_miners_are_no_alarm() -> None:
