@@ -12,7 +12,7 @@ WARM_SHARE = 1 / 3
 WINDOW_SHARE = 1 / 10
 """Of the hard days: what is warm-up (the outbox alone remembers 10 min), and what the windows at both ends are."""
 SPARE = {"tasks": 3, "threads": 6, "fds": 6, "sockets": 4}
-"""A poll in flight, a metrics scrape, a keep-alive: none of it lasts, and a leak in thousands of faults is more.
+"""A metrics scrape, a keep-alive, a connection that closes: none of it lasts; a leak in thousands of faults is more.
 
 The loop's pool of threads grows to CPUs + 4 as it is used and keeps them.
 """
@@ -44,7 +44,7 @@ def judged(samples: Sequence[Mapping[str, Any]], *, calm: Span, hard: Span, afte
         raise ValueError(f"{len(samples)} samples: expected some in every window")
     rss = [statistics.median(one["rss_mib"] for one in window) for window in (first, last)]
     growth_pct = 100.0 * (rss[1] / rss[0] - 1.0)
-    counts = {name: [min(one[name] for one in window) for window in (before, then)] for name in SPARE}
+    counts = {name: [min(_standing(one, name) for one in window) for window in (before, then)] for name in SPARE}
     leaks = [name for name, (was, now) in counts.items() if now - was > SPARE[name]]
     return {
         "ok": growth_pct < GROWTH_PCT and not leaks,
@@ -60,3 +60,9 @@ def judged(samples: Sequence[Mapping[str, Any]], *, calm: Span, hard: Span, afte
         "rss_each_minute_mib": [round(one["rss_mib"], 1) for one in samples[:: max(len(samples) // 32, 1)]],
         "samples": len(samples),
     }
+
+
+def _standing(sample: Mapping[str, Any], name: str) -> int:
+    """A count without the polls and commands in flight: a task, a file and a socket each."""
+    in_flight = sum(sample["task_names"].get(task, 0) for task in ("Poller._poll", "Actuator._send"))
+    return int(sample[name]) - (0 if name == "threads" else in_flight)

@@ -29,7 +29,7 @@ STARTUP_SHARE = 0.25
 """Of the kills that come while the controller still starts."""
 AFTER_S = (0.0, 1.2)
 ASK_EVERY_S = (0.1, 0.6)
-CALM_S = 45.0
+CALM_S = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
