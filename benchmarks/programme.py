@@ -1,6 +1,7 @@
 """Many sites under one figure: how long the split takes, one solve over all miners, and a figure to all sites and back.
 
-The sites are their capability curves in a process of their own, a loopback connection each; no real site is among them.
+Most sites are their capability curves in a process of their own, a loopback connection each; `--real` of them are whole
+farmctl sites with simulated miners, each on its own broker, that are told signed events and answer with signed acks.
 `--plot FILE` draws a release of the whole programme in virtual time instead.
 """
 
@@ -12,20 +13,26 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks._fleet import fleet
 from benchmarks._host import StealWatch
+from benchmarks._programme_real import RealSite, real_sites
 from benchmarks._programme_site import day, programme
 from benchmarks.allocate import everything
 from farmctl.core.ideal import ideal
 from farmctl.core.policies import POLICIES
 from farmctl.core.programme.governor import Manners, Wanted
-from farmctl.core.programme.sites import Bounds, Site, Terms, bounds
+from farmctl.core.programme.sites import Site, Terms, bounds
 from farmctl.core.programme.split import Rule, split
+from farmctl.engine.clock import SystemClock
 
 FIGURES = 200
+REAL_MINERS = 60
+FIRST_PORT = 41_000
+PAUSE_S = 0.1
 PATIENCE_S = 60.0
 MW = 1e6
 Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -60,35 +67,55 @@ def allocate_ms(miners: int) -> tuple[float, float]:
     return statistics.median(wall[1:]), statistics.median(cpu[1:])  # the first one also pays for pages of memory
 
 
-async def ack_ms(sites: tuple[Site, ...], miners: int) -> list[float]:
-    """From a figure to the last site's acknowledgement, split and JSON included, ms; one entry per figure."""
+async def ack_ms(sites: tuple[Site, ...], miners: int, real: int) -> tuple[list[float], list[float]]:
+    """From a figure to the last site's acknowledgement, split and JSON included, ms, one entry per figure.
+
+    The second list tells how much of it the real sites took after all others had answered.
+    """
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks._programme_site", "--sites", str(len(sites)), "--miners", str(miners)),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            ports = json.loads(await child.stdout.readline()) if child.stdout is not None else []
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(PATIENCE_S):
+                ports = json.loads(await child.stdout.readline()) if child.stdout is not None else []
             links = [await asyncio.open_connection("127.0.0.1", port) for port in ports]
-            ranges = {site.name: bounds(site, Terms()) for site in sites}
-            full_w = sum(site.max_w for site in sites)
-            return [await _told(sites, links, ranges, full_w * (1 - rev / 1000), rev) for rev in range(1, FIGURES + 1)]
+            whole = await stack.enter_async_context(real_sites(real, REAL_MINERS, FIRST_PORT))
+            clock, full_w = SystemClock(), sum(site.max_w for site in sites)
+            everyone, of_real = [], []
+            for rev in range(1, FIGURES + 1):
+                async with asyncio.timeout(PATIENCE_S):
+                    shown = (*sites, *(site.now(clock) for site in whole))
+                    took = await _told(shown, links, whole, full_w * (1 - rev / 1000), rev)
+                everyone.append(took[0])
+                of_real.append(took[1])
+                await asyncio.sleep(PAUSE_S)
+            return everyone, of_real
     finally:
         child.kill()
         await child.wait()
 
 
 async def _told(
-    sites: tuple[Site, ...], links: Sequence[Link], ranges: Mapping[str, Bounds], figure_w: float, rev: int
-) -> float:
+    sites: tuple[Site, ...], links: Sequence[Link], whole: Sequence[RealSite], figure_w: float, rev: int
+) -> tuple[float, float]:
     began = time.perf_counter()
+    ranges = {site.name: bounds(site, Terms()) for site in sites}
     shares = split(sites, ranges, figure_w).shares
-    for share, (_, writer) in zip(shares, links, strict=True):
+    asking = [
+        asyncio.create_task(site.told(share.share_w + rev / 10))  # another figure each time, also for a full site
+        for site, share in zip(whole, shares[len(links) :], strict=True)
+    ]
+    for share, (_, writer) in zip(shares, links, strict=False):
         writer.write(json.dumps({"rev": rev, "share_w": share.share_w}).encode() + b"\n")
     for reader, _ in links:
         if not json.loads(await reader.readline())["accepted"]:
             raise RuntimeError("a site refused a new revision")
-    return (time.perf_counter() - began) * 1e3
+    simulated = time.perf_counter()
+    await asyncio.gather(*asking)
+    ended = time.perf_counter()
+    return (ended - began) * 1e3, (ended - simulated) * 1e3
 
 
 def plot(path: Path, sites: tuple[Site, ...]) -> None:
@@ -118,6 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sites", type=int, default=57)
     parser.add_argument("--miners", type=int, default=570_000)
+    parser.add_argument("--real", type=int, default=2, help="How many of them are whole farmctl sites.")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", action="store_true", help="Accepted for likeness; the output always is.")
     asked = parser.parse_args()
@@ -126,15 +154,17 @@ def main() -> None:
         plot(asked.plot, sites)
         return
     steal = StealWatch()
-    acks = sorted(asyncio.run(ack_ms(sites, asked.miners)))
+    simulated = programme(asked.sites - asked.real, asked.miners)
+    acks, waited = map(sorted, asyncio.run(ack_ms(simulated, asked.miners, asked.real)))
     wall_ms, cpu_ms = allocate_ms(asked.miners)
     told = {
         "sites": asked.sites,
-        "real_sites": 0,
+        "real_sites": asked.real,
         "miners": asked.miners,
         "split_ms": round(split_ms(sites), 2),
         "ack_p50_ms": round(statistics.median(acks), 2),
         "ack_p99_ms": round(acks[int(len(acks) * 0.99)], 2),
+        "waited_for_real_p50_ms": round(statistics.median(waited), 2),
         "allocate_ms": round(wall_ms, 1),
         "allocate_cpu_ms": round(cpu_ms, 1),
         "steal_pct": steal.steal_pct(),
