@@ -53,13 +53,10 @@ class RealSite:
 
 
 @asynccontextmanager
-async def real_sites(count: int, miners: int, first_port: int) -> AsyncIterator[list[RealSite]]:
+async def real_sites(count: int, miners: int) -> AsyncIterator[list[RealSite]]:
     """So many sites, up, connected and speaking."""
     async with AsyncExitStack() as stack:
-        sites = [
-            await stack.enter_async_context(_site(f"real-{number}", miners, first_port + 4_000 * number))
-            for number in range(count)
-        ]
+        sites = [await stack.enter_async_context(_site(f"real-{number}", miners)) for number in range(count)]
         async with asyncio.timeout(READY_S):
             while any(site.link.report() is None for site in sites):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.1)
@@ -67,8 +64,8 @@ async def real_sites(count: int, miners: int, first_port: int) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _site(name: str, miners: int, port: int) -> AsyncIterator[RealSite]:
-    words = ("--site", name, "--miners", str(miners), "--port-base", str(port))
+async def _site(name: str, miners: int) -> AsyncIterator[RealSite]:
+    words = ("--site", name, "--miners", str(miners))
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks._programme_real", *words), stdout=asyncio.subprocess.PIPE
     )
@@ -92,7 +89,7 @@ async def _site(name: str, miners: int, port: int) -> AsyncIterator[RealSite]:
         await child.wait()
 
 
-async def _serve(site: str, miners: int, port: int) -> int:
+async def _serve(site: str, miners: int) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 
@@ -104,14 +101,13 @@ async def _serve(site: str, miners: int, port: int) -> int:
         await stop.wait()
         return 0
 
-    return await beside_demo(miners, speaks, say=lambda _text: None, port_base=port, site=site)
+    return await beside_demo(miners, speaks, say=lambda _text: None, site=site)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", required=True)
     parser.add_argument("--miners", type=int, required=True)
-    parser.add_argument("--port-base", type=int, required=True)
     asked = parser.parse_args()
     configure_logs(least=logging.ERROR)
-    sys.exit(asyncio.run(_serve(asked.site, asked.miners, asked.port_base)))
+    sys.exit(asyncio.run(_serve(asked.site, asked.miners)))

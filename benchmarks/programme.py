@@ -31,7 +31,6 @@ from farmctl.engine.clock import SystemClock
 
 FIGURES = 200
 REAL_MINERS = 60
-FIRST_PORT = 41_000
 PAUSE_S = 0.1
 PATIENCE_S = 60.0
 MW = 1e6
@@ -81,7 +80,7 @@ async def ack_ms(sites: tuple[Site, ...], miners: int, real: int) -> tuple[list[
             async with asyncio.timeout(PATIENCE_S):
                 ports = json.loads(await child.stdout.readline()) if child.stdout is not None else []
             links = [await asyncio.open_connection("127.0.0.1", port) for port in ports]
-            whole = await stack.enter_async_context(real_sites(real, REAL_MINERS, FIRST_PORT))
+            whole = await stack.enter_async_context(real_sites(real, REAL_MINERS))
             clock, full_w = SystemClock(), sum(site.max_w for site in sites)
             everyone, of_real = [], []
             for rev in range(1, FIGURES + 1):
