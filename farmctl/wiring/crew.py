@@ -50,6 +50,8 @@ POOL = 6
 LOCAL, LEAD = "local.db", "lead.db"
 """Journals of this process for the time without a database: of its worker, and of its lead."""
 BEAT_S = 0.5
+ENDS_S = 10.0
+"""For the last records of a lead; systemd waits longer."""
 STANDBY_LOOK_S = 1.0
 WATTS_PER_KW = 1e3
 
@@ -121,7 +123,10 @@ async def run_crew(loaded: Loaded, role: Role, stop: asyncio.Event) -> None:
         seat = _Seat(process, worker, lead)
         parts["seat"] = seat.run
         parts["systemd"] = Watchdog(SystemClock(), seat.alive_ms, os.environ).run
-        await supervise(parts, stop)
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_in_order(stop, seat.ended, over))
+            await supervise(parts, over)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -188,6 +193,8 @@ class _Seat:
         self._seat = f"controller/{process.site}"
         self._looked_ms = 0
         self._farm: Farm | None = None
+        self.ended = asyncio.Event()
+        """Set when this process was asked to stop and leads no more."""
 
     def alive_ms(self) -> int:
         """When this process last decided, or looked whether it should; 0: not yet."""
@@ -198,11 +205,12 @@ class _Seat:
         process = self._process
         if process.role is Role.WORKER:
             await self._standing_by(None)
+            self.ended.set()
             return
         keeper = process.keeper(Role.CONTROLLER)
         known = False
         try:
-            while True:
+            while not process.stop.is_set():
                 with suppress(StoreError):
                     if not known:
                         await keeper.add_shards([self._seat])
@@ -218,6 +226,8 @@ class _Seat:
         finally:
             with suppress(StoreError):
                 await asyncio.shield(keeper.leave())
+            if process.stop.is_set():
+                self.ended.set()
 
     def _is_ours(self, keeper: LeaseKeeper) -> bool:
         lease = keeper.held.get(self._seat)
@@ -228,7 +238,7 @@ class _Seat:
         api = self._process.loaded.config.api
         door = StandbyDoor(api.socket, api.group, SystemClock())
         async with door.listening():
-            while keeper is None or not self._is_ours(keeper):
+            while not self._process.stop.is_set() and (keeper is None or not self._is_ours(keeper)):
                 with suppress(StoreError):
                     if keeper is not None:
                         await keeper.beat()
@@ -324,6 +334,15 @@ class _Hands:
         if self._store.away or lease is None or lease.epoch != self._seat.epoch:
             return False
         return self._keeper.may_send(lease)
+
+
+async def _in_order(stop: asyncio.Event, seat_ended: asyncio.Event, over: asyncio.Event) -> None:
+    """The lead ends first, while what it needs still runs; then everything else."""
+    await stop.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ENDS_S):
+            await seat_ended.wait()
+    over.set()
 
 
 async def _close(fleet: Fleet) -> None:

@@ -23,7 +23,7 @@ from tests.farm.site import Site, site
 
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
 ]
 LONG_S = 120.0
@@ -49,7 +49,7 @@ def config_of(there: Site, name: str) -> Path:
         f"127.0.0.1:{there.loaded.config.metrics.listen.rpartition(':')[2]}", f"127.0.0.1:{free_port()}"
     )
     path = folder / "farm.toml"
-    path.write_text(f'{text}\n[workers]\nname = "{name}"\nlease_s = 3.0\n', encoding="utf-8")
+    path.write_text(f'{text}\n[workers]\nname = "{name}"\nlease_s = 15.0\n', encoding="utf-8")
     return path
 
 
