@@ -48,6 +48,8 @@ class Allowance:
     """From FAILSAFE to its limit."""
     telemetry_s: float = 2.0
     telemetry_jitter_s: float = 0.5
+    late_s: float = 10.0
+    """How long an answer that is overdue is waited for, to tell a slow site from one that does not answer."""
     nothing_s: float = 3.0
     """How long nothing must happen after something that has no effect."""
 
@@ -91,10 +93,16 @@ class Stage:
 
     async def told(self, event_id: str, states: Collection[str], within_s: float, *, since: int = 0) -> Said:
         """The first ack with one of these states.  Raises BrokenRuleError where it does not come in time."""
-        heard = self.console.heard
+        heard, started_ms = self.console.heard, self.console.clock.now_ms()
         await self.console.until(lambda: heard.first(event_id, states, since=since), within_s)
         said = heard.first(event_id, states, since=since)
         if said is None:
+            await self.console.until(lambda: heard.first(event_id, states, since=since), self.allow.late_s)
+            if (late := heard.first(event_id, states, since=since)) is not None:
+                took_s = (late.at_ms - started_ms) / 1_000
+                raise BrokenRuleError(
+                    f"{event_id}: {late.body['state']} came after {took_s:.1f} s, expected within {within_s:g} s"
+                )
             found = heard.states(event_id, since=since)
             told = f"told {found}" if found else self.console.why_silent()
             raise BrokenRuleError(f"{event_id}: none of {sorted(states)} within {within_s:g} s: {told}")
