@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,18 @@ MAX_SUBSTEP_S = 5.0
 """Longer steps are split so that a boot that ends inside one is not lost."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warming:
+    """Air that gets warmer by `rise_c` in `over_s` device seconds, and stays so; 30 C is AMBIENT_SWING more draw."""
+
+    rise_c: float = 0.0
+    over_s: float = 1.0
+
+    def rise_at_c(self, age_s: float) -> float:
+        """Degrees above where it began."""
+        return self.rise_c * min(age_s / self.over_s, 1.0)
+
+
 class Fleet:
     """The state of N miners; row i belongs to miner i for the life of the world.
 
@@ -58,6 +71,7 @@ class Fleet:
         rng: np.random.Generator,
         ambient_c: float = 25.0,
         ambient_swing_c: float = 0.0,
+        warming: Warming | None = None,
         time_scale: float = 1.0,
         spread: float = 0.015,
     ) -> None:
@@ -66,6 +80,7 @@ class Fleet:
         self.time_scale = time_scale
         self.mean_ambient_c = ambient_c
         self.ambient_swing_c = ambient_swing_c
+        self.warming = warming or Warming()
         self.ambient_c = ambient_c
         self.age_s = 0.0
         self.full_w = _column([p.full_w for p in personalities])
@@ -168,7 +183,7 @@ class Fleet:
     def _pass_time(self, dt_s: float) -> None:
         self.age_s += dt_s
         swing_c = self.ambient_swing_c * math.sin(2 * math.pi * self.age_s / DAY_S)
-        self.ambient_c = self.mean_ambient_c + swing_c
+        self.ambient_c = self.mean_ambient_c + swing_c + self.warming.rise_at_c(self.age_s)
         self.uptime_s = np.where(self.booting(), 0.0, self.uptime_s + dt_s)
         self.boot_left_s = np.maximum(0.0, self.boot_left_s - dt_s)
         self.restart_left_s = np.maximum(0.0, self.restart_left_s - dt_s)

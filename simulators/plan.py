@@ -79,6 +79,9 @@ class FarmTable(_Table):
     ambient_c: float = 25.0
     ambient_swing_c: float = Field(default=6.0, ge=0)
     """How far ambient temperature goes up and down over a device day."""
+    warming_c: float = 0.0
+    warming_s: float = Field(default=1.0, gt=0)
+    """The air gets `warming_c` warmer in the first `warming_s` device seconds."""
     allow_remote: bool = False
     report_error: float = Field(default=0.05, ge=-0.5, le=0.5)
     """Share by which miners report less than the plug draws (with a spread of +-2 %)."""

@@ -22,21 +22,18 @@ from simulators.world import World
 @click.option("--seed", type=int, help="Instead of farm.seed.")
 @click.option("--miners", type=click.IntRange(min=1), help="Scale the groups to this many.")
 @click.option("--time-scale", type=float, help="Device seconds per second.")
+@click.option("--ambient-c", type=float, help="Instead of farm.ambient_c.")
+@click.option("--warming-c", type=float, help="The air gets that much warmer ...")
+@click.option("--warming-s", type=float, help="... in so many device seconds.")
+@click.option("--report-error", type=float, help="Share by which miners report less than they draw.")
 @click.option("--control", default="127.0.0.1:0", show_default=True, help="HOST:PORT of the API.")
 @click.option("--port-base", type=int, help="All miners on 127.0.0.1, from this port on.")
 def main(
-    description: Path,
-    *,
-    seed: int | None,
-    miners: int | None,
-    time_scale: float | None,
-    control: str,
-    port_base: int | None,
+    description: Path, *, miners: int | None, control: str, port_base: int | None, **farm_keys: float | None
 ) -> None:
     """Run the farm that DESCRIPTION (TOML) describes, until SIGTERM."""
     overrides = {
-        "seed": seed,
-        "time_scale": time_scale,
+        **farm_keys,
         "port_base": port_base,
         "ports_mode": None if port_base is None else "ports",
     }

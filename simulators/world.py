@@ -7,6 +7,8 @@ The description (all keys with their defaults; simulators.plan checks it):
     time_scale = 1.0         # device seconds per second: ramps, boots, averages
     ambient_c = 25.0         # mean over the day
     ambient_swing_c = 6.0    # up and down from it, by the device's clock
+    warming_c = 0.0          # the air gets that much warmer
+    warming_s = 1.0          # in so many device seconds from the start
     allow_remote = false     # serve callers that are not on loopback
     report_error = 0.05      # miners report that much less than the plug draws; 0 = exact
     ports_mode = "addresses" # or "ports": everything on 127.0.0.1 from port_base on (macOS)
@@ -44,7 +46,7 @@ from simulators.faults import ONE_SHOT, ActiveFault, Fault
 from simulators.fronts.street import Street
 from simulators.miner import SimMiner
 from simulators.personality import Family, Quirk
-from simulators.physics import Fleet
+from simulators.physics import Fleet, Warming
 from simulators.plan import specs
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class World:
             rng=np.random.default_rng(plan.farm.seed + 1),
             ambient_c=plan.farm.ambient_c,
             ambient_swing_c=plan.farm.ambient_swing_c,
+            warming=Warming(rise_c=plan.farm.warming_c, over_s=plan.farm.warming_s),
             time_scale=plan.farm.time_scale,
         )
         self._skipped_s = 0.0

@@ -19,6 +19,7 @@ from farmctl.errors import FarmError
 
 if TYPE_CHECKING:
     from farmctl.engine.cycle import Picture
+    from farmctl.wiring.demo.setting import Setting
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -34,6 +35,11 @@ FIRST_WORDS = "farmctl grid send --limit-kw 100 --for 60 --broker"
 @click.option("--faults/--no-faults", default=True, show_default=True, help="Let some machines misbehave.")
 @click.option("--grid/--no-grid", default=True, show_default=True,
               help="Let a dispatcher play a day; without it the grid is you: farmctl grid send, certify.")  # fmt: skip
+@click.option("--mix", default=None, help="model=weight,model=weight; models as farmsim names them.")
+@click.option("--trace", default=None, help="CSV of the dispatcher's orders, or a shipped trace; played over and over.")
+@click.option("--report-error", type=click.FloatRange(-0.5, 0.5), default=None, help="Miners report so much less.")
+@click.option("--warming-c", type=float, default=0.0, help="Air gets so much warmer in the time of --for; 30: +7 % W.")
+@click.option("--meter-lost-after", "meter_lost", default=None, help="Such as 5m: then the site meter is gone.")
 @click.option("--port-base", type=int, default=None, help="All miners on 127.0.0.1, from this port on.")
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), default=None, help="Of /metrics; default: a free one.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=None, help="Keep the files here.")
@@ -57,7 +63,11 @@ def _at_the_glass(options: dict[str, Any]) -> int:
     words = ["--miners", str(options["miners"]), "--seed", str(options["seed"])]
     words.append("--faults" if options["faults"] else "--no-faults")
     words += [] if options["grid"] else ["--no-grid"]
-    given = (("--for", "for_text"), ("--port-base", "port_base"), ("--metrics-port", "metrics_port"))
+    given = (
+        *(("--for", "for_text"), ("--port-base", "port_base"), ("--metrics-port", "metrics_port"), ("--mix", "mix")),
+        *(("--trace", "trace"), ("--report-error", "report_error"), ("--warming-c", "warming_c")),
+        ("--meter-lost-after", "meter_lost"),
+    )
     for option, value in ((option, options[name]) for option, name in given):
         words += [] if value is None else [option, str(value)]
     kept: Path | None = options["folder"]
@@ -89,6 +99,7 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
         seed=size["seed"],
         for_s=seconds_of(for_text) if for_text else None,
         faults=size["faults"],
+        setting=_setting(size),
         metrics_port=size["metrics_port"],
         port_base=size["port_base"] if size["port_base"] is not None else default_port_base(),
         say=board.say,
@@ -106,6 +117,18 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
     else:
         _tell(summary)
     return 0
+
+
+def _setting(given: dict[str, Any]) -> Setting:
+    from farmctl.wiring.demo.setting import SURPLUS_DAY, Setting  # noqa: PLC0415 - see above
+
+    return Setting(
+        mix=given["mix"],
+        trace=given["trace"] or SURPLUS_DAY,
+        report_error=given["report_error"],
+        warming_c=given["warming_c"],
+        meter_lost_s=seconds_of(given["meter_lost"], "--meter-lost-after") if given["meter_lost"] else None,
+    )
 
 
 class StatusBoard:
@@ -152,11 +175,11 @@ def status_line(picture: Picture) -> str:
     )
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, option: str = "--for") -> float:
     """`90s`, `5m`, `2h` in seconds; a bare number is a usage error."""
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise click.BadParameter(f"{text!r}: expected a time with a unit, such as 60s, 5m or 2h", param_hint="--for")
+        raise click.BadParameter(f"{text!r}: expected a time with a unit, such as 60s, 5m or 2h", param_hint=option)
     return float(match[1]) * _SECONDS[match[2]]
 
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -23,10 +23,11 @@ from farmctl.engine.cycle import Picture
 from farmctl.ports.devices import Endpoint
 from farmctl.store.journal import Intact
 from farmctl.store.reader import open_reader
-from farmctl.wiring.demo.children import child, run_once
+from farmctl.wiring.demo.children import Child, child, run_once
 from farmctl.wiring.demo.net import reserved_net
 from farmctl.wiring.demo.referee import Referee, event_rows, percentile_ms
 from farmctl.wiring.demo.seat import Seat, demo_keys
+from farmctl.wiring.demo.setting import Setting
 from farmctl.wiring.demo.site import configured, identified, numbers, stocked
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.farm import Farm, Listeners, built
@@ -34,7 +35,6 @@ from farmctl.wiring.meters import site_meter
 from farmctl.wiring.stores import JOURNAL
 
 FIRST_NET = 10
-TRACE = "surplus_day_demo"
 QUIET_START_S = 3.0
 QUIET_END_S = 12.0
 LEAST_S = 5.0
@@ -55,6 +55,7 @@ class DemoPlan:
     """Set where there are no loopback addresses beside 127.0.0.1: all miners on ports from here on."""
     say: Callable[[str], None]
     picture: Callable[[Picture], None]
+    setting: Setting = field(default_factory=Setting)
     folder: Path | None = None
     metrics_port: int | None = None
     """None: a free one."""
@@ -92,6 +93,8 @@ class _Stage:
     identified: int
     referee: Referee
     folder: Path
+    meter: Child
+    """What the controller reads; the referee has one of its own where this one is to be lost."""
 
 
 async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
@@ -99,6 +102,7 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     world = folder / "world.toml"
     net = stack.enter_context(reserved_net()) if plan.port_base is None else FIRST_NET
     size = ["--miners", str(plan.miners), "--seed", str(plan.seed), "--http-port", "8080", "--first-net", str(net)]
+    size += plan.setting.world_words()
     async with asyncio.TaskGroup() as tasks:
         described = tasks.create_task(run_once("world", *size))
         broker = await stack.enter_async_context(child(["broker", "--port", "0"], folder / "broker.log"))
@@ -107,7 +111,10 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     await asyncio.to_thread(world.write_text, text)
     ports = ["--port-base", str(plan.port_base)] if plan.port_base is not None else []
     farmsim = await stack.enter_async_context(
-        child(["run", str(world), "--seed", str(plan.seed), *ports], folder / "farmsim.log")
+        child(
+            ["run", str(world), "--seed", str(plan.seed), *plan.setting.farm_words(plan.for_s), *ports],
+            folder / "farmsim.log",
+        )
     )
     control = f"http://{farmsim.ready['control']}"
     known = await _get(f"{control}/inventory")
@@ -117,7 +124,10 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
     for container, watts in zip(truth["container"], truth["level_w"], strict=True):
         per_container[container] += watts
     figures = numbers(total["full_w"], per_container, max(per_container.values()))
-    meter = await stack.enter_async_context(_meter(control, figures.rated_kw, plan.seed, folder))
+    meter = await stack.enter_async_context(_meter(control, figures.rated_kw, plan.seed, folder / "meter.log"))
+    judges = meter
+    if plan.setting.meter_lost_s is not None:
+        judges = await stack.enter_async_context(_meter(control, figures.rated_kw, plan.seed, folder / "judge.log"))
     plan.say(f"farm: {plan.miners} simulated miners, {figures.rated_kw / 1e3:.2f} MW rated; identifying them")
     drivers = load_drivers()
     places = [Endpoint(host=place["host"], ports=place["ports"]) for place in known]
@@ -135,25 +145,31 @@ async def _stage(plan: DemoPlan, folder: Path, stack: AsyncExitStack) -> _Stage:
         metrics_port=plan.metrics_port or await _free_port(),
         keys=keys,
     )
-    clock = SystemClock()
-    line = site_meter(loaded.config, clock, lambda: float("nan"))
-    if line is None:
-        raise ValueError("configs/demo.toml: expected a site meter")
     return _Stage(
         loaded=loaded,
         seat=seat,
         control=control,
         rated_kw=figures.rated_kw,
         identified=len(found),
-        referee=Referee(meter=line[0], clock=clock),
+        referee=_referee(loaded, judges.ready["port"]),
         folder=folder,
+        meter=meter,
     )
 
 
-def _meter(control: str, rated_kw: float, seed: int, folder: Path) -> Any:
+def _referee(loaded: Loaded, meter_port: int) -> Referee:
+    clock = SystemClock()
+    tables = tuple(table.model_copy(update={"port": meter_port}) for table in loaded.config.meter)
+    line = site_meter(loaded.config.model_copy(update={"meter": tables}), clock, lambda: float("nan"))
+    if line is None:
+        raise ValueError("configs/demo.toml: expected a site meter")
+    return Referee(meter=line[0], clock=clock)
+
+
+def _meter(control: str, rated_kw: float, seed: int, log: Path) -> Any:
     aux = ["--aux-base-kw", f"{0.01 * rated_kw:.2f}", "--aux-share", "0.03", "--aux-lag", "20"]
     arguments = ["meter", "--control", control, "--port", "0", "--seed", str(seed), *aux]
-    return child([*arguments, "--rated-kw", f"{rated_kw:.1f}"], folder / "meter.log")
+    return child([*arguments, "--rated-kw", f"{rated_kw:.1f}"], log)
 
 
 async def _run(plan: DemoPlan, stage: _Stage, farm: Farm, stop: asyncio.Event) -> bool:
@@ -179,6 +195,19 @@ async def _run(plan: DemoPlan, stage: _Stage, farm: Farm, stop: asyncio.Event) -
 async def _act(plan: DemoPlan, stage: _Stage) -> None:
     """The grid's day, over and over, and a few machines that misbehave."""
     await asyncio.sleep(QUIET_START_S)
+    async with asyncio.TaskGroup() as tasks:
+        if plan.setting.meter_lost_s is not None:
+            tasks.create_task(_lose_meter(plan, stage, plan.setting.meter_lost_s))
+        await _dispatch(plan, stage)
+
+
+async def _lose_meter(plan: DemoPlan, stage: _Stage, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    stage.meter.process.kill()
+    plan.say("the site meter is gone")
+
+
+async def _dispatch(plan: DemoPlan, stage: _Stage) -> None:
     if plan.dispatcher is not None:
         plan.dispatcher(stage.seat)
     if plan.faults:
@@ -186,7 +215,7 @@ async def _act(plan: DemoPlan, stage: _Stage) -> None:
     if plan.dispatcher is not None:
         return
     command = ["grid", "--broker", stage.seat.broker, "--site", plan.site, "--op", "grid-op"]
-    command += ["--trace", TRACE, "--rated-kw", str(stage.rated_kw)]
+    command += ["--trace", plan.setting.trace, "--rated-kw", str(stage.rated_kw)]
     # The last order comes early enough to be followed and confirmed before the curtain falls.
     left_s = math.inf if plan.for_s is None else max(plan.for_s - QUIET_START_S - QUIET_END_S, LEAST_S)
     ends_s = time.monotonic() + left_s

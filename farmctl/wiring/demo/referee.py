@@ -104,6 +104,17 @@ class Referee:
                 errors += self._errors(story)
         return Tracking(errors_pct=tuple(errors))
 
+    def end_error_pct(self, event_id: str) -> float | None:
+        """How far the mean of its last ten seconds was from the set-point, percent of it; None before they are over."""
+        event = self.stories[event_id].event
+        last = event.intervals[-1]
+        until_ms = min(last.end_ms, event.expires_ms)
+        inside = [power_w for at_ms, power_w in self.samples if until_ms - TEN_SECONDS_MS <= at_ms < until_ms]
+        if last.setpoint_w is None or not inside or self.samples[-1][0] < until_ms:
+            return None
+        asked_w = max(min([last.setpoint_w, *self._limits_w(until_ms - 1)]), 1.0)
+        return round(abs(statistics.fmean(inside) - asked_w) / asked_w * 100.0, 3)
+
     def limit_violations(self) -> int:
         """10-s means above the limit + 1 % and 1-min means above it, after the response window of each limit."""
         count = 0
@@ -169,6 +180,8 @@ def event_rows(referee: Referee) -> list[dict[str, object]]:
                 "limit_kw": _kw(first.limit_w),
                 "reached_s": reached_s,
                 "mean_error_pct": referee.tracking(story.event.event_id).mean_pct,
+                "p95_error_pct": referee.tracking(story.event.event_id).p95_pct,
+                "end_error_pct": referee.end_error_pct(story.event.event_id),
             }
         )
     return rows
