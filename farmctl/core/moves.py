@@ -19,6 +19,11 @@ SMALL_FRACTION = 0.35
 """Share of a row's full draw; a throttle from full to the deepest point moves 40-60 % of it."""
 
 
+RESTART_S = 120.0
+"""Longer than this between two awake points is a restart of the mining process, and no draw at all in between: the
+shipped ladders have 300-600 s where modes or presets restart it and 10-120 s where they do not."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Moves:
     """Moves of single rows from one step to another, in the order in which they should be taken."""
@@ -95,13 +100,13 @@ def upward(
 ) -> Moves:
     """Every way up from `step`: awake rows first, they follow in seconds; most worth per watt first.
 
-    Sleeping rows that are `late` come after all others.
+    Sleeping rows that are `late` come after these, and last those that give up all they draw on the way to more.
     """
     top = top_step(view)
     lift = _segment(view, step, top, policy, may_raise & (step > 0) & (step < top), from_w=plan_w)
     wake = _segment(view, step, top, policy, may_wake & (step == 0) & (top > 0), from_w=plan_w)
     both = _joined(lift, wake)
-    stage = np.concatenate([np.zeros(len(lift), dtype=np.int64), 1 + late[wake.row].astype(np.int64)])
+    stage = np.concatenate([3 * restarting(view)[lift.row].astype(np.int64), 1 + late[wake.row].astype(np.int64)])
     rank = policy.rank(view)[both.row]
     return _taken(both, np.lexsort((both.row, -both.worth_per_w, _small(view, both), rank, stage)))
 
@@ -119,6 +124,14 @@ def wakes_late(view: FleetView, soon_s: float) -> MaskColumn:
     late = np.zeros(len(known), dtype=np.bool_)
     late[known] = view.ladders.up_s[view.table.ladder[known]] > soon_s
     return late
+
+
+def restarting(view: FleetView) -> MaskColumn:
+    """Rows whose way from one awake point to another leads through zero."""
+    known = view.table.ladder != NO_LADDER
+    through = np.zeros(len(known), dtype=np.bool_)
+    through[known] = view.ladders.trim_s[view.table.ladder[known]] > RESTART_S
+    return through
 
 
 def best_step_within(view: FleetView, row: int, ceiling_w: float, top: int) -> int:

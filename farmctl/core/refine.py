@@ -13,7 +13,7 @@ from farmctl.core.confirm import Seen
 from farmctl.core.draft import SLOW_S, Draft
 from farmctl.core.ideal import Bounds, ideal
 from farmctl.core.memory import Standing
-from farmctl.core.moves import best_step_within
+from farmctl.core.moves import best_step_within, restarting
 from farmctl.core.policies import Policy
 from farmctl.core.units import FloatColumn, IntColumn, MaskColumn
 
@@ -33,7 +33,9 @@ def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowanc
     total_w = float(draft.plan_w.sum())
     best = ideal(view, policy, bounds, total_w)
     start = draft.step.copy()
-    change = np.where(bounds.free, best.step - draft.step, 0)
+    # A better mode is not worth minutes without any hash rate, nor the hole in the site's power.
+    idle_between = restarting(view) & (draft.step > 0) & (best.step > 0)
+    change = np.where(bounds.free & ~idle_between, best.step - draft.step, 0)
     ups, downs = (
         _changes(draft, policy, best.step, np.flatnonzero(change > 0)),
         _changes(draft, policy, best.step, np.flatnonzero(change < 0)),

@@ -221,12 +221,15 @@ def _followed(budget: Budget) -> bool:
 def _refine_allowance(memory: Memory, view: FleetView, budget: Budget, now_ms: int) -> int:
     """Commands that economy may spend now: none while the load moves or soon after, else one slice per period."""
     pace = memory.pace
-    if budget.emergency or now_ms - pace.disturbed_ms < CALM_MS or now_ms - pace.refined_ms < REFINE_MS:
+    rested_ms = now_ms - pace.refined_ms
+    if budget.emergency or now_ms - pace.disturbed_ms < CALM_MS or rested_ms < REFINE_MS:
         return 0
     if not _all_tried(view):
         return 0
     per_min = view.rules.refine_fraction_per_min * len(view.table)
-    return round(max(per_min * REFINE_MS / MINUTE_MS, 4.0)) if per_min > 0 else 0
+    # Cycles further apart, as those of a virtual day, have the commands of the time that went by, up to a minute's.
+    share = 1.0 if rested_ms >= MINUTE_MS and pace.refined_ms >= 0 else REFINE_MS / MINUTE_MS
+    return round(max(per_min * share, 4.0)) if per_min > 0 else 0
 
 
 def _all_tried(view: FleetView) -> bool:

@@ -57,6 +57,40 @@ def test_after_a_restart_the_second_phase_waits_until_the_whole_fleet_was_heard(
     assert refined[True] > 0
 
 
+def test_economy_restarts_no_process_for_a_better_mode() -> None:
+    modes = ladder("modes", j_per_th=24.0, trim_s=300.0, down_s=8.0)
+    site = farm(60, ladders=(GOOD, modes, POOR))
+    day = Day(site, refine_fraction_per_min=0.2).run(10)
+    day.event("run", setpoint_w=0.55 * day.rated_w, for_s=20_000)
+    day.run(60)
+    rows = site.ladder_of == 1
+    before, moved = site.at.copy(), 0
+
+    def look() -> None:
+        nonlocal before, moved
+        moved += int(((site.at != before) & rows & (site.at > 0) & (before > 0)).sum())
+        before = site.at.copy()
+
+    day.run(300, look)
+    assert moved == 0
+
+
+def test_a_machine_that_restarts_on_its_way_to_more_is_asked_last() -> None:
+    modes = ladder("modes", j_per_th=17.0, trim_s=300.0, up_s=60.0)
+    site = farm(40, ladders=(modes, ladder("plain", throttle=False, j_per_th=30.0)))
+    site.at[:] = np.where(site.ladder_of == 0, 6, 0)
+    site.true_w = site.heading_w()
+    now_w = float(site.true_w.sum())
+    day = Day(site)
+    day.event("hold", setpoint_w=now_w, for_s=30)
+    day.run(20)
+    before = site.at.copy()
+    day.event("more", setpoint_w=now_w + 5 * 3_400.0, for_s=600)
+    day.run(90)
+    assert (site.at == before)[site.ladder_of == 0].all()  # sleepers are woken instead
+    assert (site.at[site.ladder_of == 1] > 0).sum() == 5
+
+
 def test_refinement_never_crosses_a_binding_limit() -> None:
     day = Day(farm(100, ladders=(GOOD, POOR)), refine_fraction_per_min=0.2).run(10)
     day.event("cap", limit_w=0.6 * day.rated_w, for_s=7_200)

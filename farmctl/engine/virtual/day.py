@@ -42,6 +42,8 @@ class Paces:
     """While commands go out or the ramp moves."""
     moving_s: float
     """While devices follow."""
+    economic_s: float
+    """While they only change places at the same power."""
     calm_s: float
     """Soon after."""
     quiet_s: float
@@ -51,16 +53,17 @@ class Paces:
     def of(cls, miners: int) -> Paces:
         """A large fleet thinks longer, and its start packets are paced by 5 s anyway."""
         if miners <= SMALL_FLEET:
-            return cls(busy_s=1.0, moving_s=2.0, calm_s=5.0, quiet_s=10.0)
+            return cls(busy_s=1.0, moving_s=2.0, economic_s=2.0, calm_s=5.0, quiet_s=10.0)
         if miners <= LARGE_FLEET:
-            return cls(busy_s=2.0, moving_s=5.0, calm_s=5.0, quiet_s=20.0)
-        return cls(busy_s=5.0, moving_s=30.0, calm_s=30.0, quiet_s=60.0)
+            return cls(busy_s=2.0, moving_s=5.0, economic_s=5.0, calm_s=5.0, quiet_s=20.0)
+        return cls(busy_s=5.0, moving_s=30.0, economic_s=60.0, calm_s=30.0, quiet_s=60.0)
 
     def within(self, longest_s: float) -> Paces:
         """No pause longer than this."""
         return Paces(
             busy_s=min(self.busy_s, longest_s),
             moving_s=min(self.moving_s, longest_s),
+            economic_s=min(self.economic_s, longest_s),
             calm_s=min(self.calm_s, longest_s),
             quiet_s=min(self.quiet_s, longest_s),
         )
@@ -148,6 +151,8 @@ class VirtualDay:
         paces = self.paces
         if _busy(decision, memory):
             pause_s = paces.busy_s
+        elif decision.allocation.refined:
+            pause_s = paces.economic_s
         elif self._moving(devices, memory):
             pause_s = paces.moving_s
         else:
