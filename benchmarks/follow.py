@@ -37,6 +37,11 @@ STORIES: dict[str, tuple[str, ...]] = {
 }
 SHARES = (0.85, 0.72, 0.78, 0.66, 0.82, 0.70)
 """Base points as shares of the site's rating, one after the other and over again."""
+FALLING = (0.85, 0.78, 0.72, 0.66)
+"""The same for machines that take up to ten minutes to wake: no rise is asked that they cannot follow."""
+LOWEST = 0.66
+TEACHING = 0.93
+"""Where the site stands first, not judged: two settled loads teach how the meter follows the miners."""
 LEAD_S = 10
 AROUND_S = 17
 """Quiet seconds of the demo before its first order and after its last one."""
@@ -57,6 +62,7 @@ class Play:
     base_point_s: int
     settling_s: int
     """Response window of every base point."""
+    teaching_s: int
     seed: int
 
     @property
@@ -67,7 +73,7 @@ class Play:
     @property
     def length_s(self) -> int:
         """How long one demo runs."""
-        return self.base_points * self.base_point_s + LEAD_S + AROUND_S
+        return self.base_points * self.base_point_s + self.teaching_s + LEAD_S + AROUND_S
 
 
 def main() -> None:
@@ -80,6 +86,7 @@ def main() -> None:
     parser.add_argument("--lost", type=int, default=1, help="base points after it is gone")
     parser.add_argument("--base-point-s", type=int, default=300)
     parser.add_argument("--settling-s", type=int, default=60, help="response window of a base point")
+    parser.add_argument("--teaching-s", type=int, default=60, help="an order before the first that is judged")
     parser.add_argument("--side-by-side", type=int, default=1, help="demos at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object (the only form)")
@@ -90,6 +97,7 @@ def main() -> None:
         lost=asked.lost,
         base_point_s=asked.base_point_s,
         settling_s=asked.settling_s,
+        teaching_s=asked.teaching_s,
         seed=asked.seed,
     )
     print(json.dumps(measure(play, asked.mixes.split(","), asked.stories.split(","), asked.side_by_side)))
@@ -119,11 +127,11 @@ def run_demo(play: Play, mix: str, story: str) -> dict[str, Any]:
     """Play one demo to its end and take its errors apart; raises RuntimeError with its last words if it failed."""
     with tempfile.TemporaryDirectory(prefix="farmctl-follow-") as name:
         trace = Path(name) / "base_points.csv"
-        trace.write_text(base_points(play), encoding="utf-8")
+        trace.write_text(base_points(play, FALLING if mix == "coarse" else SHARES), encoding="utf-8")
         words = ["--miners", str(play.miners), "--seed", str(play.seed), "--no-faults", "--mix", MIXES[mix]]
         words += ["--trace", str(trace), "--for", f"{play.length_s}s", *STORIES[story]]
         if play.lost:
-            words += ["--meter-lost-after", f"{LEAD_S + play.metered * play.base_point_s}s"]
+            words += ["--meter-lost-after", f"{LEAD_S + play.teaching_s + play.metered * play.base_point_s}s"]
         command = [sys.executable, "-m", "farmctl", "demo", "--headless", *words, "-o", "json"]
         done = subprocess.run(  # noqa: S603 - our own program
             command, capture_output=True, text=True, check=False, timeout=play.length_s + SLACK_S
@@ -135,18 +143,20 @@ def run_demo(play: Play, mix: str, story: str) -> dict[str, Any]:
     return figures_of(play, summary)
 
 
-def base_points(play: Play) -> str:
+def base_points(play: Play, shares: Sequence[float]) -> str:
     """The dispatcher's orders, as farmsim's grid reads them."""
     rows = ["t_s,kind,name,target_pu,duration_s,lead_s,class,respond_within_s"]
+    rows += [f"0,create,teaching,{TEACHING},{play.teaching_s},{LEAD_S},TARGET,{play.settling_s}"]
     rest = f"{play.base_point_s},{LEAD_S},TARGET,{play.settling_s}"
-    rows += [f"{n * play.base_point_s},create,bp-{n},{SHARES[n % len(SHARES)]},{rest}" for n in range(play.base_points)]
+    starts = [play.teaching_s + n * play.base_point_s for n in range(play.base_points)]
+    rows += [f"{at},create,bp-{n},{shares[n % len(shares)]},{rest}" for n, at in enumerate(starts)]
     return "\n".join(rows) + "\n"
 
 
 def figures_of(play: Play, summary: dict[str, Any]) -> dict[str, Any]:
     """Errors with the meter and without it, and whether the first reach N5."""
-    events = [event for event in summary["events"] if event["target_kw"] is not None][: play.base_points]
-    one_step_pct = round(100.0 / (min(SHARES) * play.miners), 3)
+    events = [event for event in summary["events"] if event["id"].startswith("bp-")][: play.base_points]
+    one_step_pct = round(100.0 / (LOWEST * play.miners), 3)
     # One average miner's full draw in percent of the lowest base point.
     told: dict[str, Any] = {"one_miner_pct": one_step_pct, "commands": summary["commands"]["sent"]}
     for name, part in (("metered", events[: play.metered]), ("meter_lost", events[play.metered :])):

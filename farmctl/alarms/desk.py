@@ -58,12 +58,21 @@ _REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
 class AlarmDesk(AlarmWatch, AlarmOrders):
     """One board; the cycle advances it, the control API acknowledges and shelves."""
 
-    def __init__(self, store: Store, clock: Clock, kinds: Mapping[str, AlarmKind], wake: Callable[[], None]) -> None:
-        """`wake` makes the next picture come at once."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        kinds: Mapping[str, AlarmKind],
+        wake: Callable[[], None],
+        *,
+        silent: bool = False,
+    ) -> None:
+        """`wake` makes the next picture come at once; `silent` logs no change, for days that nobody lives through."""
         self._store = store
         self._clock = clock
         self._kinds = kinds
         self._wake = wake
+        self._silent = silent
         self._records: list[JournalRecord] = []
         self._board = EMPTY_BOARD
         self._followed = Followed()
@@ -105,7 +114,8 @@ class AlarmDesk(AlarmWatch, AlarmOrders):
         self._board, changes = advance(self._board, found, self._kinds, suppressions(scene), scene.now_ms)
         for change in changes:
             self._records.append(_record(change))
-            _log(change)
+            if not self._silent:
+                _log(change)
         return self._board
 
     def alone(self, condition: Condition) -> None:

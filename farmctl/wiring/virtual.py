@@ -78,21 +78,23 @@ async def simulate(plan: SimulationPlan) -> dict[str, Any]:
         paces=Paces.of(len(fleet.table)).within(LONGEST_STEP_S if series else math.inf),
         keep_views=plan.record or series,
     )
-    async with DayJournal.opened(plan.folder, day, fleet if series else None, record=plan.record) as journal:
+    async with DayJournal.opened(plan.folder, day, fleet, record=plan.record, settled=series) as journal:
         await journal.begin(miners=len(fleet.table), version=__version__, signals=plan.signals.name)
         for turn in day.play():
             await journal.take(turn)
             plan.tell(turn, (turn.decision.at_ms - plan.start_ms) / max(end_ms - plan.start_ms, 1))
         await journal.end()
     kept = await journal.verdict()
-    return _report(day, entries, kept, time.monotonic() - started)
+    return _report(day, entries, sorted(journal.rang), kept, time.monotonic() - started)
 
 
 def _length_s(entries: tuple[Entry, ...]) -> float:
     return max((entry.end_s for entry in entries), default=0.0) + 60.0
 
 
-def _report(day: VirtualDay, entries: tuple[Entry, ...], kept: dict[str, object], wall_s: float) -> dict[str, Any]:
+def _report(
+    day: VirtualDay, entries: tuple[Entry, ...], alarms: list[str], kept: dict[str, object], wall_s: float
+) -> dict[str, Any]:
     ledger = day.ledger
     return {
         "miners": len(day.site.table),
@@ -111,6 +113,7 @@ def _report(day: VirtualDay, entries: tuple[Entry, ...], kept: dict[str, object]
         },
         "tracking": ledger.tracking(),
         "limit_violations": ledger.violations,
+        "alarms": alarms,
         "energy_mwh": round(ledger.joules / J_PER_KWH / WATTS_PER_KW, 3),
         "peak_kw": round(ledger.peak_w / WATTS_PER_KW, 1),
         "mean_hash_rate_ths": round(ledger.hashes / HASHES_PER_TERAHASH / max(ledger.seconds, 1.0), 1),

@@ -16,7 +16,7 @@ DAY = (
 )
 KEYS = {
     "miners", "rated_kw", "policy", "seed", "virtual_s", "cycles", "signals", "events", "commands", "tracking",
-    "limit_violations", "energy_mwh", "peak_kw", "mean_hash_rate_ths", "journal", "wall_s", "schema",
+    "limit_violations", "alarms", "energy_mwh", "peak_kw", "mean_hash_rate_ths", "journal", "wall_s", "schema",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from hypothesis import strategies as st
 
+from farmctl.core.circuits import node_load_w
 from farmctl.core.fleet import NO_METER, CircuitTree, FleetTable, FleetView, LadderBook, MeterSample, SiteRules
 from farmctl.core.grid import EventClass, EventPut, GridEvent, Interval, LinkStatus
 from farmctl.core.memory import Memory, RowMemory, Standing
@@ -90,6 +91,23 @@ def trees(draw: st.DrawFn, load_w: float) -> CircuitTree:
 
 
 @st.composite
+def instrumented(draw: st.DrawFn, tree: CircuitTree, table: FleetTable) -> CircuitTree:
+    """Some circuits with meters, a few of them silent, that show more or less than the miners say; some with phases."""
+    nodes = len(tree.names)
+    said_w = node_load_w(tree, table.node, np.nan_to_num(table.power_w, nan=0.0))
+    if draw(st.booleans()):
+        metered = np.array([draw(st.booleans()) for _ in range(nodes)])
+        shown_w = [w * draw(st.floats(0.8, 1.25)) + draw(st.sampled_from([0.0, 300.0, 2_000.0])) for w in said_w]
+        silent = np.array([draw(st.integers(0, 3)) == 0 for _ in range(nodes)])
+        tree = replace(tree, metered=metered, meter_w=np.where(metered & ~silent, shown_w, np.nan))
+    if draw(st.booleans()):
+        phase = np.array([-1, *(draw(st.integers(-1, 2)) for _ in range(1, nodes))], dtype=np.int16)
+        spread_w = [draw(st.sampled_from([float("inf"), 0.0, 1_500.0, 6_000.0])) for _ in range(nodes)]
+        tree = replace(tree, phase=phase, imbalance_w=np.array(spread_w))
+    return tree
+
+
+@st.composite
 def worlds(draw: st.DrawFn, *, well: bool = False) -> World:
     """Any moment; `well` leaves out silence, doubt and locks."""
     book = LadderBook.of(draw(st.lists(ladders(), min_size=1, max_size=3)))
@@ -98,6 +116,8 @@ def worlds(draw: st.DrawFn, *, well: bool = False) -> World:
     full_w = _fill(draw, table, book, well=well)
     tree = draw(trees(max(full_w, 1.0)))
     table.node[:] = [draw(st.integers(0, len(tree.names) - 1)) for _ in range(rows)]
+    if not well:
+        tree = draw(instrumented(tree, table))
     rules = _rules(draw, max(full_w, 1.0), well=well)
     seen_w = float(np.nansum(table.power_w))
     aux_w = draw(st.sampled_from([0.0, 500.0, -200.0]))
