@@ -84,6 +84,7 @@ def why(picture: SitePicture, columns: Columns, row: int, site: Site, input_hash
 
 
 def _seen(picture: SitePicture, row: int) -> Json:
+    rows = picture.memory.rows
     table, fresh = picture.view.table, bool(picture.decision.seen.fresh[row])
     seen_ms = int(table.seen_ms[row])
     state = MinerState(int(table.state[row])) if fresh else MinerState.OFFLINE
@@ -92,6 +93,7 @@ def _seen(picture: SitePicture, row: int) -> Json:
         "step": int(table.step[row]) if table.step[row] >= 0 else None,
         "power_w": finite(float(table.power_w[row])),
         "power_source": PowerSource(int(table.power_source[row])).name.lower(),
+        "plug_ratio": round(float(rows.plug_ratio[row]), 3),
         "counted_w": round(float(picture.decision.seen.counted_w[row])),
         "hash_rate_ths": finite(float(table.hash_rate_hs[row]) / HASHES_PER_TERAHASH),
         "temperature_c": finite(float(table.temperature_c[row])),

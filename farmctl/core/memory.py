@@ -59,6 +59,8 @@ class RowMemory:
     """Days since the epoch, UTC; -1 never."""
     curtailed_s: FloatColumn
     """Seconds asleep by order, halved every day: whose turn it is."""
+    plug_ratio: FloatColumn
+    """Watts at the plug for a watt that the miner reports; 1 until a meter on its circuit has taught it."""
 
     @classmethod
     def of(cls, miner_id: IdColumn) -> RowMemory:
@@ -82,6 +84,7 @@ class RowMemory:
             cycles=np.zeros(rows, dtype=np.int16),
             cycle_day=np.full(rows, NEVER_MS, dtype=np.int64),
             curtailed_s=np.zeros(rows),
+            plug_ratio=np.ones(rows),
         )
 
     def rested(self, dt_s: float) -> RowMemory:

@@ -30,6 +30,7 @@ from farmctl.core.outage import discarded, watched
 from farmctl.core.outlook import outlook
 from farmctl.core.pace import is_governed, ramp_w, release_ms, wake_credit_w
 from farmctl.core.phases import carried
+from farmctl.core.plug import at_the_plug, kept_in_step, taught
 from farmctl.core.policies import POLICIES
 from farmctl.core.progress import hinder, hindrance, judge, shadow
 from farmctl.core.proposals import held_circuits, in_boot_grace, live_overrides, narrowed, proposals
@@ -79,10 +80,14 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
     view = narrowed(view, now_ms)
     view = replace(view, cap=capped(view, now_ms))
     memory = put_back(memory, now_ms)
-    seen = confirm(memory.rows.aligned(view.table.miner_id), view, now_ms)
+    remembered = memory.rows.aligned(view.table.miner_id)
+    view = at_the_plug(view, remembered)
+    seen = confirm(remembered, view, now_ms)
+    taught_rows = taught(seen.rows, view, seen, now_ms, max(now_ms - memory.last_ms, 0) / MS_PER_S)
     view = replace(view, circuits=carried(view, seen.counted_w))
     lessons = learned(memory.lessons, view, seen, now_ms)
     loop, site = follow(memory.loop, view, seen, now_ms, memory.booted_ms)
+    loop = kept_in_step(loop, view.table, seen.rows, taught_rows)
     outage = watched(memory.outage, view, now_ms)
     facts = link_facts(view, memory.booted_ms, now_ms, outage=outage is not None)
     # What is over ended by itself; a snapshot that no longer lists it cancels nothing.
@@ -155,7 +160,9 @@ def step(memory: Memory, view: FleetView, now_ms: int, policy: str = "efficiency
         last_ms=now_ms,
         mode=mode,
         mode_since_ms=now_ms if mode is not memory.mode else memory.mode_since_ms,
-        rows=replace(noted(sent.rows, view, seen.fresh).rested(elapsed_s), reason=reasons),
+        rows=replace(
+            noted(sent.rows, view, seen.fresh).rested(elapsed_s), reason=reasons, plug_ratio=taught_rows.plug_ratio
+        ),
         tracks=hindered.tracks,
         lessons=lessons,
         pace=Pace(

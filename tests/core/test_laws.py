@@ -81,7 +81,7 @@ def _in_force_w(world: World, decision: Decision) -> FloatColumn:
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_nothing_is_raised_under_a_node_that_could_then_stand_above_its_rating(
     policy: str, world: World, share: float
 ) -> None:

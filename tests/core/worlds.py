@@ -108,15 +108,15 @@ def instrumented(draw: st.DrawFn, tree: CircuitTree, table: FleetTable) -> Circu
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, well: bool = False) -> World:
-    """Any moment; `well` leaves out silence, doubt and locks."""
+def worlds(draw: st.DrawFn, *, well: bool = False, instruments: bool = False) -> World:
+    """Any moment; `well` leaves out silence, doubt and locks, `instruments` puts in circuits' meters and phases."""
     book = LadderBook.of(draw(st.lists(ladders(), min_size=1, max_size=3)))
     rows = draw(st.integers(0, 14))
     table = FleetTable.empty(rows)
     full_w = _fill(draw, table, book, well=well)
     tree = draw(trees(max(full_w, 1.0)))
     table.node[:] = [draw(st.integers(0, len(tree.names) - 1)) for _ in range(rows)]
-    if not well:
+    if instruments:
         tree = draw(instrumented(tree, table))
     rules = _rules(draw, max(full_w, 1.0), well=well)
     seen_w = float(np.nansum(table.power_w))
