@@ -71,7 +71,8 @@ class Fleet:
         rng: np.random.Generator,
         ambient_c: float = 25.0,
         ambient_swing_c: float = 0.0,
-        warming: Warming | None = None,
+        warming_c: float = 0.0,
+        warming_s: float = 1.0,
         time_scale: float = 1.0,
         spread: float = 0.015,
     ) -> None:
@@ -80,7 +81,7 @@ class Fleet:
         self.time_scale = time_scale
         self.mean_ambient_c = ambient_c
         self.ambient_swing_c = ambient_swing_c
-        self.warming = warming or Warming()
+        self.warming = Warming(rise_c=warming_c, over_s=warming_s)
         self.ambient_c = ambient_c
         self.age_s = 0.0
         self.full_w = _column([p.full_w for p in personalities])

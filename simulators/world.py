@@ -46,7 +46,7 @@ from simulators.faults import ONE_SHOT, ActiveFault, Fault
 from simulators.fronts.street import Street
 from simulators.miner import SimMiner
 from simulators.personality import Family, Quirk
-from simulators.physics import Fleet, Warming
+from simulators.physics import Fleet
 from simulators.plan import specs
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class World:
             rng=np.random.default_rng(plan.farm.seed + 1),
             ambient_c=plan.farm.ambient_c,
             ambient_swing_c=plan.farm.ambient_swing_c,
-            warming=Warming(rise_c=plan.farm.warming_c, over_s=plan.farm.warming_s),
+            warming_c=plan.farm.warming_c,
+            warming_s=plan.farm.warming_s,
             time_scale=plan.farm.time_scale,
         )
         self._skipped_s = 0.0
