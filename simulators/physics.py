@@ -64,7 +64,7 @@ class Fleet:
     `boot_left_s` and `restart_left_s` override it.  `power_w`, `hash_ths`, `chip_c` are results.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter per property of the air and the machines
         self,
         personalities: Sequence[Personality],
         *,
