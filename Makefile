@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests of the long tail start child processes and bind real ports: two workers fit two cores.
 WORKERS ?= 2
 
-.PHONY: demo test check fast lint types contracts lock audit snapshots clean
+.PHONY: demo test check fast lint types contracts lock audit sbom snapshots clean
 
 demo: $(VENV)/ready
 	$(BIN)/farmctl demo
@@ -41,6 +41,10 @@ lock:
 # Known vulnerabilities of everything in the lock; fails, by name, where the index does not answer for one.
 audit: $(VENV)/ready
 	$(BIN)/pip-audit --strict -r requirements.lock --disable-pip --require-hashes
+
+# CycloneDX on standard output: what is installed, its licences, and the hashes of the lock.
+sbom: $(VENV)/ready
+	@$(BIN)/python .ci/sbom
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(PYTHON) -m pip install --quiet --user uv && $(PYTHON) -m uv venv --seed $(VENV); }
