@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,10 +15,9 @@ import pytest
 
 from farmctl.core.grid import SiteMode
 from farmctl.ports.store import RecordKind
-from farmctl.wiring.deadman import DeadMan
 from simulators.broker import find_mosquitto
 from tests.farm.controller import controller, daemon
-from tests.farm.setting import FIRM, Setting
+from tests.farm.setting import Setting
 from tests.farm.site import Site, site
 
 pytestmark = [
@@ -70,56 +68,6 @@ async def on_target(there: Site, share: float, *, name: str = "") -> float:
     await there.grid.wait_for(order, {"REACHED"}, within_s=90.0)
     await there.until(lambda: there.near(target_kw), f"meter on {target_kw:.0f} kW", within_s=90.0)
     return target_kw
-
-
-async def test_a_frozen_controller_is_given_up_by_systemd_and_the_dead_man_and_raises_nothing_when_it_thaws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(told))
-        systemd.settimeout(0.0)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(told))
-        monkeypatch.setenv("WATCHDOG_USEC", "2000000")
-        monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        setting = Setting(net=241, mix=MIX)
-        async with site(tmp_path, setting) as there, daemon(there) as frozen:
-            target_kw = await on_target(there, 0.8)
-            dog = DeadMan(there.loaded, after_s=FROZEN_S)
-            await there.until(lambda: "WATCHDOG=1" in heard(systemd), "the watchdog is kicked")
-            frozen.process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(1.0)
-            heard(systemd)
-            began_s = time.monotonic()
-            await acted(dog)
-            assert time.monotonic() - began_s >= FROZEN_S - 2.0
-            assert not heard(systemd), "a frozen controller kicks no watchdog"
-            firm_kw = FIRM * there.rated_kw
-            await there.until(lambda: there.shown_kw <= firm_kw * MARGIN, "the dead man's firm level")
-            thawed_s = time.monotonic()
-            frozen.process.send_signal(signal.SIGCONT)
-            await there.until(lambda: "WATCHDOG=1" in heard(systemd), "the thawed controller decides again")
-            await there.until(lambda: there.near(target_kw), "back on the set-point of the live event", within_s=90.0)
-            assert max(there.shown_since(thawed_s)) <= target_kw * 1.03
-            assert await frozen.end(signal.SIGTERM) == 0, await frozen.said()
-        await there.journal()
-
-
-async def acted(dog: DeadMan) -> None:
-    """Let the dead man look until he acts."""
-    async with asyncio.timeout(60.0):
-        while not await dog.look():  # noqa: ASYNC110 - it looks, nobody tells it
-            await asyncio.sleep(0.5)
-
-
-def heard(systemd: socket.socket) -> set[str]:
-    """What was said to systemd since the last look."""
-    said: set[str] = set()
-    while True:
-        try:
-            said.add(systemd.recv(200).decode())
-        except BlockingIOError:
-            return said
 
 
 async def test_a_full_disk_raises_nothing_lowers_still_and_the_journal_tells_it_all_when_there_is_room(
