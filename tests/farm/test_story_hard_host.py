@@ -27,7 +27,6 @@ pytestmark = [
 ]
 MIX = {"luxos-s19kpro": 16}
 MARGIN = 1.02
-FROZEN_S = 5.0
 FILES = 12
 """Fewer than a controller has open when nothing happens."""
 
