@@ -160,6 +160,8 @@ def told(job: Job, picture: SitePicture | None, now_ms: int, *, superseded: bool
     verb = "shed" if progress.asked_w >= 0 else "taken on"
     moved_mw, asked_mw = (abs(watts) / WATTS_PER_MW for watts in (progress.moved_w, progress.asked_w))
     text = f"{moved_mw:.3f} of {asked_mw:.3f} MW {verb}, T+{(now_ms - job.at_ms) // MS_PER_S} s"
+    if progress.failed:
+        text += f", {progress.failed} of {progress.total} miners did not follow"
     return {**known, "state": state.value, "text": text, "progress": progress.told()}
 
 

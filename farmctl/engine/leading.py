@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from typing_extensions import override
 
 from farmctl.core.fleet import UNKNOWN_STEP
 from farmctl.core.model import Command, Fate, MinerId
-from farmctl.core.units import MS_PER_S, IntColumn
+from farmctl.core.units import MS_PER_S
 from farmctl.engine import pages
 from farmctl.engine.actuator import CommandFate, CommandWatch, Sender
 from farmctl.engine.cycle import Picture
@@ -56,7 +55,7 @@ class Leading(Sender):
 
     def __init__(self, parts: LeadingParts) -> None:
         self._p = parts
-        self._rows = _rows_of(parts)
+        self._rows = pages.rows_of(parts.keeper, parts.shard_of)
         self._queue: dict[MinerId, Command] = {}
         self._work = asyncio.Event()
         self._fates: list[CommandFate] = []
@@ -189,10 +188,3 @@ class Leading(Sender):
     def _fate(self, command: Command, fate: Fate, detail: str) -> None:
         self._p.watch.fated(command, fate, 0.0)
         self._fates.append(CommandFate(command=command, fate=fate, at_ms=self._p.clock.now_ms(), detail=detail))
-
-
-def _rows_of(parts: LeadingParts) -> dict[str, IntColumn]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for miner, link in sorted(parts.links.items()):
-        found[parts.shard_of[miner]].append(link.row)
-    return {shard: np.array(rows, dtype=np.int64) for shard, rows in found.items()}

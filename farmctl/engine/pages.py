@@ -7,7 +7,8 @@ shard in the order of their ids; the ids themselves are not sent, only a sum tha
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -15,7 +16,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from farmctl.core.fleet import NO_LADDER, FleetTable
-from farmctl.core.model import Ladder
+from farmctl.core.model import Ladder, MinerId
 from farmctl.core.units import IntColumn
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.errors import MalformedReplyError
@@ -26,6 +27,14 @@ _SEATED = frozenset({"miner_id", "ladder", "node", "protected", "maintained", "t
 """Columns that the controller knows from the inventory and the operators."""
 LIVE = tuple(column.name for column in fields(FleetTable) if column.name not in _SEATED)
 _LADDERS: TypeAdapter[tuple[Ladder, ...]] = TypeAdapter(tuple[Ladder, ...])
+
+
+def rows_of(keeper: FleetKeeper, shard_of: Mapping[MinerId, str]) -> dict[str, IntColumn]:
+    """Rows of every shard in the order of their ids: what a page means, for the worker and for the controller."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in range(len(keeper.table)):
+        found[shard_of[keeper.seat_of(row).row.miner_id]].append(row)
+    return {shard: np.array(rows, dtype=np.int64) for shard, rows in found.items()}
 
 
 def pack(keeper: FleetKeeper, rows: IntColumn) -> bytes:

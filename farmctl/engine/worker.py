@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from farmctl.core.model import Command, Lane, MinerId
 from farmctl.core.reasons import Reason
-from farmctl.core.units import MS_PER_S, IntColumn
+from farmctl.core.units import MS_PER_S
 from farmctl.engine import pages
 from farmctl.engine.actuator import Actuator, Gate
 from farmctl.engine.burden import Burden
@@ -91,7 +91,7 @@ class Worker:
         self._gate = gate
         self._actuator = actuator
         self._mine: dict[str, _Shard] = {}
-        self._rows = _rows_of(parts)
+        self._rows = pages.rows_of(parts.keeper, parts.shard_of)
         self._burden = Burden(parts.keeper)
         self._plan: Plan | None = None
         self._plan_ends_s = float("inf")
@@ -299,11 +299,3 @@ class Worker:
 
     def _links(self, shard: str) -> list[Link]:
         return [self._p.links[self._p.keeper.seat_of(row).row.miner_id] for row in self._rows[shard].tolist()]
-
-
-def _rows_of(parts: WorkerParts) -> dict[str, IntColumn]:
-    """Rows of every shard, in the order of their ids."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for row in range(len(parts.keeper.table)):
-        found[parts.shard_of[parts.keeper.seat_of(row).row.miner_id]].append(row)
-    return {shard: np.array(rows, dtype=np.int64) for shard, rows in found.items()}

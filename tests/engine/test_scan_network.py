@@ -257,7 +257,7 @@ class Answering(Driver):
 
     @override
     def device(self, endpoint: Endpoint, credentials: Credentials) -> Device:
-        raise NotImplementedError(endpoint.host)
+        raise AssertionError(f"a scan only identifies, a device was asked for at {endpoint.host}")
 
 
 class Crowd(Answering):

@@ -14,7 +14,7 @@ from farmctl.signals.mqtt import MqttSource, post
 from farmctl.store.sqlite import open_sqlite
 from tests.signals.conftest import Mosquitto
 from tests.signals.dispatcher import CLOCK, QUICK, ack_of, config, listening, telemetry, until
-from tests.signals.site_loop import overhearing
+from tests.signals.site_loop import StoryClock, overhearing
 from tests.signals.words import Ledger
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(120)]
@@ -42,17 +42,20 @@ async def test_acks_outlive_a_kill_of_the_site_and_then_a_kill_of_the_broker_tha
     journal = tmp_path / "journal.db"
     last = await killed_while_it_queued(journal)
     store = await open_sqlite(journal)
-    one = MqttSource(config(mosquitto.port), CLOCK, pace=QUICK)
+    clock = StoryClock(CLOCK.now_ms())
+    one = MqttSource(config(mosquitto.port), clock, pace=QUICK)
     wanted = [f"ev-{number}" for number in range(last + 1)]
     await mosquitto.start()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(one.run(GridInbox(store, CLOCK, asyncio.Event())))
         # the broker says that it has them all, with nobody there to read, and dies
         await until(lambda: one._post._connected and len(one._post.outbox) == 0)
+        clock.gate.clear()
         await mosquitto.kill()
         await until(lambda: not one._post._connected)
         await mosquitto.start()
         async with overhearing(mosquitto.port) as heard:
+            clock.gate.set()
             await until(lambda: f"ev-{last}" in [body.get("eventId") for _, body in heard.messages])
         running.cancel()
     told = [body["eventId"] for topic, body in heard.messages if topic.endswith("/ack")]

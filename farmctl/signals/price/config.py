@@ -15,57 +15,49 @@ TLS_PORT, PLAIN_PORT = 8_883, 1_883
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CsvFeed:
-    """A table in a file, with one row per time."""
+class Quoted:
+    """How any feed names its values: columns of a table, or dotted paths in a document."""
 
-    path: Path
     start: str = "start"
-    """Column with the time at which the value begins to hold, ISO 8601."""
+    """Where the time stands at which the value begins to hold: ISO 8601; in a document also s or ms since 1970."""
     end: str | None = None
-    """Column with its end; None: the start of the next row, or `step_s`."""
+    """Where its end stands; None: the start of the next, or `step_s`."""
     value: str = "price"
     timezone: str = "UTC"
     """Zone of times that name none."""
     scale: float = 1.0
     """Multiply by this to get currency per kWh, or kW."""
     step_s: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFeed(Quoted):
+    """A table in a file, with one row per time."""
+
+    path: Path
     read_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpFeed:
-    """A JSON document; names in it are dotted paths."""
+class HttpFeed(Quoted):
+    """A JSON document."""
 
     url: str
     items: str = ""
     """Path of the list of values; empty: the document is the list."""
-    start: str = "start"
-    """Time: ISO 8601, or seconds or milliseconds since 1970."""
-    end: str | None = None
-    value: str = "price"
-    timezone: str = "UTC"
-    scale: float = 1.0
-    step_s: float = 3_600.0
     read_s: float = 60.0
     deadline_s: float = 10.0
     bearer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MqttFeed:
-    """A topic whose messages are JSON documents; names in them are dotted paths."""
+class MqttFeed(Quoted):
+    """A topic whose messages are JSON documents; a single value without a start holds from its arrival."""
 
     url: str
     """`mqtts://broker:8883/topic`; `mqtt://` on loopback only."""
     items: str = ""
     """Path of a list of values; empty: the document is the list, or one value."""
-    start: str = "start"
-    """Time: ISO 8601, or seconds or milliseconds since 1970; a single value without one holds from its arrival."""
-    end: str | None = None
-    value: str = "price"
-    timezone: str = "UTC"
-    scale: float = 1.0
-    step_s: float = 3_600.0
     ca: Path | None = None
     """Authority of the broker's certificate; None: those of the system."""
     cert: Path | None = None
