@@ -19,6 +19,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from farmctl.cli.asking import Door
+from farmctl.cli.tui import doctor_of
 from farmctl.control.feed import SocketFeed
 from farmctl.tui.app import FarmApp
 from farmctl.tui.settings import Settings
@@ -43,6 +45,8 @@ START_S = 60.0
 WATCH_S = 40.0
 """So much of a day stands in the trends."""
 LOOK_S = 1.5
+DOCTOR_LOOKS = 20
+PENDING = "the&#160;doctor&#160;is&#160;asked"
 
 
 def plain(svg: str) -> str:
@@ -52,11 +56,16 @@ def plain(svg: str) -> str:
 
 async def draw(socket: str, folder: Path, size: tuple[int, int], *, theme: str, watch_s: float) -> None:
     """Every screen at one size."""
-    app = FarmApp(SocketFeed(socket), settings=Settings(theme=theme))
+    doctor = doctor_of(Door(socket_path=socket, config_path=None))
+    app = FarmApp(SocketFeed(socket), settings=Settings(theme=theme), doctor=doctor)
     async with app.run_test(size=size) as pilot:
         await asyncio.sleep(watch_s)
         for name, keys in SCREENS:
             await _shown(pilot, keys)
+            for _ in range(DOCTOR_LOOKS):
+                if PENDING not in app.export_screenshot():
+                    break
+                await asyncio.sleep(LOOK_S)
             file = folder / f"{name}.svg"
             await asyncio.to_thread(file.write_text, plain(app.export_screenshot()), encoding="utf-8")
             while app.screen is not app.glass:

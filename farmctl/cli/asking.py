@@ -54,6 +54,11 @@ class Door:
     config_path: str | None
     context: str | None = None
 
+    @property
+    def is_named(self) -> bool:
+        """Somebody said which controller is meant: by its socket or by a context."""
+        return bool(self.socket_path or self.context or os.environ.get("FARMCTL_SOCKET"))
+
     def client(self, timeout_s: float = TIMEOUT_S) -> ControlClient:
         """The controller to ask: --socket, $FARMCTL_SOCKET, a context, the configuration's, the usual place.
 

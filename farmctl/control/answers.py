@@ -289,7 +289,7 @@ class Answers:
         return answer(await alarm_history.history(self._p.store, limit, before))
 
     async def _config(self, _: web.Request) -> web.Response:
-        return answer({"rows": list(self._p.settings())})
+        return answer({"files": list(self._p.config_files), "rows": list(self._p.settings())})
 
     async def _openapi(self, _: web.Request) -> web.Response:
         return answer(openapi.document())

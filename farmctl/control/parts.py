@@ -34,6 +34,8 @@ class ControlParts:
     site: Site
     settings: Callable[[], Sequence[Json]] = tuple
     """The configuration in force: key, value, origin; secrets are only ever named."""
+    config_files: Sequence[str] = ()
+    """Where it was read from."""
     remote: Remote | None = None
     history: History | None = None
     """None: none is kept."""

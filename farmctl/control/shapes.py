@@ -372,6 +372,8 @@ class Setting(Shape):
 class Settings(Answer):
     """The configuration in force."""
 
+    files: list[str]
+    """Where it was read from, on the controller's host; the file first, then its drop-ins."""
     rows: list[Setting]
 
 

@@ -106,6 +106,7 @@ def control_server(
                 crew=glass.crew,
             ),
             settings=lambda: rows,
+            config_files=[str(file.absolute()) for file in loaded.files],
             remote=_remote(loaded),
             history=site_history(config, store) if config.history.enabled else None,
             system=glass.system.told,

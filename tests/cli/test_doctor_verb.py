@@ -51,6 +51,18 @@ async def test_the_doctor_makes_every_check_and_names_the_fix(house: Glasshouse,
     assert all(row["fix"] for row in rows.values() if row["level"] != "ok")
 
 
+async def test_the_doctor_reads_the_configuration_of_the_controller_that_was_named(
+    house: Glasshouse, shell: Shell, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FARMCTL_CONFIG")
+    with await asyncio.to_thread(config.open, "a") as file:
+        file.write("[nowhere]\n")
+    house.run(5)
+    rows = {row["check"]: row for row in (await shell("doctor", "--quick", "-o", "json")).data["rows"]}
+    assert rows["config lint"]["level"] == "fail"
+    assert "nowhere" in rows["config lint"]["found"]
+
+
 @pytest.mark.usefixtures("config")
 def test_the_doctor_says_what_to_do_where_nothing_runs(folder: Path) -> None:
     said = Shell(folder / "none.sock").now("doctor", "--quick", "-o", "json")

@@ -182,6 +182,7 @@ class Glasshouse:
             socket_path=path, group=None, glass=self, orders=self.desk, alarms=self.alarms,
             identify=self.identify, clock=self.clock, site=self.site, hands=self.hands, store=self.store,
             settings=lambda: [{"key": "site.name", "value": "demo", "origin": "farm.toml:2"}], remote=remote,
+            config_files=[str(path.with_name("farm.toml"))],
             programme=lambda: self.programme,
         )  # fmt: skip
         return ControlServer(parts)

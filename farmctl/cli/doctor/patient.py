@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from farmctl.cli.asking import Door
@@ -31,12 +33,21 @@ class Patient:
 
     @cached_property
     def loaded(self) -> Loaded | None:
-        """The configuration in force on this host."""
+        """The configuration in force on this host: of the controller that was named, else where it is looked for."""
         try:
-            return configuration(self._door.config_path)
+            return configuration(self._door.config_path or self._of_controller)
         except ConfigFaultsError as error:
             self.config_error = str(error)
             return None
+
+    @cached_property
+    def _of_controller(self) -> str | None:
+        """The file that the controller behind a named door read, if it lies on this host."""
+        if not self._door.is_named or "FARMCTL_CONFIG" in os.environ:
+            return None
+        told = self.ask("/v1/config")
+        files = [] if told is None else told.get("files", [])
+        return next((file for file in files[:1] if Path(file).is_file()), None)
 
     @cached_property
     def inventory(self) -> tuple[InventoryRow, ...]:
