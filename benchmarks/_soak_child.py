@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import threading
@@ -15,37 +14,37 @@ from typing import IO, Any
 import click
 import uvloop
 
+from benchmarks import _soak_dig
 from benchmarks._procfs import of_malloc, of_process
 from farmctl.config.load import load
 from farmctl.engine.supervisor import stop_on_signals
 from farmctl.wiring import run_farm
 from farmctl.wiring.logs import configure_logs
 
-TYPES = 60
-"""Kinds of objects that are told when asked to: the most numerous."""
-
 
 @click.command()
 @click.argument("config", type=click.Path(exists=True, path_type=Path))
 @click.argument("told", type=click.Path(path_type=Path))
 @click.option("--every", "every_s", type=float, default=10.0)
-@click.option("--types-every", type=int, default=30, help="Count objects by type at every so-manieth sample.")
-def main(config: Path, told: Path, every_s: float, types_every: int) -> None:
+@click.option("--dig-every", type=int, default=0, help="Tell kinds and lines at every so-manieth sample; 0: never.")
+def main(config: Path, told: Path, every_s: float, dig_every: int) -> None:
     """Run CONFIG until SIGTERM; a JSON line into TOLD at every sample."""
-    uvloop.run(_serve(config, told, every_s, types_every))
+    uvloop.run(_serve(config, told, every_s, dig_every))
 
 
-async def _serve(config: Path, told: Path, every_s: float, types_every: int) -> None:
+async def _serve(config: Path, told: Path, every_s: float, dig_every: int) -> None:
+    if dig_every:
+        _soak_dig.start()
     configure_logs()
     stop, said = asyncio.Event(), list[str]()
     stop_on_signals(stop, said)
     with told.open("w", encoding="utf-8") as out:
-        witness = asyncio.ensure_future(_witness(out, every_s, types_every))
+        witness = asyncio.ensure_future(_witness(out, every_s, dig_every))
         await run_farm(load(config, environment={}), stop)
         witness.cancel()
 
 
-async def _witness(out: IO[str], every_s: float, types_every: int) -> None:
+async def _witness(out: IO[str], every_s: float, dig_every: int) -> None:
     number = 0
     while True:
         await asyncio.sleep(every_s)
@@ -59,10 +58,8 @@ async def _witness(out: IO[str], every_s: float, types_every: int) -> None:
             **of_malloc(),
             **of_process("self"),
         }
-        if number % types_every == 0:
-            counts = Counter(type(one).__qualname__ for one in gc.get_objects())
-            sample["objects"] = sum(counts.values())
-            sample["types"] = dict(counts.most_common(TYPES))
+        if dig_every and number % dig_every == 0:
+            sample["dig"] = _soak_dig.census()
         out.write(json.dumps(sample) + "\n")
         out.flush()
 

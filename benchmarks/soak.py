@@ -75,13 +75,16 @@ class Tally:
 @click.option("--calm", "calm_s", type=float, default=120.0, show_default=True, help="s before and after the faults.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the files here.")
+@click.option("--dig", "dig_every", type=int, default=0, help="Samples between two accounts of what lives; 0: never.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
-def main(miners: int, minutes: float, calm_s: float, seed: int, folder: Path | None, *, as_json: bool) -> None:
+def main(
+    miners: int, minutes: float, calm_s: float, seed: int, folder: Path | None, dig_every: int, *, as_json: bool
+) -> None:
     """Soak a simulated site; exit 1 where something grew, leaked or broke."""
     with tempfile.TemporaryDirectory(prefix="farmctl-soak-") as name:
         place = folder or Path(name)
         place.mkdir(parents=True, exist_ok=True)
-        result = asyncio.run(_soak(place, miners, minutes * 60.0, calm_s, seed))
+        result = asyncio.run(_soak(place, miners, minutes * 60.0, calm_s, (seed, dig_every)))
     if not as_json:
         for key, value in result.items():
             click.echo(f"{key:<24} {value}")
@@ -89,11 +92,12 @@ def main(miners: int, minutes: float, calm_s: float, seed: int, folder: Path | N
     sys.exit(0 if result["ok"] else 1)
 
 
-async def _soak(folder: Path, miners: int, seconds: float, calm_s: float, seed: int) -> dict[str, Any]:
+async def _soak(folder: Path, miners: int, seconds: float, calm_s: float, seed_dig: tuple[int, int]) -> dict[str, Any]:
+    seed, dig_every = seed_dig
     steal, tally = StealWatch(), Tally()
     async with (
         stage(miners, folder, seed=seed, weather=Weather(after_s=UP_S + calm_s)) as there,
-        _controller(there) as (process, told),
+        _controller(there, dig_every) as (process, told),
     ):
         began_s = time.monotonic()
         await asyncio.sleep(calm_s)
@@ -127,9 +131,19 @@ async def _soak(folder: Path, miners: int, seconds: float, calm_s: float, seed: 
 
 
 @asynccontextmanager
-async def _controller(there: Stage) -> AsyncIterator[tuple[asyncio.subprocess.Process, Path]]:
+async def _controller(there: Stage, dig_every: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, Path]]:
     told = there.folder / "witness.jsonl"
-    words = (sys.executable, "-m", "benchmarks._soak_child", str(there.config), str(told), "--every", str(SAMPLE_S))
+    words = (
+        sys.executable,
+        "-m",
+        "benchmarks._soak_child",
+        str(there.config),
+        str(told),
+        "--every",
+        str(SAMPLE_S),
+        "--dig-every",
+        str(dig_every),
+    )
     with (there.folder / "controller.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log)
     try:

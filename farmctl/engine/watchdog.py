@@ -54,7 +54,9 @@ class Watchdog:
         # A leading @ is systemd's way to write the NUL of an abstract address.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
+            # Never wait: such a queue is 10 long, and whoever does not empty it would hold the whole loop.
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.settimeout(0.0)
                 sender.sendto(state.encode(), address)
         except OSError as error:
             log.warning("systemd_not_told", state=state, error=str(error))

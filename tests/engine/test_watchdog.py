@@ -81,3 +81,14 @@ async def test_without_systemd_nothing_is_sent_and_nothing_fails() -> None:
     assert dog.say("READY=1")
     await _for_a_while(dog)
     assert not Watchdog(clock, clock.now_ms, {"NOTIFY_SOCKET": "/nonexistent/notify"}).say("READY=1")
+
+
+def test_a_systemd_that_does_not_listen_never_holds_the_controller(systemd: Systemd) -> None:
+    clock = SystemClock()
+    dog = Watchdog(clock, clock.now_ms, {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "100000"})
+    queue = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text(encoding="ascii"))
+    told = [dog.say("WATCHDOG=1") for _ in range(3 * queue)]
+    assert told[0]
+    assert not told[-1], "what nobody takes is dropped"
+    systemd.heard()
+    assert dog.say("WATCHDOG=1")

@@ -1,4 +1,4 @@
-"""The host has a bad day: the controller is frozen, the disk is full, the open files are used up."""
+"""The host has a bad day: the disk is full, the open files are used up."""
 
 from __future__ import annotations
 
