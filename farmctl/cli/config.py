@@ -73,7 +73,7 @@ def diff(door: Door, output: str) -> int:
     from farmctl.config.view import settings  # noqa: PLC0415 - see above
 
     running = {row["key"]: row["value"] for row in door.client().get("/v1/config")["rows"]}
-    on_disk = {each.key: each.value for each in settings(configuration(door.config_path))}
+    on_disk = {each.key: each.value for each in settings(configuration(door.config_path, door))}
     rows = [
         {"key": key, "running": running.get(key, ""), "file": on_disk.get(key, "")}
         for key in sorted(running.keys() | on_disk.keys())

@@ -22,7 +22,9 @@ COLUMNS = (
 
 
 @click.command(cls=ClientVerb)
-@click.option("--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob.")
+@click.option(
+    "-l", "--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob."
+)
 @config_option
 @output_option
 def facts(*, selector: str, config_path: str | None, output: str) -> int:

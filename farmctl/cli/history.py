@@ -67,7 +67,7 @@ def _offline(door: Door, asked: Mapping[str, str | None]) -> Mapping[str, Any]:
     from farmctl.store.places import open_reader  # noqa: PLC0415 - see above
     from farmctl.wiring.history import site_history  # noqa: PLC0415 - see above
 
-    loaded = configuration(door.config_path)
+    loaded = configuration(door.config_path, door)
 
     async def read() -> Mapping[str, Any]:
         reader: SqlReader = await open_reader(journal_of(loaded))

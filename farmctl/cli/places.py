@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farmctl.errors import RefusedError
+from farmctl.cli.asking import Door
+from farmctl.errors import FarmError, RefusedError
 
 if TYPE_CHECKING:
     # The verbs that need these import them when they are called: click alone is what `--help` pays for.
@@ -25,12 +26,33 @@ class InTheWayError(RefusedError):
     """A file is there already."""
 
 
-def configuration(config_path: str | None) -> Loaded:
-    """The configuration in force; raises ConfigFaultsError with every fault, or with where it was looked for."""
+def configuration(config_path: str | None, door: Door | None = None) -> Loaded:
+    """The configuration in force; raises ConfigFaultsError with every fault, or with where it was looked for.
+
+    Where none is found but a controller is named (--socket, --context, $FARMCTL_SOCKET), it is that controller's.
+    """
+    from farmctl.config.fault import ConfigFaultsError  # noqa: PLC0415 - pydantic; see above
     from farmctl.config.load import load, search  # noqa: PLC0415 - pydantic; see above
 
-    path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
+    try:
+        path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
+    except ConfigFaultsError:
+        told = _of_controller(door or Door(socket_path=None, config_path=None))
+        if told is None:
+            raise
+        path = told
     return load(path, environment=os.environ)
+
+
+def _of_controller(door: Door) -> Path | None:
+    """The file that the controller behind a named door has read; None where it is not to be had or not of this host."""
+    if not door.is_named:
+        return None
+    try:
+        files = door.client().get("/v1/config").get("files", [])
+    except FarmError:
+        return None
+    return next((Path(file) for file in files[:1] if Path(file).is_file()), None)
 
 
 def journal_of(loaded: Loaded) -> Place:

@@ -31,7 +31,9 @@ def pools() -> None:
 
 
 @pools.command(cls=ClientVerb)
-@click.option("--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob.")
+@click.option(
+    "-l", "--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob."
+)
 @output_option
 @asking
 def show(*, door: Door, selector: str, output: str) -> int:
@@ -44,7 +46,9 @@ def show(*, door: Door, selector: str, output: str) -> int:
 
 
 @pools.command("set", cls=ClientVerb)
-@click.option("--select", "selector", required=True, help="Which miners: model=*S19*, rack=R1, id=.., a host glob.")
+@click.option(
+    "-l", "--select", "selector", required=True, help="Which miners: model=*S19*, rack=R1, id=.., a host glob."
+)
 @click.option("--pool", "wanted", multiple=True, required=True, help="URL,USER or URL,USER,PASSWORD; in order.")
 @click.option("--first", type=click.IntRange(min=1), default=1, show_default=True, help="Miners of the first stage.")
 @click.option("--batch", type=click.IntRange(min=1), default=20, show_default=True, help="Miners of the other stages.")

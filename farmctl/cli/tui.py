@@ -119,7 +119,7 @@ def _journal(door: Door, journal: Path | None) -> tuple[Place, Path]:
         folder = Path(next((str(row["value"]) for row in rows if row["key"] == "store.dir"), ""))
         if (folder / JOURNAL).is_file():
             return folder / JOURNAL, folder
-    loaded = configuration(door.config_path)
+    loaded = configuration(door.config_path, door)
     return journal_of(loaded), loaded.config.store.dir
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from farmctl.cli.asking import Door
@@ -35,19 +33,10 @@ class Patient:
     def loaded(self) -> Loaded | None:
         """The configuration in force on this host: of the controller that was named, else where it is looked for."""
         try:
-            return configuration(self._door.config_path or self._of_controller)
+            return configuration(self._door.config_path, self._door)
         except ConfigFaultsError as error:
             self.config_error = str(error)
             return None
-
-    @cached_property
-    def _of_controller(self) -> str | None:
-        """The file that the controller behind a named door read, if it lies on this host."""
-        if not self._door.is_named or "FARMCTL_CONFIG" in os.environ:
-            return None
-        told = self.ask("/v1/config")
-        files = [] if told is None else told.get("files", [])
-        return next((file for file in files[:1] if Path(file).is_file()), None)
 
     @cached_property
     def inventory(self) -> tuple[InventoryRow, ...]:
