@@ -181,7 +181,7 @@ async def _send(options: dict[str, Any]) -> int:
 
 async def _watch(options: dict[str, Any]) -> int:
     for_s = options["for_s"] if options["for_s"] is not None else 1e9
-    async with _console(options, options["broker"]) as console:
+    async with _console(options, options["broker"], listens=True) as console:
         began_ms = console.clock.now_ms()
         console.heard.told = _printer(options["output"], telemetry=options["telemetry"])
         for said in console.heard.latest.values():
@@ -242,12 +242,13 @@ async def _certified_demo(options: dict[str, Any]) -> int:
     )
 
 
-def _console(options: dict[str, Any], broker: str | None) -> Console:
+def _console(options: dict[str, Any], broker: str | None, *, listens: bool = False) -> Console:
     from farmctl.config.credentials import read_secret  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.engine.clock import SystemClock  # noqa: PLC0415 - see above
     from farmctl.signals.keyfiles import key_in, seed_in  # noqa: PLC0415 - see above
     from farmctl.signals.kit import BrokerAddress, Console  # noqa: PLC0415 - see above
     from farmctl.signals.kit.book import opened  # noqa: PLC0415 - see above
+    from farmctl.signals.kit.shelf import Shelf  # noqa: PLC0415 - see above
     from farmctl.signals.kit.voice import Voice  # noqa: PLC0415 - see above
 
     host, _, port = (broker or "").rpartition(":")
@@ -277,6 +278,7 @@ def _console(options: dict[str, Any], broker: str | None) -> Console:
         ),
         opened(file, epoch=clock.now_ms() // 1_000),
         clock,
+        keeper=None if file is None or listens else Shelf(file=file.with_suffix(".said.jsonl")),
     )
 
 

@@ -29,6 +29,8 @@ class RecordKind(StrEnum):
     CONFIG = "config"
     SHARES = "shares"
     """How one figure was split over the sites of a programme, with all that it was made from."""
+    UPLINK = "uplink"
+    """An ack or a report of a site of the programme, as it came; held from here on, and acknowledged to the site."""
     SERIES = "series"
     """A stretch of the site's power at one second, packed: what settlement is computed from."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from farmctl.signals._intake.compat import CompatBody
+from farmctl.signals._intake.held import HeldBody
 from farmctl.signals._intake.keys import KeysMessage
 from farmctl.signals._intake.notification import EventBody, Withdrawal
 from farmctl.signals._intake.simple import SimpleBody
@@ -42,6 +43,7 @@ def schemas() -> Mapping[str, Schema]:
         "snapshot": _snapshot(),
         "heartbeat": _flat(HeartbeatBody, _TRUST),
         "keys": _flat(KeysMessage, _SIGNED),
+        "held": _flat(HeldBody, _TRUST),
         "simple": _flat(SimpleBody, _TRUST),
         "compat": _flat(CompatBody, {}),
     }

@@ -25,6 +25,7 @@ from farmctl.signals.kit.console import Console
 from farmctl.signals.kit.link import BrokerAddress
 from farmctl.signals.kit.unit import SiteUnit, UnitTerms
 from farmctl.signals.kit.voice import Voice
+from farmctl.wiring.uplinks import JournalKeeper
 
 METER_PERIOD_S = 1.0
 BOOKS = "sites"
@@ -58,7 +59,7 @@ def programme_parts(config: FarmConfig, store: Store, clock: Clock) -> Programme
     table = config.programme
     if table is None:
         return None
-    units = tuple(_unit(config, table, each, clock) for each in table.site)
+    units = tuple(_unit(config, table, each, store, clock) for each in table.site)
     links = tuple(unit.link for unit in units)
     manners = Manners(
         step_w=table.step_kw * WATTS_PER_KW,
@@ -76,7 +77,7 @@ def programme_parts(config: FarmConfig, store: Store, clock: Clock) -> Programme
     )
 
 
-def _unit(config: FarmConfig, programme: ProgrammeTable, table: UnitTable, clock: Clock) -> Unit:
+def _unit(config: FarmConfig, programme: ProgrammeTable, table: UnitTable, store: Store, clock: Clock) -> Unit:
     host, port = split_endpoint(table.broker)
     key = table.signing_key_file
     address = BrokerAddress(
@@ -99,6 +100,6 @@ def _unit(config: FarmConfig, programme: ProgrammeTable, table: UnitTable, clock
     firm_kw = table.rated_kw if table.firm_kw is None else table.firm_kw
     link = SiteUnit(
         UnitTerms(programme=programme.name, firm_w=firm_kw * WATTS_PER_KW, speaks=not config.control.observe),
-        Console(address, voice, book, clock, up_root=table.up_root),
+        Console(address, voice, book, clock, up_root=table.up_root, keeper=JournalKeeper(site=table.name, store=store)),
     )
     return Unit(link=link, rated_w=table.rated_kw * WATTS_PER_KW, floor_w=table.floor_kw * WATTS_PER_KW)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from pathlib import Path
 
 from farmctl.engine.inbox import GridInbox
-from farmctl.signals.mqtt import Outbox, Parcel
+from farmctl.signals.mqtt import Mark, Outbox, Parcel
 from farmctl.store.sqlite import open_sqlite
 from tests.signals.words import WallClock
 
 TOPIC = "site/v1/site-07/ack"
+
+
+def as_it_is(payload: str, _: Mark) -> Parcel:
+    return Parcel(topic=TOPIC, payload=payload.encode())
 
 
 async def main(journal: Path) -> None:
@@ -21,7 +26,7 @@ async def main(journal: Path) -> None:
     number = 0
     while True:
         payload = f'{{"eventId":"ev-{number}","state":"REACHED"}}'
-        await box.put(Parcel(topic=TOPIC, payload=payload.encode()))
+        await box.put(functools.partial(as_it_is, payload))
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         number += 1

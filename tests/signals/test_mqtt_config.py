@@ -76,7 +76,7 @@ def test_renamed_topics_are_heard_but_signed_under_their_canonical_name() -> Non
     assert heard is not None
     assert (heard.route, heard.canonical) == (Route.SIMPLE, "grid/v1/grid-op/site-07/simple")
     assert topics.heard("grid/v1/grid-op/site-07/simple") is None
-    assert len(topics.downlink) == 7
+    assert len(topics.downlink) == 8
 
 
 def test_waits_grow_to_a_cap_and_are_jittered() -> None:

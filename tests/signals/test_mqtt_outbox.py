@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from typing_extensions import override
 
 from farmctl.errors import StoreError
-from farmctl.signals.mqtt import Outbox, Parcel
+from farmctl.signals.mqtt import Mark, Outbox, Parcel
 from tests.signals.words import Ledger, WallClock
 
 
@@ -23,6 +23,10 @@ class HandClock(WallClock):
 
 def parcel(number: int) -> Parcel:
     return Parcel(topic="site/v1/site-07/ack", payload=f'{{"n":{number}}}'.encode())
+
+
+def written(number: int) -> Callable[[Mark], Parcel]:
+    return lambda _: parcel(number)
 
 
 def sent(box: Outbox) -> list[Parcel]:
@@ -43,17 +47,17 @@ async def test_what_was_put_before_a_crash_is_sent_after_it_in_order() -> None:
     ledger, clock = Ledger(), HandClock()
     before = await opened(ledger, clock)
     for number in range(3):
-        await before.put(parcel(number))
+        await before.put(written(number))
     after = await opened(ledger, clock)
-    await after.put(parcel(3))
+    await after.put(written(3))
     assert sent(after) == [parcel(n) for n in range(4)]
 
 
 async def test_what_was_put_before_the_store_was_open_goes_behind_what_the_last_run_left() -> None:
     ledger, clock = Ledger(), HandClock()
-    await (await opened(ledger, clock)).put(parcel(0))
+    await (await opened(ledger, clock)).put(written(0))
     box = Outbox("grid", clock)
-    await box.put(parcel(1))
+    await box.put(written(1))
     assert box.unkept == 1
     await box.open(ledger)
     assert (sent(box), box.unkept) == ([parcel(0), parcel(1)], 0)
@@ -63,10 +67,10 @@ async def test_what_was_put_before_the_store_was_open_goes_behind_what_the_last_
 async def test_what_the_broker_took_of_late_is_sent_once_more_after_a_break() -> None:
     ledger, clock = Ledger(), HandClock()
     box = await opened(ledger, clock)
-    await box.put(parcel(0))
+    await box.put(written(0))
     assert sent(box) == [parcel(0)]
     clock.at_ms += 599_000
-    await box.put(parcel(1))
+    await box.put(written(1))
     assert sent(box) == [parcel(1)]
     box.rewind()
     assert sent(box) == [parcel(0), parcel(1)]
@@ -78,10 +82,10 @@ async def test_what_the_broker_took_of_late_is_sent_once_more_after_a_break() ->
 async def test_a_full_ring_forgets_the_oldest_and_counts_only_what_was_never_sent() -> None:
     ledger, clock = Ledger(), HandClock()
     box = await opened(ledger, clock, slots=2)
-    await box.put(parcel(0))
+    await box.put(written(0))
     assert sent(box) == [parcel(0)]
     for number in (1, 2, 3):
-        await box.put(parcel(number))
+        await box.put(written(number))
     assert (box.dropped, len(box), box.oldest()) == (1, 2, parcel(2))
     assert sent(await opened(ledger, clock, slots=2)) == [parcel(2), parcel(3)]
 
@@ -89,7 +93,7 @@ async def test_a_full_ring_forgets_the_oldest_and_counts_only_what_was_never_sen
 async def test_only_the_parcel_at_the_front_can_be_done() -> None:
     box = await opened(Ledger(), HandClock())
     for number in range(2):
-        await box.put(parcel(number))
+        await box.put(written(number))
     box.done(parcel(1))
     assert len(box) == 2
 
@@ -101,7 +105,7 @@ async def test_a_store_that_fails_costs_durability_and_not_the_ack() -> None:
             raise StoreError("disk full")
 
     box = await opened(Full(), HandClock())
-    await box.put(parcel(0))
+    await box.put(written(0))
     assert (box.unkept, sent(box)) == (1, [parcel(0)])
 
 
@@ -118,7 +122,7 @@ async def test_what_a_full_disk_refused_is_kept_as_soon_as_there_is_room() -> No
     ledger, clock = Filling(), HandClock()
     box = await opened(ledger, clock)
     ledger.is_full = True
-    await box.put(parcel(0))
+    await box.put(written(0))
     ledger.is_full = False
     await box.keep()
     assert box.unkept == 0
@@ -133,11 +137,11 @@ async def test_what_is_put_while_the_last_run_is_being_read_is_not_lost() -> Non
             return await super().state(name)
 
     ledger, clock = Slow(), HandClock()
-    await (await opened(ledger, clock)).put(parcel(0))
+    await (await opened(ledger, clock)).put(written(0))
     box = Outbox("grid", clock, slots=8)
     opening = asyncio.ensure_future(box.open(ledger))
     await asyncio.sleep(0)
-    await box.put(parcel(1))
+    await box.put(written(1))
     await opening
     assert sent(box) == [parcel(0), parcel(1)]
     assert sent(await opened(ledger, clock)) == [parcel(0), parcel(1)]
@@ -147,6 +151,6 @@ async def test_rubbish_in_a_slot_loses_that_slot_only() -> None:
     ledger, clock = Ledger(), HandClock()
     box = await opened(ledger, clock)
     for number in range(3):
-        await box.put(parcel(number))
+        await box.put(written(number))
     ledger.states["signals.grid.outbox.1"] = b"\xff"
     assert sent(await opened(ledger, clock)) == [parcel(0), parcel(2)]

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from farmctl.signals.kit import BrokerAddress, Console
 from farmctl.signals.kit.book import Book
+from farmctl.signals.kit.holding import Keeper
 from farmctl.signals.kit.voice import Voice
 from tests.signals.conftest import Mosquitto
 from tests.signals.dispatcher import config
@@ -70,13 +71,16 @@ class TwoEnds:
 
 
 @contextlib.asynccontextmanager
-async def two_ends(mosquitto: Mosquitto, **changes: Any) -> AsyncIterator[TwoEnds]:
-    """A site and a dispatcher that both run while the block does."""
+async def two_ends(
+    mosquitto: Mosquitto, *, far: Mosquitto | None = None, keeper: Keeper | None = None, **changes: Any
+) -> AsyncIterator[TwoEnds]:
+    """A site and a dispatcher that both run while the block does; `far` is the broker of a dispatcher elsewhere."""
     await mosquitto.start()
     site = Site(config(mosquitto.port, **{"auth": "ed25519", "keys": RULES["pinned"], **changes}))
     voice = Voice(op="grid-op", site="site-07", kid=KID, seed=SEED)
-    address = BrokerAddress(host=mosquitto.host, port=mosquitto.port)
-    ends = TwoEnds(site, Console(address, voice, Book(epoch=EPOCH), StoryTime(site.clock)))
+    there = far or mosquitto
+    address = BrokerAddress(host=there.host, port=there.port)
+    ends = TwoEnds(site, Console(address, voice, Book(epoch=EPOCH), StoryTime(site.clock), keeper=keeper))
     async with site.running(), ends.console, asyncio.TaskGroup() as tasks:
         await site.until(lambda: any(link.connected for link in site.inbox.links))
         passing = tasks.create_task(ends.seconds())

@@ -35,6 +35,7 @@ TOPIC = {
     Route.HEARTBEAT: f"{ROOT}/heartbeat",
     Route.KEYS: f"{ROOT}/keys",
     Route.SIMPLE: f"{ROOT}/simple",
+    Route.HELD: f"{ROOT}/held",
 }
 JsonObject = dict[str, Any]
 

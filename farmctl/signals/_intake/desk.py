@@ -34,6 +34,7 @@ class Route(StrEnum):
     HEARTBEAT = "HEARTBEAT"
     KEYS = "KEYS"
     SIMPLE = "SIMPLE"
+    HELD = "HELD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from farmctl.core.events import TERMINAL
 from farmctl.core.grid import Ack, EventDelete, EventPut, EventState, OptOut, SnapshotPut
 from farmctl.core.reasons import Reason
 from farmctl.ports.grid import Refusal
-from farmctl.signals._intake import keys, on_event, on_simple, on_snapshot, standing
+from farmctl.signals._intake import held, keys, on_event, on_simple, on_snapshot, standing
 from farmctl.signals._intake.clocks import MOST_SKEW_MS
 from farmctl.signals._intake.desk import Claim, Delivery, Desk, Hearing, Route
 from farmctl.signals._intake.notification import checked
@@ -24,6 +24,7 @@ from farmctl.signals._intake.verdict import (
     Deferred,
     Duplicate,
     Heartbeat,
+    Held,
     KeysChanged,
     NotAcceptedError,
     Refused,
@@ -31,6 +32,8 @@ from farmctl.signals._intake.verdict import (
 )
 
 RETAINED_ROUTES = frozenset({Route.SNAPSHOT, Route.KEYS})
+_UNANSWERED = frozenset({Route.HEARTBEAT, Route.HELD})
+"""An answer to an acknowledgement would be acknowledged."""
 _PASSING = frozenset({Reason.CLOCK_AHEAD, Reason.UNKNOWN_ISSUER})
 """Faults that time or new keys may cure: the same snapshot is looked at again."""
 
@@ -108,7 +111,7 @@ class Intake:
                 )
             case KeysChanged():
                 self.keyring = verdict.keyring
-            case Duplicate() | Deferred():
+            case Duplicate() | Deferred() | Held():
                 pass
             case _ as never:
                 assert_never(never)
@@ -147,7 +150,7 @@ def _claim(payload: JsonObject, desk: Desk) -> Claim:
             return on_event.claim_of(payload, desk)
         case Route.SIMPLE:
             return on_simple.claim_of(payload, desk)
-        case Route.SNAPSHOT | Route.HEARTBEAT | Route.KEYS:
+        case Route.SNAPSHOT | Route.HEARTBEAT | Route.KEYS | Route.HELD:
             return on_snapshot.claim_of(payload, desk)
         case _ as never:
             assert_never(never)
@@ -165,13 +168,15 @@ def _judged(payload: JsonObject, claim: Claim, desk: Desk) -> Verdict:
             return on_snapshot.on_heartbeat(payload, desk)
         case Route.KEYS:
             return on_snapshot.on_keys(payload, desk)
+        case Route.HELD:
+            return held.on_held(payload)
         case _ as never:
             assert_never(never)
 
 
 def _acked(route: Route) -> bool:
     """Routes whose messages are answered one by one."""
-    return route not in (Route.SNAPSHOT, Route.HEARTBEAT, Route.KEYS)
+    return route not in (Route.SNAPSHOT, Route.HEARTBEAT, Route.KEYS, Route.HELD)
 
 
 def _known_rubbish(delivery: Delivery) -> str:
@@ -193,7 +198,7 @@ def _repeated(claim: Claim, desk: Desk) -> Duplicate:
 
 def _refused(fault: NotAcceptedError, claim: Claim | None, desk: Desk) -> Refused:
     """The refusal, answered where the origin is proven; something old is dropped without an answer (3.2)."""
-    told = claim is not None and fault.reason is not Reason.OLD_SEQUENCE and desk.delivery.route is not Route.HEARTBEAT
+    told = claim is not None and fault.reason is not Reason.OLD_SEQUENCE and desk.delivery.route not in _UNANSWERED
     ack = None
     if told and claim is not None:
         ack = desk.ack(claim, EventState.REJECTED, fault.code, f"{fault.reason}: {fault.detail}")
@@ -210,7 +215,7 @@ def _refused(fault: NotAcceptedError, claim: Claim | None, desk: Desk) -> Refuse
         reason=fault.reason,
         refusal=refusal,
         ack=ack,
-        pair=claim.pair if claim is not None and desk.delivery.route is not Route.HEARTBEAT else None,
+        pair=claim.pair if claim is not None and desk.delivery.route not in _UNANSWERED else None,
         rubbish=_known_rubbish(desk.delivery) if desk.delivery.route in RETAINED_ROUTES else "",
     )
 

@@ -107,6 +107,16 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The grid holds these acks and reports; it commands nothing and proves no life."""
+
+    outbox: str
+    spans: tuple[tuple[int, int], ...]
+    """[first, last], both held."""
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
     """Nothing wrong with it, but it may only count once something else has been heard."""
 
@@ -114,4 +124,4 @@ class Deferred:
     resync: bool = False
 
 
-Verdict = Accepted | Refused | Duplicate | Heartbeat | KeysChanged | Deferred
+Verdict = Accepted | Refused | Duplicate | Heartbeat | KeysChanged | Held | Deferred

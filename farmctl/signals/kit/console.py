@@ -13,12 +13,17 @@ from farmctl.errors import SilentPeerError
 from farmctl.ports.site import Clock
 from farmctl.signals.kit.book import Book, Payload
 from farmctl.signals.kit.heard import Heard
+from farmctl.signals.kit.holding import Holding, Keeper
 from farmctl.signals.kit.link import BrokerAddress, Link
 from farmctl.signals.kit.voice import Voice, Wish
 
 BEAT_S = 10.0
 SNAPSHOT_S = 300.0
 LOOK_S = 0.02
+HELD_PAUSE_S = 0.5
+"""Between two acknowledgements: a burst of acks is answered by a few messages."""
+MOST_SPANS = 256
+"""The highest runs; a site keeps nothing that lies below so many gaps."""
 STATE_WITHIN_S = 2.0
 """A retained `state` comes with the subscription."""
 
@@ -26,7 +31,17 @@ STATE_WITHIN_S = 2.0
 class Console:
     """One operator at one site; `async with` connects it."""
 
-    def __init__(self, address: BrokerAddress, voice: Voice, book: Book, clock: Clock, *, up_root: str = "site/v1"):  # noqa: ANN204 - nothing to return
+    def __init__(
+        self,
+        address: BrokerAddress,
+        voice: Voice,
+        book: Book,
+        clock: Clock,
+        *,
+        up_root: str = "site/v1",
+        keeper: Keeper | None = None,
+    ) -> None:
+        """With a keeper the site's acks and reports are made durable there and acknowledged."""
         self.voice = voice
         self.book = book
         self.clock = clock
@@ -38,6 +53,7 @@ class Console:
         self._snapshot: Payload = {}
         self._snapshot_ms = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self.holding = None if keeper is None else Holding(voice.site, keeper)
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._link.keep())]
@@ -69,6 +85,8 @@ class Console:
             self.book.rises_above(above[0], now_epoch=self.clock.now_ms() // 1_000)
         await self.list_live()
         self._tasks.append(asyncio.create_task(self._beats()))
+        if self.holding is not None:
+            self._tasks.append(asyncio.create_task(self._holds(self.holding)))
 
     def overtaken_by(self) -> tuple[int, int] | None:
         """The (epoch, seq) that the site accepted last, where it is above all that this console has sent."""
@@ -181,8 +199,20 @@ class Console:
                 else:
                     await self.beat()
 
+    async def _holds(self, holding: Holding) -> None:
+        """Make durable what came, then say so; what was said too early or not at all comes again."""
+        while True:
+            await holding.some()
+            for box, spans in (await holding.told()).items():
+                body = self.voice.held(box, spans.listed(MOST_SPANS), now_ms=self.clock.now_ms())
+                with contextlib.suppress(SilentPeerError):
+                    await self.say(self.voice.topic("held"), body)
+            await self.clock.sleep(HELD_PAUSE_S)
+
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as the link hands it over
-        self.heard.take(topic, payload, retained=retained, at_ms=self.clock.now_ms())
+        said = self.heard.take(topic, payload, retained=retained, at_ms=self.clock.now_ms())
+        if said is not None and self.holding is not None:
+            self.holding.take(said)
 
     async def _ended(self) -> None:
         for task in self._tasks:

@@ -37,22 +37,23 @@ class Heard:
     told: Callable[[Said], None] | None = None
     """Called with each message, for who watches."""
 
-    def take(self, topic: str, payload: bytes, *, retained: bool, at_ms: int) -> None:
-        """Keep one message; what cannot be read is noted, never raised."""
+    def take(self, topic: str, payload: bytes, *, retained: bool, at_ms: int) -> Said | None:
+        """Keep one message; what cannot be read is noted, never raised, and is None."""
         channel = topic.rpartition("/")[2]
         try:
             body = json.loads(payload)
         except ValueError as fault:
             self.unreadable.append(f"{topic}: {fault}")
-            return
+            return None
         if not isinstance(body, dict):
             self.unreadable.append(f"{topic}: expected a JSON object")
-            return
+            return None
         said = Said(at_ms=at_ms, channel=channel, body=body, retained=retained)
         self.latest[channel] = said
         self._file(said)
         if self.told is not None:
             self.told(said)
+        return said
 
     def _file(self, said: Said) -> None:
         match said.channel:

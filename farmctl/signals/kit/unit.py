@@ -22,6 +22,8 @@ from farmctl.signals.kit.voice import LIMIT, Wish
 log = structlog.get_logger(__name__)
 
 AGAIN_S = 1.0
+REPORTS = ("DEMAND", "USAGE")
+"""What a site tells of every minute of a share: mean power and energy at its meter, for settlement."""
 SECONDS_PER_MINUTE = 60.0
 
 
@@ -129,6 +131,7 @@ class SiteUnit(SiteLink):
             for_s=order.holds_s,
             priority=0 if order.emergency else 1,
             programme=self._terms.programme,
+            reports=REPORTS,
         )
         await self._say(wish, order.share_w)
         if not order.emergency and self._emergency in self._console.book.live:

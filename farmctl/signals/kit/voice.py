@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ class Wish:
     programme: str = "surplus-dispatch"
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the extension that are to be other than they would be."""
+    reports: tuple[str, ...] = ()
+    """Payload types that the site is to report while it runs."""
     payloads: tuple[tuple[str, Any], ...] = ()
     """(type, value) in place of limit and set-point, for what the two cannot say."""
 
@@ -75,6 +77,7 @@ class Voice:
             **{name: value for name, value in stated.items() if value is not None},
             **wish.extra,
         }
+        asked = {"reportDescriptors": [{"payloadType": kind} for kind in wish.reports]} if wish.reports else {}
         return {
             "id": wish.event_id,
             "programID": wish.programme,
@@ -84,6 +87,7 @@ class Voice:
             "intervalPeriod": {"start": rfc3339(start_ms), "duration": f"PT{wish.for_s}S"},
             "intervals": [{"id": 0, "payloads": wish.said()}],
             "x-farmctl": extension,
+            **asked,
         }
 
     def withdrawal(self, body: Payload, *, epoch: int, seq: int, now_ms: int, release: bool) -> Payload:
@@ -119,6 +123,11 @@ class Voice:
         new = [{"kid": kid, "publicKey": base64.b64encode(key).decode()} for kid, key in announce.items()]
         head = {"v": 1, "issuer": self.op, "kid": self.kid, "issuedAt": rfc3339(now_ms)}
         return self._sealed("keys", {**head, "keys": new, "revoked": list(revoke)})
+
+    def held(self, box: str, spans: Sequence[tuple[int, int]], *, now_ms: int) -> Payload:
+        """What is durable here of an outbox of the site."""
+        head = {"v": 1, "issuer": self.op, "kid": self.kid, "issuedAt": rfc3339(now_ms)}
+        return self._sealed("held", {**head, "outbox": box, "held": [list(span) for span in spans]})
 
     def _extension(self, epoch: int, seq: int, now_ms: int, until_ms: int, event_class: str) -> Payload:
         return {

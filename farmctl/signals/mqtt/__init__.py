@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from farmctl.signals.mqtt.compat import CompatConfig, CompatSource
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, TlsFiles
-from farmctl.signals.mqtt.outbox import Outbox, Parcel
+from farmctl.signals.mqtt.outbox import Mark, Outbox, Parcel
 from farmctl.signals.mqtt.source import MqttSource
 
 __all__ = [
     "CompatConfig",
     "CompatSource",
     "Form",
+    "Mark",
     "MqttSource",
     "MqttSourceConfig",
     "Outbox",

@@ -36,12 +36,18 @@ async def publish(
 
 async def subscribe(client: aiomqtt.Client, topic: str, *, qos: int = 1) -> None:
     """Subscribe.  Raises aiomqtt.MqttError, also where the broker refuses."""
+    if not await may_subscribe(client, topic, qos=qos):
+        raise aiomqtt.MqttError(f"the broker refuses the subscription to {topic}")
+
+
+async def may_subscribe(client: aiomqtt.Client, topic: str, *, qos: int = 1) -> bool:
+    """Subscribe; False where the broker refuses.  Raises aiomqtt.MqttError."""
     async with _deadline():
         granted = await client.subscribe(topic, qos=qos, timeout=math.inf)
-    for code in granted if isinstance(granted, list | tuple) else (granted,):
-        number = code if isinstance(code, int) else getattr(code, "value", REFUSED_FROM)
-        if number >= REFUSED_FROM:
-            raise aiomqtt.MqttError(f"the broker refuses the subscription to {topic} (code {number})")
+    codes = granted if isinstance(granted, list | tuple) else (granted,)
+    return all(
+        (code if isinstance(code, int) else getattr(code, "value", REFUSED_FROM)) < REFUSED_FROM for code in codes
+    )
 
 
 async def unsubscribe(client: aiomqtt.Client, topic: str) -> None:

@@ -20,7 +20,7 @@ from farmctl.ports.site import Clock
 from farmctl.signals._intake.desk import Route
 from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import MqttSourceConfig, TlsFiles
-from farmctl.signals.mqtt.topics import Topics
+from farmctl.signals.mqtt.topics import OPTIONAL, Topics
 from farmctl.signals.uplink import Sender, encoded, status_json
 
 FAREWELL_WITHIN_S = 1.0
@@ -110,7 +110,8 @@ class Connector:
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         for downlink in self.topics.downlink.values():
-            await calls.subscribe(client, downlink.topic, qos=downlink.qos)
+            subscribe = calls.may_subscribe if downlink.route in OPTIONAL else calls.subscribe
+            await subscribe(client, downlink.topic, qos=downlink.qos)
 
     def _client(self, broker: tuple[str, int]) -> aiomqtt.Client:
         config = self.config

@@ -13,7 +13,7 @@ from paho.mqtt.properties import Properties
 from farmctl.core.grid import Ack
 from farmctl.ports.grid import Capability, SiteState, Telemetry
 from farmctl.signals.mqtt import calls
-from farmctl.signals.mqtt.outbox import Outbox, Parcel
+from farmctl.signals.mqtt.outbox import Mark, Outbox, Parcel
 from farmctl.signals.mqtt.topics import Topics
 from farmctl.signals.uplink import (
     Offer,
@@ -24,7 +24,7 @@ from farmctl.signals.uplink import (
     state_json,
     telemetry_json,
 )
-from farmctl.signals.uplink.bodies import ReportValues
+from farmctl.signals.uplink.bodies import MarkBody, ReportValues
 from farmctl.signals.uplink.reports import encoded_report, report_json
 
 TELEMETRY_EXPIRES_S = 10
@@ -58,7 +58,7 @@ class Post:
 
     async def ack(self, ack: Ack) -> None:
         """Queue one ack behind those before it."""
-        await self.outbox.put(self._parcel(self._topics.ack, ack_json(ack, self._sender)))
+        await self.outbox.put(lambda mark: self._parcel(self._topics.ack, ack_json(ack, self._sender, _mark(mark))))
         self._wake.set()
 
     def telemetry(self, telemetry: Telemetry) -> None:
@@ -82,10 +82,19 @@ class Post:
     async def report(self, event_id: str, values: list[ReportValues], span: tuple[int, int]) -> None:
         """Queue one report behind the acks before it."""
         self._seq += 1
-        topic = self._topics.report
-        body = report_json(event_id, values, span, self._sender, self._seq)
-        await self.outbox.put(Parcel(topic=topic, payload=encoded_report(body, topic=topic, sender=self._sender)))
+        seq, topic = self._seq, self._topics.report
+
+        def written(mark: Mark) -> Parcel:
+            body = report_json(event_id, values, span, self._sender, seq, _mark(mark))
+            return Parcel(topic=topic, payload=encoded_report(body, topic=topic, sender=self._sender))
+
+        await self.outbox.put(written)
         self._wake.set()
+
+    def remind(self) -> None:
+        """The grid lives: what it should have acknowledged by now is said again."""
+        if self.outbox.remind():
+            self._wake.set()
 
     async def deliver(self, client: aiomqtt.Client) -> None:
         """Publish until cancelled.  Raises aiomqtt.MqttError when the connection breaks; acks then stay queued."""
@@ -136,3 +145,7 @@ class Post:
 
     def _parcel(self, topic: str, body: Mapping[str, object]) -> Parcel:
         return Parcel(topic=topic, payload=encoded(body, topic=topic, sender=self._sender))
+
+
+def _mark(mark: Mark) -> MarkBody:
+    return {"id": mark.box, "no": mark.number}

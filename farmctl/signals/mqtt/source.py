@@ -20,7 +20,7 @@ from farmctl.signals._intake import keys
 from farmctl.signals._intake.desk import Delivery, Route, keys_state, sequence_state
 from farmctl.signals._intake.intake import Intake
 from farmctl.signals._intake.liveness import Liveness
-from farmctl.signals._intake.verdict import Accepted, Deferred, Duplicate, Heartbeat, KeysChanged, Refused
+from farmctl.signals._intake.verdict import Accepted, Deferred, Duplicate, Heartbeat, Held, KeysChanged, Refused
 from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import Form, MqttSourceConfig, check
 from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount, PrimaryIsBackError
@@ -144,6 +144,8 @@ class MqttSource:
             self._tell(inbox)
             await self._keep_keys(inbox)
             await self._post.outbox.keep()
+            if self._live.confirmed:
+                self._post.remind()
             await self._clock.sleep(self._pace.watch_s)
 
     def _tell(self, inbox: Inbox) -> None:
@@ -269,6 +271,8 @@ class MqttSource:
                     self._live = self._live.on_heartbeat(verdict.snapshot_hash, now_ms)
             case KeysChanged():
                 await self._rekey(verdict, delivery, inbox)
+            case Held():
+                self._post.outbox.settle(verdict.outbox, verdict.spans)
             case Deferred():
                 log.debug("grid_message_deferred", source=self.name, why=verdict.detail)
             case _ as never:

@@ -16,11 +16,14 @@ _SUFFIX = {
     Route.HEARTBEAT: "heartbeat",
     Route.KEYS: "keys",
     Route.SIMPLE: "simple",
+    Route.HELD: "held",
 }
 _BY_FORM = {
-    Form.OPENADR: (Route.CREATE, Route.UPDATE, Route.DELETE, Route.HEARTBEAT, Route.KEYS, Route.SNAPSHOT),
-    Form.SIMPLE: (Route.SIMPLE, Route.KEYS),
+    Form.OPENADR: (Route.HELD, Route.CREATE, Route.UPDATE, Route.DELETE, Route.HEARTBEAT, Route.KEYS, Route.SNAPSHOT),
+    Form.SIMPLE: (Route.HELD, Route.SIMPLE, Route.KEYS),
 }
+OPTIONAL = frozenset({Route.HELD})
+"""A broker whose rules were written before it may refuse it; the site then repeats as it always did."""
 _QOS = {Route.HEARTBEAT: 0}
 
 

@@ -20,6 +20,13 @@ QualityName = Annotated[str, WithJsonSchema({"type": "string", "enum": [q.value 
 Version = Literal[1]
 
 
+class MarkBody(TypedDict):
+    """By what the grid may say that it holds this message durably; the same in every repeat."""
+
+    id: Annotated[str, Field(description="Outbox of the site; drawn anew with each new store")]
+    no: Annotated[int, Field(description="Its number there, rising by one", ge=0)]
+
+
 class AckBody(TypedDict):
     """One state of one event; `epoch` and `seq` echo the downlink message."""
 
@@ -40,6 +47,7 @@ class AckBody(TypedDict):
     measuredKw: Kw
     meterQuality: QualityName
     controllerId: str
+    outbox: NotRequired[MarkBody]
     sig: NotRequired[Signature]
 
 
@@ -172,6 +180,7 @@ class ReportHeader(TypedDict):
     controllerId: str
     epoch: int
     seq: int
+    outbox: NotRequired[MarkBody]
     sig: NotRequired[Signature]
 
 

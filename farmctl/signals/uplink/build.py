@@ -13,7 +13,15 @@ from farmctl.core.units import HASHES_PER_TERAHASH, WATTS_PER_KW, to_kw
 from farmctl.ports.grid import Capability, LimitSource, SiteState, Telemetry
 from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals._intake.signature import sign
-from farmctl.signals.uplink.bodies import AckBody, CapabilityBody, LimitBody, StateBody, StatusBody, TelemetryBody
+from farmctl.signals.uplink.bodies import (
+    AckBody,
+    CapabilityBody,
+    LimitBody,
+    MarkBody,
+    StateBody,
+    StatusBody,
+    TelemetryBody,
+)
 
 SECONDS_PER_MINUTE = 60.0
 VARS_PER_KVAR = 1_000.0
@@ -38,9 +46,9 @@ class Offer:
     payload_types: tuple[str, ...]
 
 
-def ack_json(ack: Ack, sender: Sender) -> AckBody:
+def ack_json(ack: Ack, sender: Sender, mark: MarkBody | None = None) -> AckBody:
     """One ack; `epoch` and `seq` echo the downlink message, a number that is not known is null."""
-    return {
+    body: AckBody = {
         "v": 1,
         "msgId": ack.msg_id,
         "eventId": ack.event_id,
@@ -59,6 +67,9 @@ def ack_json(ack: Ack, sender: Sender) -> AckBody:
         "meterQuality": ack.meter_quality.value,
         "controllerId": sender.controller_id,
     }
+    if mark is not None:
+        body["outbox"] = mark
+    return body
 
 
 def telemetry_json(seen: Telemetry, sender: Sender) -> TelemetryBody:

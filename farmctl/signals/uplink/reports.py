@@ -11,7 +11,7 @@ from farmctl.core.units import MS_PER_S, NEVER_MS, WATTS_PER_KW, to_kw
 from farmctl.ports.grid import Telemetry
 from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals._intake.signature import sign
-from farmctl.signals.uplink.bodies import ReportBody, ReportHeader, ReportValues
+from farmctl.signals.uplink.bodies import MarkBody, ReportBody, ReportHeader, ReportValues
 from farmctl.signals.uplink.build import Sender
 
 EVERY_MS = 60_000
@@ -79,7 +79,12 @@ class Reports:
 
 
 def report_json(
-    event_id: str, values: list[ReportValues], span: tuple[int, int], sender: Sender, seq: int
+    event_id: str,
+    values: list[ReportValues],
+    span: tuple[int, int],
+    sender: Sender,
+    seq: int,
+    mark: MarkBody | None = None,
 ) -> ReportBody:
     """One report over [start, end) ms with the header that the signature stands in."""
     start_ms, end_ms = span
@@ -91,6 +96,8 @@ def report_json(
         "epoch": 0,
         "seq": seq,
     }
+    if mark is not None:
+        header["outbox"] = mark
     period = {"start": rfc3339(start_ms), "duration": f"PT{(end_ms - start_ms) / MS_PER_S:g}S"}
     return {
         "objectType": "REPORT",
