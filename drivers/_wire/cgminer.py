@@ -84,6 +84,7 @@ async def exchange(host: str, port: int, payload: bytes, deadlines: Deadlines = 
         raise SilentPeerError(f"{host}:{port} {what}: {fault}") from fault
     finally:
         link.abandon()
+        del link  # an error's traceback holds this frame: frame, link, reply and error would keep each other alive
 
 
 def parse_reply(raw: bytes, peer: str) -> dict[str, Any]:
@@ -200,10 +201,11 @@ class _Exchange(asyncio.Protocol):
             self._fail(ConnectionAbortedError("closed without a byte"))
 
     def abandon(self) -> None:
-        """Close at once and keep nothing."""
+        """Close at once and keep nothing: a transport knows its protocol, and here that circle ends."""
         self.timer.cancel()
         if self.transport is not None:
             self.transport.abort()
+            self.transport = None
         if not self.reply.cancel() and not self.reply.cancelled():
             self.reply.exception()  # seen: a reply that nobody awaited any more is not worth a log line
 

@@ -98,9 +98,11 @@ class _Link(asyncio.Protocol):
             self._reply = None
 
     def abort(self) -> None:
-        """Close without waiting for anybody."""
+        """Close without waiting for anybody; nothing that knows this link is kept, or both would live for ever."""
+        self._lost = None
         if self._transport is not None:
             self._transport.abort()
+            self._transport = None
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -9,6 +9,8 @@ from math import nan
 from farmctl.core.model import MinerId
 from farmctl.ports.devices import Facts, Identity, Pool
 
+SPARE = 100
+
 
 class SlowFacts:
     """Remembers what was told, without the shares of the pools: whoever counts those hears them as they come.
@@ -24,6 +26,8 @@ class SlowFacts:
     def keep(self, row: int, miner_id: MinerId, facts: Facts) -> None:
         """What the miner of this row said last."""
         pools = tuple(replace(pool, accepted=nan, rejected=nan, stale=nan) for pool in facts.pools)
+        if len(self._pools) > 2 * len(self.of) + SPARE:  # pools come and go: what nobody says any more is forgotten
+            self._pools = {kept.pools: kept.pools for kept in self.of.values()}
         self.of[row] = replace(
             facts, identity=_lean(facts.identity, miner_id), pools=self._pools.setdefault(pools, pools)
         )

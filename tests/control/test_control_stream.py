@@ -117,6 +117,21 @@ async def test_a_reader_that_stops_reading_is_dropped_and_the_ring_stays_bounded
         del reader
 
 
+async def test_when_nobody_looks_any_more_the_last_minutes_are_forgotten(
+    house: Glasshouse, door: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farmctl.control.stream.streamer.WATCHED_S", 0.05)
+    monkeypatch.setattr("farmctl.control.stream.streamer.PERIOD_S", 0.02)
+    server = house.server(door)
+    async with server.listening():
+        feed = SocketFeed(str(door))
+        await feed.ask("GET", "/v1/snapshot")
+        running = asyncio.ensure_future(server.streamer.run())
+        await until(lambda: server.streamer.image is None)
+        running.cancel()
+        assert (await feed.ask("GET", "/v1/snapshot"))["rev"] == server.streamer.ring.last
+
+
 class Eyes:
     """Who looks at a feed."""
 

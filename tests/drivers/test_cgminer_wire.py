@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -231,3 +233,18 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("talk", [silence, says(), says(b"Socket connect failed")], ids=["silent", "closed", "words"])
+async def test_a_call_that_fails_leaves_no_circle_to_the_collector(talk: Talk) -> None:
+    async with miner(talk) as port:
+        gc.collect()
+        gc.disable()
+        try:
+            with contextlib.suppress(FarmError):
+                await ask(HOST, port, request("summary"), SHORT)
+            await asyncio.sleep(0.05)
+            left = [one for one in gc.get_objects() if type(one).__qualname__ == "_Exchange"]
+        finally:
+            gc.enable()
+    assert not left

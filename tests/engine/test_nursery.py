@@ -29,6 +29,12 @@ def test_survivors_are_frozen_circles_are_collected_and_the_collector_is_left_as
         ring = weakref.ref(Ring())
         await asyncio.sleep(EVERY_S)
         assert ring() is None
+        flying = Ring()
+        ring = weakref.ref(flying)
+        await asyncio.sleep(EVERY_S)
+        del flying
+        await asyncio.sleep(EVERY_S)
+        assert ring() is None, "what was in flight at a look is not frozen"
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
 

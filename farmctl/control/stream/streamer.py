@@ -39,14 +39,18 @@ class Streamer:
         self._news = asyncio.Event()
         self._one = asyncio.Lock()
         self._wanted_s = 0.0
+        self._kept_s = 0.0
 
     async def run(self) -> None:
-        """Make revisions until cancelled; idle while nobody wants them."""
+        """Make revisions until cancelled; idle, and without memory, while nobody wants them."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PERIOD_S)
             if self.watchers or loop.time() < self._wanted_s:
+                self._kept_s = loop.time() + WATCHED_S
                 await self.refresh()
+            elif loop.time() > self._kept_s and self._image is not None:
+                await self._forget()
 
     async def snapshot(self) -> bytes:
         """The newest revision whole, encoded once and shared. Raises ApiError 503 before the first cycle."""
@@ -85,6 +89,13 @@ class Streamer:
             else:
                 self.ring.restart(made[0].rev)
             self._tell()
+
+    async def _forget(self) -> None:
+        """Drop the last minutes: they are megabytes, and whoever comes now begins with a snapshot."""
+        async with self._one:
+            if not self.watchers and self._image is not None:
+                self._image, self._whole = None, (-1, b"")
+                self.ring.restart(-1)
 
     async def news(self, timeout_s: float) -> None:
         """Wait for the next revision, the end, or the time."""
