@@ -85,6 +85,9 @@ def judge(history: History, observed: Observed, fleet_w: float, now_ms: int, tru
     """
     if observed.power_w is None:
         return _verdict(history, math.nan, history.answered_ms, Doubt.SILENT)
+    if observed.at_ms - history.answered_ms > trust.fresh_ms:
+        # Nothing was heard meanwhile: a shed that a meter fell silent in is no mismatch that lasted until it is back.
+        history = replace(history, off_since_ms=NEVER_MS)
     history = replace(history, answered_ms=observed.at_ms)
     if not now_ms - observed.at_ms <= trust.fresh_ms:
         return _verdict(history, math.nan, observed.at_ms, Doubt.STALE)

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farmctl.core.circuits import ancestors_at, depths, node_load_w
-from farmctl.core.confirm import nominal_w, top_step
+from farmctl.core.confirm import confirm, nominal_w, top_step
 from farmctl.core.fleet import FleetTable
 from farmctl.core.grid import EventClass
 from farmctl.core.memory import Memory, RowMemory, Standing
+from farmctl.core.plug import BOUNDS, at_the_plug, taught
 from farmctl.core.policies import POLICIES
 from farmctl.core.reasons import ORDER, Reason
 from farmctl.core.step import Decision, step
@@ -95,7 +96,7 @@ def test_nothing_is_raised_under_a_node_that_could_then_stand_above_its_rating(
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_nothing_is_raised_while_the_site_could_then_stand_above_its_ceiling(
     policy: str, world: World, share: float
 ) -> None:
@@ -109,7 +110,7 @@ def test_nothing_is_raised_while_the_site_could_then_stand_above_its_ceiling(
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_a_node_is_planned_above_its_rating_only_when_nothing_under_it_can_give_way(
     policy: str, world: World, share: float
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_node_is_planned_above_its_rating_only_when_nothing_under_it_can_give_
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_the_site_is_planned_above_its_target_only_when_nothing_can_give_way(
     policy: str, world: World, share: float
 ) -> None:
@@ -140,7 +141,7 @@ def test_the_site_is_planned_above_its_target_only_when_nothing_can_give_way(
 
 @policies
 @LAW
-@given(world=worlds(well=True), low=shares, more=shares)
+@given(world=worlds(well=True, instruments=True), low=shares, more=shares)
 def test_more_budget_never_plans_less_hash_rate_beyond_one_step_of_one_miner(
     policy: str, world: World, low: float, more: float
 ) -> None:
@@ -154,7 +155,7 @@ def test_more_budget_never_plans_less_hash_rate_beyond_one_step_of_one_miner(
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_the_same_inputs_give_the_same_bits_and_are_not_written_to(policy: str, world: World, share: float) -> None:
     asked = _asked(world, share)
     before = {f.name: getattr(asked.memory.rows, f.name).copy() for f in fields(RowMemory)}
@@ -169,7 +170,7 @@ def test_the_same_inputs_give_the_same_bits_and_are_not_written_to(policy: str, 
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_every_row_that_is_not_at_full_says_why(policy: str, world: World, share: float) -> None:
     decision = _decide(_asked(world, share), policy)
     below = decision.allocation.step < top_step(world.view)
@@ -179,7 +180,7 @@ def test_every_row_that_is_not_at_full_says_why(policy: str, world: World, share
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_a_row_that_cannot_be_commanded_gets_no_command_and_counts_at_what_it_draws(
     policy: str, world: World, share: float
 ) -> None:
@@ -193,7 +194,7 @@ def test_a_row_that_cannot_be_commanded_gets_no_command_and_counts_at_what_it_dr
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_minimum_times_are_kept_except_in_an_emergency(policy: str, world: World, share: float) -> None:
     decision = _decide(_asked(world, share), policy)
     rows, rules, step_of = decision.seen.rows, world.view.rules, decision.allocation.step
@@ -205,7 +206,7 @@ def test_minimum_times_are_kept_except_in_an_emergency(policy: str, world: World
 
 @policies
 @LAW
-@given(world=worlds())
+@given(world=worlds(instruments=True))
 def test_an_emergency_to_zero_lowers_every_movable_row_whatever_its_age_or_protection(
     policy: str, world: World
 ) -> None:
@@ -215,7 +216,7 @@ def test_an_emergency_to_zero_lowers_every_movable_row_whatever_its_age_or_prote
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_an_observing_site_sends_nothing(policy: str, world: World, share: float) -> None:
     asked = _asked(world, share)
     watching = World(memory=asked.memory, view=replace(asked.view, armed=False))
@@ -224,7 +225,7 @@ def test_an_observing_site_sends_nothing(policy: str, world: World, share: float
 
 @policies
 @LAW
-@given(world=worlds(), share=shares)
+@given(world=worlds(instruments=True), share=shares)
 def test_a_site_that_may_not_raise_raises_nothing(policy: str, world: World, share: float) -> None:
     asked = _asked(world, share)
     decision = _decide(World(memory=asked.memory, view=replace(asked.view, may_raise=False)), policy)
@@ -233,7 +234,7 @@ def test_a_site_that_may_not_raise_raises_nothing(policy: str, world: World, sha
 
 @policies
 @settings(max_examples=40, deadline=None)
-@given(world=worlds(well=True), share=shares)
+@given(world=worlds(well=True, instruments=True), share=shares)
 def test_the_same_command_is_not_given_twice_in_a_row(policy: str, world: World, share: float) -> None:
     asked = _asked(world, share)
     memory, first = step(asked.memory, asked.view, NOW_MS, policy)
@@ -243,7 +244,7 @@ def test_the_same_command_is_not_given_twice_in_a_row(policy: str, world: World,
 
 @policies
 @LAW
-@given(world=worlds(), share=st.sampled_from([0.0, 1.0]))
+@given(world=worlds(instruments=True), share=st.sampled_from([0.0, 1.0]))
 def test_a_fleet_that_was_never_heard_gets_no_command(policy: str, world: World, share: float) -> None:
     table = FleetTable.empty(len(world.view.table))
     table.miner_id[:] = world.view.table.miner_id
@@ -251,3 +252,29 @@ def test_a_fleet_that_was_never_heard_gets_no_command(policy: str, world: World,
     memory = Memory.at_boot(table.miner_id, NOW_MS)
     silent = World(memory=memory, view=replace(world.view, table=table))
     assert _decide(_asked(silent, share), policy).commands == ()
+
+
+@LAW
+@given(world=worlds(instruments=True))
+def test_a_meter_teaches_only_its_own_miners_and_never_away_from_what_it_shows(world: World) -> None:
+    view = at_the_plug(world.view, world.memory.rows)
+    tree, node = view.circuits, view.table.node
+    seen = confirm(world.memory.rows, view, NOW_MS)
+    after = taught(seen.rows, view, seen, NOW_MS, 1.0)
+    told_w = seen.power_now_w * after.plug_ratio / seen.rows.plug_ratio
+    metered = tree.metered if tree.metered is not None else np.zeros(len(tree.names), dtype=np.bool_)
+    nearest = np.zeros(len(tree.names), dtype=np.int64)
+    own_w = tree.meter_w.copy()
+    for n in range(1, len(tree.names)):
+        nearest[n] = n if metered[n] else nearest[tree.parent[n]]
+        if metered[n]:
+            own_w[nearest[tree.parent[n]]] -= tree.meter_w[n]
+    assert (after.plug_ratio >= BOUNDS[0]).all()
+    assert (after.plug_ratio <= BOUNDS[1]).all()
+    for n in range(len(tree.names)):
+        behind = nearest[node] == n
+        if n == 0 or np.isnan(own_w[n]):
+            assert (after.plug_ratio[behind] == seen.rows.plug_ratio[behind]).all()
+        else:
+            off_w = own_w[n] - np.array([seen.power_now_w[behind].sum(), told_w[behind].sum()])
+            assert abs(off_w[1]) <= abs(off_w[0]) + EPSILON_W

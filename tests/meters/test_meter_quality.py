@@ -103,6 +103,14 @@ def test_a_shed_is_no_mismatch_because_telemetry_trails_the_meter() -> None:
     assert {*trailing, *caught_up} == {Doubt.NONE}
 
 
+def test_a_mismatch_lasts_only_while_the_meter_is_heard() -> None:
+    meter = Judged()
+    assert meter.hear(4 * MW, 8 * MW).doubt is Doubt.NONE  # a shed that the miners have not told yet
+    assert {meter.hear(None, 4 * MW).doubt for _ in range(40)} == {Doubt.SILENT}
+    doubts = [meter.hear(8 * MW + second, 4 * MW).doubt for second in range(20)]
+    assert doubts == [Doubt.NONE] * 15 + [Doubt.OFF_FLEET_SUM] * 5
+
+
 def test_the_auxiliaries_of_a_sleeping_site_are_no_mismatch() -> None:
     meter = Judged()
     assert {meter.hear(0.9 * MW + second, 0.05 * MW).doubt for second in range(60)} == {Doubt.NONE}

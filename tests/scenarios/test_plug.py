@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from farmctl.core.fleet import CircuitTree
 from farmctl.core.units import FloatColumn
 from tests.scenarios.day import Day, Farm, farm
 from tests.scenarios.test_circuits import metered, true_w
@@ -51,3 +54,41 @@ def test_a_silent_meter_teaches_nothing_and_what_was_learned_stays() -> None:
     day.run(60, lambda: read(day, silent=True))
     assert (day.memory.rows.plug_ratio == before).all()
     assert before.max() > 1.03
+
+
+def paired() -> tuple[Farm, FloatColumn]:
+    """Two miners behind a PDU with a meter, the rest of the site on none; what the PDU shows for a true W."""
+    site = farm(20)
+    site.tree = CircuitTree(
+        names=("site", "pdu"),
+        parent=np.array([-1, 0]),
+        rating_w=np.full(2, np.inf),
+        meter_w=np.full(2, np.nan),
+    )
+    site.node[:] = 0
+    site.node[:2] = 1
+    site.bias[:2] = 0.88, 1.05
+    return site, 1.0 / site.bias[:2]
+
+
+def test_two_miners_behind_one_pdu_are_told_apart_once_each_has_stood_alone() -> None:
+    site, truth = paired()
+    day = Day(site, rated_w=2.0 * site.meter_w(), standing_w=2.0 * site.meter_w())
+
+    def look() -> None:
+        shown_w = np.array([np.nan, site.true_w[:2].sum()])
+        day.changes["circuits"] = replace(site.tree, meter_w=shown_w, metered=np.array([False, True]))
+
+    look()
+    day.run(90, look)
+    told = day.memory.rows.plug_ratio
+    said_w = site.true_w[:2] * site.bias[:2]
+    assert abs((told[:2] * said_w).sum() / site.true_w[:2].sum() - 1.0) < 0.005  # together they are known at once
+    assert abs(told[0] - told[1]) < 0.02  # but not which of them it is that lies
+    for alone in (0, 1):
+        asleep = str(day.table.miner_id[1 - alone])
+        day.override(0.0, for_s=150.0, miners=(asleep,))
+        day.run(170, look)
+    day.run(60, look)
+    assert np.abs(day.memory.rows.plug_ratio[:2] - truth).max() < 0.02
+    assert (day.memory.rows.plug_ratio[2:] == 1.0).all()  # nobody else is taught by a meter that is not theirs
