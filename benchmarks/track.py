@@ -28,6 +28,10 @@ OVERLAP_S = 10
 MIXES = {
     "luxos": (ladder("luxos"), ladder("luxos-xp", full_w=3_010.0, j_per_th=21.5)),
     "luxos+whatsminer": (ladder("luxos"), ladder("whatsminer", down_s=30.0, up_s=120.0, trim_s=5.0, j_per_th=26.0)),
+    "braiins+vnish": (
+        ladder("braiins", down_s=5.0, up_s=300.0, trim_s=60.0, j_per_th=23.0),
+        ladder("vnish", full_w=3_050.0, down_s=10.0, up_s=300.0, trim_s=60.0, j_per_th=27.0),
+    ),
     "luxos+stock": (ladder("luxos"), ladder("stock", throttle=False, down_s=60.0, up_s=240.0, j_per_th=29.5)),
 }
 

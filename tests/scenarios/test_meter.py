@@ -67,6 +67,24 @@ def test_ambient_drift_of_7_percent_in_an_hour_is_followed() -> None:
     assert day.peak_w(3_600) < 0.815 * day.rated_w
 
 
+def test_air_that_warms_fast_is_followed_by_throttling_also_where_sleeping_is_faster() -> None:
+    slow_to_trim = ladder("braiins", trim_s=60.0, down_s=5.0, up_s=300.0)
+    day = Day(farm(100, ladders=(slow_to_trim,))).run(30)
+    day.event("run", setpoint_w=0.75 * day.rated_w, for_s=700)
+    day.run(60)
+    asleep = int((day.farm.at == 0).sum())
+
+    def warm() -> None:
+        day.farm.warmth += 0.07 / 600
+
+    worst = 0.0
+    for _ in range(500):
+        day.run(1, warm)
+        worst = max(worst, abs(day.share / 0.75 - 1.0))
+    assert worst < 0.01
+    assert int((day.farm.at == 0).sum()) <= asleep
+
+
 def test_a_noisy_meter_does_not_make_the_fleet_dance() -> None:
     day = Day(farm(100)).run(10)
     day.event("run", setpoint_w=0.7 * day.rated_w, for_s=1_200)
