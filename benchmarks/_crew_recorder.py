@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulators.fronts.cgminer import Request
@@ -21,6 +21,8 @@ class Claim:
     slot: int
     epoch: int
     at_s: float
+    let_go: bool = False
+    """Not a claim but its end in good order: the holder had more than its fair share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,32 @@ class Sent:
     shard: str
     slot: int
     command: str
+    raises: bool
+    """The miner was told to draw more than before; what lowers needs no lease, by rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Befell:
+    """A fault of one worker."""
+
+    at_s: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A change of holder: from what befell the old one to the first word of the new one at the shard's miners, s."""
+
+    kind: str
+    to_claim_s: float
+    to_word_s: float
+    hops: int
+    """Holders that were hit themselves before they said a word."""
+
+    @property
+    def long_s(self) -> float:
+        """The whole of it."""
+        return self.to_claim_s + self.to_word_s
 
 
 class Recorder:
@@ -45,8 +73,8 @@ class Recorder:
         self.sent: list[Sent] = []
         self.contacts: dict[tuple[str, int], list[float]] = defaultdict(list)
         """Shard and worker -> times of its requests."""
-        self.faults: dict[int, list[float]] = defaultdict(list)
-        """Worker -> when something befell it."""
+        self.faults: dict[int, list[Befell]] = defaultdict(list)
+        """Worker -> what befell it, in order."""
         self.over_cap = 0
         self.highest_w = 0.0
 
@@ -56,8 +84,10 @@ class Recorder:
         answer = LuxosFront.answer
 
         def heard(front: LuxosFront, request: Request) -> bytes:
+            miner = front._miner  # noqa: SLF001 - a benchmark that looks over its shoulder
+            before_w = _told_w(miner)
             reply = answer(front, request)
-            self._hear(front._miner, request)  # noqa: SLF001 - a benchmark that looks over its shoulder
+            self._hear(miner, request, raises=_told_w(miner) > before_w)
             return reply
 
         LuxosFront.answer = heard  # type: ignore[method-assign, assignment]
@@ -70,13 +100,18 @@ class Recorder:
         """What all miners were told to draw, by their own profiles."""
         return sum(_told_w(miner) for miner in self._miners)
 
-    def told(self, claims: Sequence[Claim]) -> dict[str, object]:
+    def told(self, log: Sequence[Claim]) -> dict[str, object]:
         """The verdict."""
-        stale = [sent for sent in self.sent if _is_stale(sent, claims)]
-        gaps = self._gaps(claims)
+        claims, let_go = [each for each in log if not each.let_go], {(c.shard, c.epoch) for c in log if c.let_go}
+        strange = [sent for sent in self.sent if _is_anothers(sent, claims)]
+        stale = [sent for sent in strange if sent.raises]
+        gaps = self._gaps(claims, let_go)
+        longest = [f"{gap.kind} {gap.to_claim_s:.1f}+{gap.to_word_s:.1f} s, {gap.hops} hops" for gap in gaps[-5:]]
         return {
             "commands": len(self.sent),
+            "raises": sum(sent.raises for sent in self.sent),
             "stale_commands": len(stale),
+            "lowered_without_lease": len(strange) - len(stale),
             "over_cap": self.over_cap,
             "highest_setpoints_kw": round(self.highest_w / 1e3, 2),
             "cap_kw": round(self._cap_w / 1e3, 2),
@@ -85,46 +120,58 @@ class Recorder:
             "takeover_p50_s": _at(gaps, 0.5),
             "takeover_p99_s": _at(gaps, 0.99),
             "takeover_max_s": _at(gaps, 1.0),
+            "takeover_longest": longest,
+            "takeovers_s": [round(gap.long_s, 2) for gap in gaps],
         }
 
-    def _hear(self, miner: SimMiner, request: Request) -> None:
+    def _hear(self, miner: SimMiner, request: Request, *, raises: bool) -> None:
         slot, now_s = self._slot_of.get(request.peer, -1), time.time()
         shard = miner.identity.container
         self.contacts[shard, slot].append(now_s)
         if request.command not in WRITES or not self._counting:
             return
-        self.sent.append(Sent(now_s, shard, slot, f"{request.command} {request.parameter}"))
+        self.sent.append(Sent(now_s, shard, slot, f"{request.command} {request.parameter}", raises))
         asked_w = self.setpoints_w()
         self.highest_w = max(self.highest_w, asked_w)
         self.over_cap += asked_w > self._cap_w + 1.0
 
-    def _gaps(self, claims: Sequence[Claim]) -> list[float]:
-        """From what befell the old holder to the first word of the new one at the shard's miners, s."""
-        gaps, before, since = [], dict[str, Claim](), dict[str, float]()
+    def _gaps(self, claims: Sequence[Claim], let_go: Collection[tuple[str, int]]) -> list[Gap]:
+        """Every change of holder that a fault began, shortest first."""
+        gaps, before, since = [], dict[str, Claim](), dict[str, tuple[Befell, int]]()
         for claim in claims:
             old = before.get(claim.shard)
             before[claim.shard] = claim
             if old is None:
                 continue
-            faults = self.faults[old.slot]
-            place = bisect_right(faults, claim.at_s)
-            began_s = faults[place - 1] if place and faults[place - 1] >= old.at_s - 1.0 else None
-            began_s = since.pop(claim.shard, began_s)
-            if began_s is None:
+            ended = None if (old.shard, old.epoch) in let_go else self._ended(old, claim)
+            fault, hops = since.pop(claim.shard, (ended, 0))
+            if fault is None:
                 continue  # let go of in good order: somebody joined
             words = self.contacts[claim.shard, claim.slot]
             place = bisect_right(words, claim.at_s)
-            if place < len(words):
-                gaps.append(words[place] - began_s)
+            if place < len(words) and not _is_over(words[place], claim, claims):
+                gaps.append(Gap(fault.kind, claim.at_s - fault.at_s, words[place] - claim.at_s, hops))
             else:
-                since[claim.shard] = began_s  # the new holder was hit before it said a word
-        return sorted(gaps)
+                since[claim.shard] = (fault, hops + 1)  # the new holder was hit before it said a word
+        return sorted(gaps, key=lambda gap: gap.long_s)
+
+    def _ended(self, old: Claim, new: Claim) -> Befell | None:
+        """What took the shard from its old holder: the first fault that is longer than a lease, else the database's."""
+        faults = [each for each in self.faults[old.slot] if old.at_s - 1.0 <= each.at_s <= new.at_s]
+        lasting = [each for each in faults if each.kind != "database"]
+        return lasting[0] if lasting else faults[-1] if faults else None
 
 
-def _is_stale(sent: Sent, claims: Sequence[Claim]) -> bool:
+def _is_anothers(sent: Sent, claims: Sequence[Claim]) -> bool:
     """True where somebody else had claimed the shard before the command arrived."""
     last = [claim for claim in claims if claim.shard == sent.shard and claim.at_s <= sent.at_s]
     return bool(last) and last[-1].slot != sent.slot
+
+
+def _is_over(at_s: float, claim: Claim, claims: Sequence[Claim]) -> bool:
+    """True where the next had claimed the shard by then."""
+    later = (other.at_s for other in claims if other.shard == claim.shard and other.at_s > claim.at_s)
+    return at_s > next(later, float("inf"))
 
 
 def _told_w(miner: SimMiner) -> float:
@@ -133,5 +180,5 @@ def _told_w(miner: SimMiner) -> float:
     return float(miner.profile.watts) if miner.profile is not None else miner.personality.full_w
 
 
-def _at(gaps: Sequence[float], share: float) -> float | None:
-    return round(gaps[min(int(len(gaps) * share), len(gaps) - 1)], 2) if gaps else None
+def _at(gaps: Sequence[Gap], share: float) -> float | None:
+    return round(gaps[min(int(len(gaps) * share), len(gaps) - 1)].long_s, 2) if gaps else None

@@ -24,18 +24,19 @@ CAP = 0.7
 """The site's cap as a share of what its miners draw at full."""
 MOVES = (0.62, 0.35)
 """Targets in turn, as shares of the same; the first is close under the cap."""
-MOVE_S = 6
+MOVE_S = 4
 HORIZON_S = 3_000
 MODEL, DRIVER = "luxos-s19kpro", "luxos"
 
 _LOG = """
-CREATE TABLE lease_log (shard TEXT, holder TEXT, epoch BIGINT, at TIMESTAMPTZ);
+CREATE TABLE lease_log (shard TEXT, holder TEXT, epoch BIGINT, at TIMESTAMPTZ, let_go BOOLEAN);
 CREATE FUNCTION log_lease() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
-    INSERT INTO lease_log VALUES (NEW.shard_id, NEW.holder, NEW.epoch, clock_timestamp());
+    INSERT INTO lease_log VALUES (NEW.shard_id, NEW.holder, NEW.epoch, clock_timestamp(), NEW.epoch = OLD.epoch);
     RETURN NULL;
 END $$;
-CREATE TRIGGER log_lease AFTER UPDATE OF epoch ON shard_lease FOR EACH ROW EXECUTE FUNCTION log_lease();
+CREATE TRIGGER log_lease AFTER UPDATE ON shard_lease FOR EACH ROW
+WHEN (NEW.epoch <> OLD.epoch OR NEW.expires_at < OLD.expires_at) EXECUTE FUNCTION log_lease();
 """
 
 
@@ -74,10 +75,10 @@ async def claims(dsn: str) -> list[Claim]:
     """The log, in order."""
     connection = await asyncpg.connect(dsn)
     rows = await connection.fetch(
-        "SELECT shard, holder, epoch, extract(epoch FROM at)::float8 FROM lease_log ORDER BY at"
+        "SELECT shard, holder, epoch, extract(epoch FROM at)::float8, let_go FROM lease_log ORDER BY at"
     )
     await connection.close()
-    return [Claim(shard, int(holder.split("-")[1]), epoch, at_s) for shard, holder, epoch, at_s in rows]
+    return [Claim(shard, int(holder.split("-")[1]), *rest) for shard, holder, *rest in rows]
 
 
 def configured(folder: Path, number: int, made: World, *, dsn: str, lease_s: float, metrics_port: int) -> Path:

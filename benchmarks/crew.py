@@ -25,7 +25,7 @@ import uvloop
 
 from benchmarks import _crew_site as site
 from benchmarks._cable import Cable
-from benchmarks._crew_recorder import Recorder
+from benchmarks._crew_recorder import Befell, Recorder
 from benchmarks._host import StealWatch
 from benchmarks._netns import DATABASE, Room, possible, rooms
 from benchmarks._postgresql import Cluster, binaries, running
@@ -33,7 +33,7 @@ from simulators.broker import free_port
 from simulators.faults import Fault
 
 KINDS = ("kill", "stop", "partition")
-DATABASE_EVERY = 40
+DATABASE_EVERY = 25
 """Each so many-th fault is a crash of the database."""
 SLOW_S = 0.15
 """Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
@@ -124,7 +124,7 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
         ready_s = time.monotonic() - began_s
         made.put_fault(list(range(len(made.miners))), Fault.SLOW, params={"delay_s": SLOW_S})
         recorder.begin()
-        await _faults(stage, asked.faults, asked.ttl, counts)
+        await _faults(stage, asked.faults, asked.ttl, asked.seed, counts)
         await asyncio.sleep(2 * asked.ttl)
         log = await site.claims(dsn)
     finally:
@@ -134,7 +134,7 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
     return {
         "faults": counts, **recorder.told(log), "ttl_s": asked.ttl, "workers": len(hosts), "shards": asked.shards,
         "miners": len(made.miners), "deadline_check": not asked.unchecked, "ready_s": round(ready_s, 1),
-        "starts": stage.starts,
+        "starts": stage.starts, "seed": asked.seed,
     }  # fmt: skip
 
 
@@ -145,8 +145,8 @@ async def _under_the_cap(recorder: Recorder, full_w: float) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _faults(stage: Stage, faults: int, ttl_s: float, counts: dict[str, int]) -> None:
-    dice = random.Random(9)  # noqa: S311 - which fault comes when, no secret
+async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: dict[str, int]) -> None:
+    dice = random.Random(seed)  # noqa: S311 - which fault comes when, no secret
     running_on: dict[int, asyncio.Task[None]] = {}
     for number in range(1, faults + 1):
         slot, long_s = dice.randrange(len(stage.rooms)), ttl_s * dice.uniform(1.1, 1.6)
@@ -156,7 +156,7 @@ async def _faults(stage: Stage, faults: int, ttl_s: float, counts: dict[str, int
         counts[kind] += 1
         befallen = range(len(stage.rooms)) if kind == "database" else (slot,)
         for each in befallen:
-            stage.recorder.faults[each].append(time.time())
+            stage.recorder.faults[each].append(Befell(time.time(), kind))
         match kind:
             case "stop":
                 running_on[slot] = asyncio.create_task(stage.stopped(slot, long_s))
@@ -177,7 +177,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--shards", type=int, default=32)
     parser.add_argument("--miners", type=int, default=2, help="Per shard.")
-    parser.add_argument("--ttl", type=float, default=3.0, help="Seconds; renewal and guard are a third each.")
+    parser.add_argument("--ttl", type=float, default=6.0, help="Life of a lease, s; 6 is what farmctl runs with.")
+    parser.add_argument("--seed", type=int, default=9, help="Which faults come when; several runs may be summed.")
     parser.add_argument("--unchecked", action="store_true", help="Leave out the deadline check.")
     parser.add_argument("--keep", type=Path, help="Folder for the workers' logs.")
     parser.add_argument("--json", action="store_true", help="Accepted for likeness; the output always is.")

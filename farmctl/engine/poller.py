@@ -25,8 +25,9 @@ PREPARE_SPREAD_MS = 120_000
 """A fleet of 10,000 logs in over two minutes after a start: 2 ms of CPU each."""
 RENEW_AT = 0.9
 NEVER_DUE_MS = 2**62
-TAKEN_S = 1.0
-"""Whoever takes miners over looks at them at once: until then nobody knows where they are."""
+TAKEN_PER_S = 500.0
+"""Whoever takes miners over looks at them at once: until then nobody knows where they are. No faster than this: a
+hundred polls begun in one turn of the loop would hold up the lease that they are taken over with."""
 NOT_DUE_MS = -1
 """Of a link that nobody polls here: what the schedule still holds of it is passed over."""
 FAST_PER_S = 3_000.0
@@ -98,10 +99,10 @@ class Poller:
             self._schedule(link, now_ms + link.offset_ms % spread_ms)
 
     def add(self, links: Iterable[Link]) -> None:
-        """Schedule these beside the others, all within a second: they are this process's own from now on."""
-        now_ms = self._now_ms()
-        spread_ms = max(int(min(self._rules.interval_s, TAKEN_S) * MS_PER_S), 1)
-        for link in links:
+        """Schedule these beside the others, soon: they are this process's own from now on."""
+        now_ms, taken = self._now_ms(), list(links)
+        spread_ms = max(int(min(self._rules.interval_s, len(taken) / TAKEN_PER_S) * MS_PER_S), 1)
+        for link in taken:
             link.ours = True
             self._schedule(link, now_ms + link.offset_ms % spread_ms)
 

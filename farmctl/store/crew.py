@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 from typing_extensions import override
 
 from farmctl.core.model import Command
+from farmctl.errors import StoreError
 from farmctl.ports.shards import Held, Leases, LivePage, Member, Outcome, Plan, Role, SetPoint, ShardPost, SitePost
 from farmctl.store.fenced import FencedWrites, Wish
 from farmctl.store.leases import FencedError, Lease, LeaseKeeper, boot_time_s
-from farmctl.store.postgres import QUERIES, reported
+from farmctl.store.postgres import asked, reported
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
-ANSWER_S = 2.0
+ANSWER_S = 3.0
 """An order that took longer is stale; the next cycle writes it again."""
+AGAIN_S = 1.0
 CHANNEL = "farmctl_setpoints"
 SHRUNK_W = 1.0
 GROWN = 0.005
@@ -66,8 +68,7 @@ class _Asking:
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         with reported("the site's database", query):
-            async with asyncio.timeout(ANSWER_S):
-                return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]
+            return await asked(self._pool, query, *values, within_s=ANSWER_S)
 
 
 class WorkerPost(_Asking, ShardPost):
@@ -210,8 +211,7 @@ class ControllerPost(_Asking, SitePost):
 async def members(pool: asyncpg.Pool, within_s: float = 30.0) -> Sequence[Member]:
     """Who was seen lately; raises StoreError."""
     with reported("the site's database", "members"):
-        async with asyncio.timeout(ANSWER_S):
-            rows = await pool.fetch(QUERIES["members"], timedelta(seconds=within_s))
+        rows = await asked(pool, "members", timedelta(seconds=within_s), within_s=ANSWER_S)
     return [
         Member(name=name, role=Role(role), door=door, seen_s=seen_s, leads=leads, shards=shards)
         for name, role, door, seen_s, leads, shards in rows
@@ -222,15 +222,22 @@ async def woken(pool: asyncpg.Pool, wake: asyncio.Event) -> None:
     """Set `wake` whenever set-points were written, until cancelled; a hint only: a connection may be lost unseen."""
     while True:
         try:
-            async with pool.acquire(timeout=ANSWER_S) as connection:
-                await connection.add_listener(CHANNEL, lambda *_: wake.set())
-                await _ended(connection)
-        except (OSError, TimeoutError):
-            log.debug("not_listening")
-        except Exception as error:
-            if not type(error).__module__.startswith("asyncpg"):
-                raise
-        await asyncio.sleep(1.0)
+            with reported("the site's database", "listen"):
+                await _listened(await pool.acquire(timeout=ANSWER_S), wake)
+        except StoreError as error:
+            log.debug("not_listening", error=str(error))
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _listened(connection: asyncpg.Connection, wake: asyncio.Event) -> None:
+    """Hear what is notified until the connection ends."""
+    try:
+        await connection.add_listener(CHANNEL, lambda *_: wake.set())
+        await _ended(connection)
+    finally:
+        # Not given back to the pool: asyncpg complains of a listener there, and what it raises would stand in for the
+        # cancel that ended the wait, or ask a server that is gone to be reset first.
+        connection.terminate()
 
 
 async def _ended(connection: asyncpg.Connection) -> None:

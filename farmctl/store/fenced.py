@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,7 +11,7 @@ from uuid import UUID, uuid4
 from farmctl.core.model import MinerId
 from farmctl.errors import RefusedError
 from farmctl.store.leases import FencedError, Lease
-from farmctl.store.postgres import QUERIES, reported
+from farmctl.store.postgres import asked, reported
 
 if TYPE_CHECKING:
     import asyncpg
@@ -96,8 +95,7 @@ class FencedWrites:
 
         with reported("the lease database", query):
             try:
-                async with asyncio.timeout(ANSWER_S):
-                    return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]
+                return await asked(self._pool, query, *values, within_s=ANSWER_S)
             except asyncpg.CheckViolationError as error:
                 raise OverCapError(f"{query}: {error}") from error
 

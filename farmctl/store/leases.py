@@ -7,7 +7,6 @@ than the guard.  Lowering needs none of this.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,13 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from farmctl.errors import RefusedError
 from farmctl.ports.shards import Held
-from farmctl.store.postgres import QUERIES, reported
+from farmctl.store.postgres import asked, reported
 
 if TYPE_CHECKING:
     import asyncpg
 
 LEAST_GUARD = 0.25
-"""Guard as a part of the time to live: a third of both is the default, less than this is refused."""
+"""Guard as a part of the time to live: less than this is refused."""
+COMMAND_S = 3.2
+"""Above the longest a request to a miner may take from its connection on (3 s in every wire of the drivers): what
+passed the check is on its way no longer than the guard."""
+ORPHAN_S = 0.8
+"""What nobody has claimed for so long after its end is anybody's, fair share or not: those who count for a share and
+do not claim have just been lost themselves."""
+RENEWALS = 6
+"""In a lifetime: a worker that misses two of them may still send."""
 
 
 class FencedError(RefusedError):
@@ -37,6 +44,11 @@ class Terms:
     ttl_s: float = 9.0
     renew_s: float = 3.0
     guard_s: float = 3.0
+
+    @classmethod
+    def of(cls, lease_s: float) -> Terms:
+        """Of a lease that lives so long: at least 4.3 s. Raises ValueError."""
+        return cls(ttl_s=lease_s, renew_s=lease_s / RENEWALS, guard_s=max(lease_s / 3, COMMAND_S))
 
     def __post_init__(self) -> None:
         """Refuse what cannot be safe."""
@@ -117,10 +129,10 @@ class LeaseKeeper:
         unseen = timedelta(seconds=self._terms.ttl_s - self._terms.guard_s)
         shards, workers = (await self._fetch("fair_share", unseen, about.role))[0]
         fair = math.ceil(shards / max(workers, 1))
-        if len(self._held) < fair:
-            await self._claim(fair - len(self._held))
-        elif len(self._held) > fair:
+        if len(self._held) > fair:
             await self.release(sorted(self._held)[fair:])
+        else:
+            await self._claim(fair - len(self._held))
 
     async def release(self, shards: Sequence[str]) -> None:
         """Let go: nothing of them is sent from here on, and others may claim them when what is under way has ended."""
@@ -146,7 +158,7 @@ class LeaseKeeper:
 
     async def _claim(self, most: int) -> None:
         asked_s = self._clock()
-        rows = await self._fetch("claim", self.holder, self._ttl, most, self._about.role)
+        rows = await self._fetch("claim", self.holder, self._ttl, most, self._about.role, timedelta(seconds=ORPHAN_S))
         self._held |= self._leases(rows, asked_s)
 
     def _leases(self, rows: Sequence[Any], asked_s: float) -> dict[str, Lease]:
@@ -156,6 +168,4 @@ class LeaseKeeper:
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         with reported("the lease database", query):
             # An answer later than the guard is worth nothing, and waiting for it keeps the next from being asked.
-            # asyncpg's own deadline waits for the server to confirm the cancel, which one that is cut off never does.
-            async with asyncio.timeout(self._terms.guard_s):
-                return [tuple(row) for row in await self._pool.fetch(QUERIES[query], *values)]
+            return await asked(self._pool, query, *values, within_s=self._terms.guard_s)

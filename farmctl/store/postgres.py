@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,28 @@ async def pool_of(dsn: str, size: int, deadline_s: float = DEADLINE_S) -> asyncp
         command_timeout=deadline_s,
         server_settings=settings,
     )
+
+
+async def asked(pool: asyncpg.Pool, query: str, *values: object, within_s: float) -> list[Any]:
+    """Rows of a named query; raises what asyncpg raises, OSError, TimeoutError.
+
+    A connection whose answer did not come is thrown away at once. Given back to the pool it would be waited for once
+    more, as would a server that is cut off to confirm the cancel: the next question then finds no connection free.
+    """
+    import asyncpg  # noqa: PLC0415 - see above
+
+    async with asyncio.timeout(within_s):
+        connection = await pool.acquire()
+        try:
+            rows = [tuple(row) for row in await connection.fetch(QUERIES[query], *values)]
+        except asyncpg.PostgresError:
+            await pool.release(connection)
+            raise
+        except BaseException:
+            connection.terminate()
+            raise
+        await pool.release(connection)
+        return rows
 
 
 async def migrated(dsn: str) -> str:

@@ -103,7 +103,7 @@ async def run_crew(loaded: Loaded, role: Role, stop: asyncio.Event) -> None:
         raise RoleError(f"--role {role.value}: several processes need [store] kind = 'postgres'")
     lease_s = config.workers.lease_s
     name = config.workers.name or socket.gethostname()
-    terms = Terms(ttl_s=lease_s, renew_s=lease_s / 3, guard_s=lease_s / 3)
+    terms = Terms.of(lease_s)
     async with AsyncExitStack() as stack:
         store = await open_store(place)
         stack.push_async_callback(store.close)

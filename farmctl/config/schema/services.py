@@ -37,8 +37,8 @@ class WorkersTable(Table):
     """What a worker holds at a time; also the unit of the power that is shared out."""
     name: Label | None = None
     """Name of this process among the others; left out: the name of the host."""
-    lease_s: Annotated[float, Field(strict=True, ge=3.0, le=60.0)] = 6.0
-    """Life of a lease: renewed each third of it, and for its last third nothing is sent any more."""
+    lease_s: Annotated[float, Field(strict=True, ge=5.0, le=60.0)] = 6.0
+    """Life of a lease: renewed each sixth of it, and for its last third, or 3.2 s, nothing is sent any more."""
 
 
 class MetricsTable(Table):

