@@ -46,6 +46,8 @@ class SyntheticFeed(Feed):
         self.overrides: tuple[OverrideView, ...] = ()
         self.reach: tuple[ReachView, ...] = ()
         self.lease: LeaseView | None = None
+        self.programme: Mapping[str, Any] | None = None
+        """What `GET /v1/sites` answers; None: this is a site with miners of its own."""
         self.told_at_s: list[float] = []
         self._role = role
         self._per_image = int(changing_per_s / HZ)
@@ -81,8 +83,9 @@ class SyntheticFeed(Feed):
             return {"plan": {"rev": self.rev, "sent": False, "total": len(ids), "power_kw": 3.4, "examples": ids}}
         if body is not None and body.get("dry_run"):
             return {"plan": plan(self.rev, self.confirm)}
-        if path in ANSWERS:
-            return ANSWERS[path]
+        answers = ANSWERS if self.programme is None else {**ANSWERS, "/v1/sites": self.programme}
+        if path in answers:
+            return dict(answers[path])
         if path.startswith("/v1/history"):
             raise RefusedError("no history is kept here")
         if path.startswith("/v1/miners/"):
@@ -142,7 +145,9 @@ class SyntheticFeed(Feed):
 
     def _strip(self) -> StripView:
         power_kw = float(np.nansum(self._made.numbers["power_w"])) / 1_000
-        target_kw = self._made.rated_kw * 0.9
+        target_kw, rated_kw = self._made.rated_kw * 0.9, self._made.rated_kw
+        if self.programme is not None:
+            power_kw, target_kw, rated_kw = self.programme["power_kw"], self.programme["figure_kw"], 160_000.0
         counts = {
             f"p{n}": sum(a.priority == n and a.state in ("UNACK", "ACK") for a in self.alarms) for n in range(1, 5)
         }
@@ -156,8 +161,8 @@ class SyntheticFeed(Feed):
             maintenance=False,
             power_kw=power_kw,
             target_kw=target_kw,
-            limit_kw=self._made.rated_kw,
-            rated_kw=self._made.rated_kw,
+            limit_kw=rated_kw,
+            rated_kw=rated_kw,
             deviation_kw=power_kw - target_kw,
             deviation_pct=100 * (power_kw - target_kw) / target_kw,
             in_band=abs(power_kw - target_kw) < 0.02 * target_kw,
@@ -181,6 +186,7 @@ class SyntheticFeed(Feed):
             overrides=self.overrides,
             lease=self.lease,
             reach=self.reach,
+            sites=0 if self.programme is None else len(self.programme["rows"]),
         )
 
 
@@ -326,7 +332,7 @@ def _columns(miners: int, dice: np.random.Generator) -> _Columns:
         "fan_rpm": np.where(awake, np.round(dice.normal(5_400.0, 300.0, miners) / 60.0) * 60.0, 0.0),
         "since_ms": np.where(rows % 7 == 0, START_MS - 1_000.0 * (rows + 5), np.nan),
     }
-    last = int(container.max()) if miners else 0
+    last = int(container.max()) if miners else -1
     made.words = {
         "state": Words(codes=state.astype(np.int64), words=STATES),
         "want": Words(codes=(state != 2).astype(np.int64), words=("sleep", "full")),  # noqa: PLR2004 - curtailed

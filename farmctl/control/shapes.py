@@ -124,6 +124,7 @@ class State(Answer):
     lease: Lease | None
     crew: dict[str, Any] | None
     """Leader and members of a site of several processes."""
+    sites: int
 
 
 class Snapshot(Answer):

@@ -37,6 +37,8 @@ class Site:
     policy: str = "efficiency_first"
     confirm_fraction: float = 0.1
     """Share of the rated power above which a change must name the site."""
+    sites: int = 0
+    """Sites of the programme whose headquarters this is; 0: miners of its own."""
     crew: Callable[[], Crew | None] = lambda: None
     """The processes of the site; None: this one is alone."""
 
@@ -103,6 +105,7 @@ def state(picture: SitePicture, site: Site, orders: Steered, now_ms: int) -> Jso
         "overrides": [override(order) for order in orders.overrides],
         "lease": leases.told(orders.lease),
         "crew": _crew(site.crew()),
+        "sites": site.sites,
     }
 
 

@@ -148,6 +148,8 @@ class StripView:
     """Shortest horizon first; empty: not told."""
     crew: CrewView | None = None
     """None: one process does everything."""
+    sites: int = 0
+    """Sites of a programme whose headquarters this is; 0: it has miners of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from farmctl.tui.acting import Acting
 from farmctl.tui.chrome import live_keys
 from farmctl.tui.filtering import Filter
 from farmctl.tui.glass import GlassScreen
-from farmctl.tui.keys import BY_ACTION, KEYS, Key, bindings
+from farmctl.tui.keys import BY_ACTION, BY_PAGE, KEYS, PROGRAMME, Key, bindings
 from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, PastTold, ReplayOpened, WhoTold
 from farmctl.tui.modals.choices import YesScreen
 from farmctl.tui.modals.reading import MinerScreen, ReadScreen, help_lines
@@ -130,6 +130,12 @@ class FarmApp(TableKeys, PastKeys, App[None], inherit_bindings=False):
     def action_page(self, page: str) -> None:
         """Another screen."""
         glass = self.glass
+        if not glass.enabled(BY_PAGE[page]):
+            here = (
+                "headquarters, whose sites have the miners" if glass.headquarters else "a site with miners of its own"
+            )
+            self.notify(f"there is no screen {page} here: this is {here}")
+            return
         if page != glass.page:
             glass.before, glass.page = glass.page, page
         glass.show_page()
@@ -141,6 +147,9 @@ class FarmApp(TableKeys, PastKeys, App[None], inherit_bindings=False):
     def action_into(self) -> None:
         """Down: to the miners of what the cursor is on, from a miner to everything about it."""
         glass = self.glass
+        if glass.page == PROGRAMME:
+            self.show_miner(glass.programme.copied())
+            return
         miner_id = glass.miners.table.roster.cursor_id
         if glass.page == "miners":
             if miner_id is not None:
@@ -301,7 +310,10 @@ class FarmApp(TableKeys, PastKeys, App[None], inherit_bindings=False):
         self.show_filtered(views[name])
 
     def show_miner(self, miner_id: str) -> None:
-        """Everything about one miner."""
+        """Everything about one miner; at headquarters, about one site."""
+        if self.glass.headquarters:
+            self.push_screen(ReadScreen(self.glass.programme.told(miner_id)))
+            return
         self.push_screen(MinerScreen(miner_id, self.glass.feed.ask))
 
     def order(self, draft: Draft) -> None:
@@ -352,7 +364,7 @@ class FarmApp(TableKeys, PastKeys, App[None], inherit_bindings=False):
     @override
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """False hides, None greys."""
-        key = BY_ACTION.get(action)
+        key = BY_PAGE.get(str(parameters[0])) if action == "page" else BY_ACTION.get(action)
         return True if key is None else self.glass.enabled(key)
 
     @override

@@ -12,6 +12,7 @@ from farmctl.tui.typed import drafted
 SCREENS = {
     "status": "overview", "miners": "miners", "alarms": "alarms", "events": "events", "jobs": "events",
     "circuits": "power", "override": "power", "containers": "map", "racks": "map", "doctor": "system",
+    "sites": "programme",
 }  # fmt: skip
 """Verbs that list something, and the screen that shows it."""
 

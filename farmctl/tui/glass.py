@@ -19,7 +19,7 @@ from farmctl.ports.replay import PastFeed
 from farmctl.tui.chrome import WAITING, banner, keys_line, last_order, terminal_title, title
 from farmctl.tui.filtering import Filter
 from farmctl.tui.intake import Arrived, Intake
-from farmctl.tui.keys import PAGES, Key
+from farmctl.tui.keys import PAGES, PROGRAMME, Key
 from farmctl.tui.menu import Hand, selector_of
 from farmctl.tui.palette import app_palette
 from farmctl.tui.prompt import Prompt
@@ -30,6 +30,7 @@ from farmctl.tui.screens.miners import MinersPane
 from farmctl.tui.screens.overview import OverviewPane
 from farmctl.tui.screens.pane import Screenful
 from farmctl.tui.screens.power import PowerPane
+from farmctl.tui.screens.programme import ProgrammePane
 from farmctl.tui.screens.system import Doctor, SystemPane
 from farmctl.tui.sight import UP, Sight
 from farmctl.tui.trace import Trace
@@ -46,7 +47,7 @@ REFUSAL_S = 15.0
 
 
 class GlassScreen(Screen[None]):
-    """Strip, banner, seven screens, last order, keys."""
+    """Strip, banner, seven screens and that of headquarters, last order, keys."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class GlassScreen(Screen[None]):
         self.power = PowerPane(self.trace, feed.ask)
         self.events = EventsPane()
         self.system = SystemPane(feed.ask, doctor)
+        self.programme = ProgrammePane(feed.ask)
         self.prompt = Prompt()
         self.link: LinkState = UP
         self._keymap_given = keymap
@@ -106,6 +108,7 @@ class GlassScreen(Screen[None]):
             yield self.power
             yield self.events
             yield self.system
+            yield self.programme
         yield self.prompt
         yield Lines(id="log")
         yield Lines(id="keys")
@@ -143,7 +146,10 @@ class GlassScreen(Screen[None]):
         arrived = self._intake.take()
         if arrived is None:
             return
-        self.latest, self._at_s = arrived.image, arrived.at_s
+        first, self.latest, self._at_s = self.latest is None, arrived.image, arrived.at_s
+        if first and self.headquarters and self.page == PAGES[0] and self.player is None:
+            self.page = PROGRAMME
+            self.show_page()
         if self.player is not None:
             self.trace.retell(self.player.trend())
         else:
@@ -169,9 +175,14 @@ class GlassScreen(Screen[None]):
     def pane(self) -> Screenful:
         """The screen in front."""
         screens: tuple[Screenful, ...] = (
-            self.overview, self.map, self.miners, self.alarms, self.power, self.events, self.system,
+            self.overview, self.map, self.miners, self.alarms, self.power, self.events, self.system, self.programme,
         )  # fmt: skip
-        return screens[PAGES.index(self.page)]
+        return screens[(*PAGES, PROGRAMME).index(self.page)]
+
+    @property
+    def headquarters(self) -> bool:
+        """This controller has sites and no miners of its own."""
+        return self.latest is not None and self.latest.strip.sites > 0
 
     @property
     def stale(self) -> bool:
@@ -344,5 +355,7 @@ class GlassScreen(Screen[None]):
     def enabled(self, key: Key) -> bool | None:
         """False hides, None greys: what orders is greyed for viewers and while the picture is stale."""
         if self.page not in key.pages or (key.past and self.player is None):
+            return False
+        if key.at and key.at != ("sites" if self.headquarters else "miners"):
             return False
         return None if key.orders and (self.read_only or self.stale) else True

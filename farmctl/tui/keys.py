@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from textual.binding import Binding
 
 PAGES = ("overview", "map", "miners", "alarms", "power", "events", "system")
-LISTS = frozenset({"overview", "map", "miners", "alarms", "power"})
+PROGRAMME = "programme"
+"""The screen of headquarters, in front of the others there."""
+EVERYWHERE = frozenset((*PAGES, PROGRAMME))
+LISTS = frozenset({"overview", "map", "miners", "alarms", "power", PROGRAMME})
 MINERS = frozenset({"miners"})
+AT = {"map": "miners", "miners": "miners", PROGRAMME: "sites"}
 ALARMS = frozenset({"overview", "alarms"})
 
 
@@ -20,11 +24,13 @@ class Key:
     key: str
     action: str
     label: str
-    pages: frozenset[str] = frozenset(PAGES)
+    pages: frozenset[str] = EVERYWHERE
     orders: bool = False
     """It leads to an order: greyed for a viewer and while the link is lost."""
     short: str = ""
     """As in the line at the bottom; empty: not there."""
+    at: str = ""
+    """Only where there are `sites`, or only where there are `miners`; empty: both."""
     past: bool = False
     """It moves the playhead of a replay: not there while the glass shows the present."""
 
@@ -37,10 +43,11 @@ KEYS: tuple[Key, ...] = (
             action=f"page('{page}')",
             label=page.capitalize(),
             short=page.capitalize(),
+            at=AT.get(page, ""),
         )
-        for number, page in enumerate(PAGES, start=1)
+        for number, page in enumerate((*PAGES, PROGRAMME), start=1)
     ),
-    Key(id="ask.filter", key="slash", action="ask_filter", label="filter", short="filter"),
+    Key(id="ask.filter", key="slash", action="ask_filter", label="filter", short="filter", at="miners"),
     Key(id="ask.command", key="colon", action="ask_command", label="cmd", short="cmd"),
     Key(id="ask.help", key="question_mark", action="help", label="help", short="help"),
     Key(id="go.into", key="enter", action="into", label="drill down", pages=LISTS),
@@ -87,6 +94,7 @@ KEYS: tuple[Key, ...] = (
     Key(id="go.quit", key="q", action="leave", label="quit"),
 )
 BY_ACTION = {key.action.partition("(")[0]: key for key in KEYS}
+BY_PAGE = {key.id.removeprefix("page."): key for key in KEYS if key.id.startswith("page.")}
 
 
 def bindings() -> list[Binding]:

@@ -28,6 +28,7 @@ COMMANDS = (
     "events list",
     "jobs list",
     "circuits list",
+    "sites list",
     "replay ",
     "view ",
     "theme hmi-light",

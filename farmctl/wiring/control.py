@@ -104,6 +104,7 @@ def control_server(
                 policy=config.control.policy,
                 confirm_fraction=config.site.confirm_fraction,
                 crew=glass.crew,
+                sites=0 if config.programme is None else len(config.programme.site),
             ),
             settings=lambda: rows,
             config_files=[str(file.absolute()) for file in loaded.files],

@@ -83,10 +83,17 @@ def sit() -> Sit:
 
     @asynccontextmanager
     async def seated(
-        width: int = 120, height: int = 36, *, miners: int = 300, role: str = "operator", **how: Any
+        width: int = 120,
+        height: int = 36,
+        *,
+        miners: int = 300,
+        role: str = "operator",
+        programme: Any = None,
+        **how: Any,
     ) -> AsyncIterator[Seat]:
         clock = [100.0]
         feed = SyntheticFeed(miners, role=role)
+        feed.programme = programme
         app = FarmApp(feed, now_s=lambda: clock[0], doctor=examined, **how)
         async with app.run_test(size=(width, height)) as pilot:
             seat = Seat(app=app, feed=feed, pilot=pilot, clock=clock)

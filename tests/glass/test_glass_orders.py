@@ -22,7 +22,7 @@ async def test_no_key_on_any_screen_orders_anything_by_itself(sit: Sit, tmp_path
     monkeypatch.chdir(tmp_path)
     async with sit() as seat:
         for page, key in product(PAGES, KEYS):
-            everywhere = len(key.pages) == len(PAGES) and not key.orders
+            everywhere = set(PAGES) <= key.pages and not key.orders
             if key.id == "go.quit" or (everywhere and page != "overview"):
                 continue  # what is the same everywhere is pressed once
             if seat.app.glass.page != page:
