@@ -24,6 +24,7 @@ MIDDLE = 20
 TRIM_EVERY = 6
 """Looks between two returns of free memory to the system: replies come in bursts, and the C library keeps the room of
 the largest one (17 MB after the start of 4,000 miners)."""
+M_ARENA_MAX, ARENAS = -8, 2
 NEVER = 1_000_000
 """The oldest are looked at by `run` alone."""
 
@@ -51,6 +52,16 @@ class Nursery:
         finally:
             gc.set_threshold(*before)
             gc.unfreeze()
+
+
+def keep_arenas_few() -> None:
+    """Before the first thread: the C library gives each one an arena of its own, and every one keeps its largest burst.
+
+    Python lets one of them allocate at a time anyway. mallopt(3); without glibc nothing is done.
+    """
+    limit = getattr(ctypes.CDLL(None), "mallopt", None)
+    if limit is not None:
+        limit(M_ARENA_MAX, ARENAS)
 
 
 def _trim() -> None:

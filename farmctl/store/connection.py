@@ -18,6 +18,7 @@ from farmctl.store.queries import QUERIES
 
 DEADLINE_S = 30.0  # a disk that took longer is a failed disk; SQLite's own wait for a lock ends well before
 BUSY_MS = 5_000  # a backup tool may hold the file's lock for a moment; SQLite waits this long for it
+CACHE_KIB = 512  # a connection's own pages: the kernel keeps them too, and SQLite's 2 MiB each fill over half an hour
 WAL_LIMIT_BYTES = 64 * 2**20  # after a burst the WAL file is cut back to this
 
 SqlValue = None | int | float | str | bytes
@@ -171,6 +172,7 @@ async def _connect(path: Path, *, mode: str) -> Connection:
     try:
         await connection.run("PRAGMA foreign_keys = ON", doing="foreign_keys")
         await connection.run(f"PRAGMA busy_timeout = {BUSY_MS}", doing="busy_timeout")
+        await connection.run(f"PRAGMA cache_size = -{CACHE_KIB}", doing="cache_size")
     except BaseException:
         await connection.close()
         raise

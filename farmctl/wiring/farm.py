@@ -32,7 +32,7 @@ from farmctl.engine.hands import SiteHands
 from farmctl.engine.historian import Historian
 from farmctl.engine.inbox import GridInbox
 from farmctl.engine.metering import CircuitMeters, SiteMeter
-from farmctl.engine.nursery import Nursery
+from farmctl.engine.nursery import Nursery, keep_arenas_few
 from farmctl.engine.poller import Poller
 from farmctl.engine.scan.follow import Follower
 from farmctl.engine.settlement import SettlementSeries
@@ -162,6 +162,7 @@ async def built(
 
     Raises ConfigError with every fault before anything is sent.
     """
+    keep_arenas_few()
     config, clock = loaded.config, SystemClock()
     async with AsyncExitStack() as stack:
         if lead is None:
@@ -259,6 +260,8 @@ async def _assembled(
     memory = await _remembered(store, fleet, inbox, clock.now_ms())
     await decline(config, memory, inbox)
     cycle = Cycle(parts, memory)
+    pressed = poller.gives_way
+    poller.gives_way = lambda: cycle.hurries or pressed()
     rows = tuple(fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table)))
     system = SystemFacts(config=config, poller=poller, sender=wire.sender, inbox=inbox, tally=tally, vitals=vitals)
     hq = None if programme is None else programme.headquarters

@@ -1,4 +1,4 @@
-"""What must hold after a kill: nothing acknowledged is lost, nothing is commanded twice with a different meaning."""
+"""What must hold after a kill: nothing acknowledged is lost, nobody is shed, no command has two meanings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from farmctl.store.reader import open_reader
 from farmctl.wiring.stores import JOURNAL
 from simulators.grid.uplink import TERMINAL
 from tests.farm.site import Site
+from tests.kills.restarts import Restarts
 
 RESUMED_S = 30.0
 
@@ -28,6 +29,7 @@ class Judge:
         """Id -> reason of every override that the controller said yes to."""
         self.head = 0
         self.commands = 0
+        self.restarts = Restarts()
         self._hash_at: dict[int, str] = {}
         """seq -> hash of every record read so far."""
         self._last_seen: tuple[int, str] = (0, "")
@@ -109,6 +111,8 @@ class Judge:
         record = stored.record
         self.head = stored.seq
         self._hash_at[stored.seq] = stored.hash
+        for broken in self.restarts.feed(stored):
+            self._breaks(broken)
         match record.kind:
             case RecordKind.START:
                 self._life += 1

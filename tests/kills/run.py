@@ -27,6 +27,8 @@ LIFE_S = 150.0
 """A controller that is not online after this long is a failure, on any machine."""
 STARTUP_SHARE = 0.25
 """Of the kills that come while the controller still starts."""
+QUIET_SHARE = 0.3
+"""Of the lives in which nobody asks for anything before the controller is back: what it does then is its own doing."""
 AFTER_S = (0.0, 1.2)
 ASK_EVERY_S = (0.1, 0.6)
 CALM_S = 240.0
@@ -42,6 +44,8 @@ class Result:
     overrides_acknowledged: int
     records: int
     commands: int
+    restarts_judged: int
+    """Lives that decided before anything new was heard: nobody may be shed in them."""
     recovery_p50_s: float
     recovery_max_s: float
     """From the start of the process until the grid was told its mode."""
@@ -82,6 +86,7 @@ async def killed(folder: Path, kills: int, *, seed: int, miners: int, say: Calla
         overrides_acknowledged=len(judge.overrides),
         records=judge.head,
         commands=judge.commands,
+        restarts_judged=judge.restarts.judged,
         recovery_p50_s=round(statistics.median(recovered_s), 2),
         recovery_max_s=round(max(recovered_s), 2),
         wall_s=round(time.monotonic() - began_s, 1),
@@ -94,7 +99,10 @@ async def _life(story: Story) -> None:
     there, dice = story.there, story.dice
     began_s, known = time.monotonic(), len(there.grid.uplink.modes)
     async with daemon(there) as running:
-        asking = asyncio.ensure_future(_ask(story))
+        heard = asyncio.Event()
+        asking = asyncio.ensure_future(_ask(story, heard))
+        if dice.random() >= QUIET_SHARE:
+            heard.set()
         try:
             if dice.random() < STARTUP_SHARE and story.recovered_s:
                 story.in_startup += 1
@@ -102,6 +110,7 @@ async def _life(story: Story) -> None:
             else:
                 await _online(there, running, known)
                 story.recovered_s.append(time.monotonic() - began_s)
+                heard.set()
                 await story.judge.resumed()
                 await asyncio.sleep(dice.uniform(*AFTER_S))
             await story.judge.before_kill()
@@ -141,9 +150,10 @@ async def _online(there: Site, running: Daemon, known: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _ask(story: Story) -> None:
-    """The grid gives and takes back orders, an operator sets overrides, until the kill."""
+async def _ask(story: Story, heard: asyncio.Event) -> None:
+    """The grid gives and takes back orders, an operator sets overrides, until the kill; first waits to be heard."""
     there, dice = story.there, story.dice
+    await heard.wait()
     while True:
         await asyncio.sleep(dice.uniform(*ASK_EVERY_S))
         kind = dice.choice(("target", "target", "limit", "delete", "override", "override"))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 KEPT = 240
 """Two minutes at two a second."""
-KEPT_BYTES = 8 * 2**20
 SLOW_BYTES = 2**20
 """A client that is further behind than this takes a snapshot (OPERATIONS section 3)."""
+KEPT_BYTES = 2 * SLOW_BYTES
+"""What is older is of use to nobody."""
 TOPICS = ("delta", "alarm", "event", "job", "decision")
 
 

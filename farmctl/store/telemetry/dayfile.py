@@ -16,6 +16,8 @@ from farmctl.store.telemetry.codec import Tile, pack, unpack_page
 from farmctl.store.telemetry.layout import SHARD, TILE, Tier
 
 BUSY_S = 5.0
+CACHE_KIB = 512
+"""Pages a file keeps for itself; the kernel keeps them too."""
 VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS roster (epoch INTEGER PRIMARY KEY, ids BLOB NOT NULL) STRICT;
@@ -47,6 +49,7 @@ class DayFile:
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: telemetry cannot be kept here: {error}") from error
