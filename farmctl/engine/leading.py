@@ -68,9 +68,8 @@ class Leading(Sender):
 
     async def run(self) -> None:
         """Until cancelled. Raises RefusedError where another leads."""
-        await self._p.post.known(sorted(self._rows))
         async with asyncio.TaskGroup() as tasks:
-            for part in (self._assemble, self._order, self._plan, self._count):
+            for part in (self._introduce, self._assemble, self._order, self._plan, self._count):
                 tasks.create_task(part())
 
     def see(self, picture: Picture) -> None:
@@ -99,6 +98,17 @@ class Leading(Sender):
     @override
     def open_commands(self) -> int:
         return len(self._queue)
+
+    async def _introduce(self) -> None:
+        """Make the shards known, once."""
+        while True:
+            try:
+                await self._p.post.known(sorted(self._rows))
+            except StoreError as error:
+                log.debug("shards_not_made_known", error=str(error))
+                await self._p.clock.sleep(LOOK_S)
+            else:
+                return
 
     async def _order(self) -> None:
         while True:

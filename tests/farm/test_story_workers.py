@@ -110,5 +110,5 @@ async def test_two_workers_share_the_site_and_the_one_that_is_left_goes_on_with_
         await there.until(lambda: there.near(0.4 * there.full_kw, SHARE), "the next, under the other", within_s=LONG_S)
         await left.end()
         kinds = [each.record.kind for each in await there.journal(RecordKind.START, RecordKind.FATE)]
-        assert kinds.count(RecordKind.START) == 2
+        assert kinds.count(RecordKind.START) >= len(parts), "who loses the seat for want of time takes it again"
         assert RecordKind.FATE in kinds
