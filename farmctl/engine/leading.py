@@ -13,11 +13,12 @@ from typing_extensions import override
 from farmctl.core.fleet import UNKNOWN_STEP
 from farmctl.core.model import Command, Fate, MinerId
 from farmctl.core.units import MS_PER_S
-from farmctl.engine import pages
+from farmctl.engine import beside, pages
 from farmctl.engine.actuator import CommandFate, CommandWatch, Sender
 from farmctl.engine.cycle import Picture
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import Link
+from farmctl.engine.poller import Poller
 from farmctl.errors import MalformedReplyError, StoreError
 from farmctl.ports.shards import Member, SetPoint, SitePost
 from farmctl.ports.site import Clock
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 0.5
 MEMBERS_S = 2.0
+BESIDE_S = 3.0
+TIDY_S = 3600.0
 PLAN_S = 60.0
 """A plan holds so long after its controller was heard last; then the workers go to the firm level."""
 RENEW_S = 5.0
@@ -43,6 +46,10 @@ class LeadingParts:
     post: SitePost
     clock: Clock
     watch: CommandWatch
+    hub: Poller
+    """Polls nobody here; whoever listens to it hears what the workers' polls have told."""
+    keep_days: int
+    """Of telemetry pages in the database."""
     ceiling_w: float
     """Cap before the first decision: the site's rating."""
     failsafe_w: float
@@ -69,7 +76,15 @@ class Leading(Sender):
     async def run(self) -> None:
         """Until cancelled. Raises RefusedError where another leads."""
         async with asyncio.TaskGroup() as tasks:
-            for part in (self._introduce, self._assemble, self._order, self._plan, self._count):
+            for part in (
+                self._introduce,
+                self._assemble,
+                self._listen,
+                self._order,
+                self._plan,
+                self._count,
+                self._tidy,
+            ):
                 tasks.create_task(part())
 
     def see(self, picture: Picture) -> None:
@@ -167,6 +182,29 @@ class Leading(Sender):
             except StoreError as error:
                 log.debug("no_pages", error=str(error))
             await self._p.clock.sleep(LOOK_S)
+
+    async def _listen(self) -> None:
+        """What stands beside the columns: slower, and nothing is decided by it."""
+        after = 0
+        while True:
+            try:
+                for page in await self._p.post.beside(after):
+                    after = page.rev
+                    if (rows := self._rows.get(page.shard)) is not None:
+                        beside.take(self._p.hub, self._p.keeper, rows, page.kind, page.packed)
+            except (StoreError, MalformedReplyError) as error:
+                log.debug("nothing_beside", error=str(error))
+            await self._p.clock.sleep(BESIDE_S)
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await self._p.post.tidy(self._p.keep_days)
+            except StoreError as error:
+                log.debug("not_tidied", error=str(error))
+                await self._p.clock.sleep(PLAN_S)
+            else:
+                await self._p.clock.sleep(TIDY_S)
 
     def _put(self, shard: str, packed: bytes) -> None:
         rows = self._rows.get(shard)

@@ -45,7 +45,7 @@ def pack(keeper: FleetKeeper, rows: IntColumn) -> bytes:
     place = np.full(len(keeper.book.ladders) + 1, NO_LADDER, dtype=np.int64)
     place[used] = np.arange(len(used))
     ladders = [asdict(keeper.book.ladders[number]) for number in used.tolist()]
-    head = orjson.dumps({"rows": len(rows), "sum": _sum(table, rows), "ladders": ladders})
+    head = orjson.dumps({"rows": len(rows), "sum": sum_of(table, rows), "ladders": ladders})
     parts = [len(head).to_bytes(4, "little"), head, place[ladder].astype("<i8").tobytes()]
     parts += [np.ascontiguousarray(getattr(table, name)[rows]).tobytes() for name in LIVE]
     return zlib.compress(b"".join(parts), LEVEL)
@@ -58,7 +58,7 @@ def unpack(keeper: FleetKeeper, rows: IntColumn, packed: bytes) -> None:
         at = 4 + int.from_bytes(raw[:4], "little")
         head = orjson.loads(raw[4:at])
         ladders = _LADDERS.validate_python(head["ladders"])
-        if head["rows"] != len(rows) or head["sum"] != _sum(keeper.table, rows):
+        if head["rows"] != len(rows) or head["sum"] != sum_of(keeper.table, rows):
             raise MalformedReplyError("a live page is of other miners: the inventory was changed, restart both")
         ladder = np.frombuffer(raw, dtype="<i8", count=len(rows), offset=at)
         at += ladder.nbytes
@@ -85,5 +85,6 @@ def _learn(keeper: FleetKeeper, rows: IntColumn, ladder: IntColumn, ladders: Seq
             keeper.learn_ladder(int(rows[place]), ladders[ladder[place]])
 
 
-def _sum(table: FleetTable, rows: IntColumn) -> int:
+def sum_of(table: FleetTable, rows: IntColumn) -> int:
+    """Proves that both sides mean the same miners in the same order."""
     return zlib.crc32(table.miner_id[rows].tobytes())

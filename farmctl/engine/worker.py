@@ -20,6 +20,7 @@ from farmctl.core.reasons import Reason
 from farmctl.core.units import MS_PER_S
 from farmctl.engine import pages
 from farmctl.engine.actuator import Actuator, Gate
+from farmctl.engine.beside import Beside
 from farmctl.engine.burden import Burden
 from farmctl.engine.fleet import FleetKeeper
 from farmctl.engine.link import Link
@@ -36,6 +37,7 @@ BEAT_S = 0.5
 LOOK_S = 0.5
 """Set-points come with a wake-up; this is for the one that was lost."""
 SHOW_S = 1.0
+ASIDE_S = 5.0
 SETTLE_S = 2.0
 GONE_S = 3.0
 """Silence of the database after which lowering goes by this process alone."""
@@ -56,6 +58,7 @@ class WorkerParts:
     clock: Clock
     wake: asyncio.Event
     """Set when set-points were written."""
+    beside: Beside
     keep_s: float = 10.0
     """Between two pages of the history; 0: none is kept."""
 
@@ -113,7 +116,7 @@ class Worker:
         """Until cancelled; then the shards are let go."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for part in (self._beat, self._obey, self._show, self._settle, self._watch):
+                for part in (self._beat, self._obey, self._show, self._show_beside, self._settle, self._watch):
                     tasks.create_task(part())
         finally:
             self._p.poller.drop(self._p.links.values())
@@ -161,6 +164,7 @@ class Worker:
             # Another epoch of our own is a new claim as well: somebody may have commanded in between.
             self._mine[shard] = _Shard(held=lease)
             self._burden.forget(self._rows[shard])
+            self._p.beside.forget(shard)
             poller.add(self._links(shard))
             log.info("shard_claimed", shard=shard, epoch=lease.epoch)
             self._p.wake.set()
@@ -256,6 +260,16 @@ class Worker:
                     await self._p.post.keep(now_ms, packed)
             except StoreError as error:
                 log.debug("not_shown", error=str(error))
+
+    async def _show_beside(self) -> None:
+        while True:
+            await self._p.clock.sleep(ASIDE_S)
+            for shard, kind, page in self._p.beside.changed(self.shards):
+                try:
+                    await self._p.post.show_beside([(self._mine[shard].held, kind, page)])
+                except (StoreError, KeyError) as error:  # let go of meanwhile
+                    self._p.beside.again(shard, kind)
+                    log.debug("not_shown_beside", shard=shard, error=str(error))
 
     async def _settle(self) -> None:
         """Bring each share to what the shard's miners draw at worst, once all of them were looked at."""

@@ -61,7 +61,11 @@ class _Cycle:
 class MetricsServer:
     """Serves the last published cycle; before the first one only the controller's own metrics."""
 
-    def __init__(self, config: MetricsConfig, controller: ControllerMetrics, clock: Clock) -> None:
+    def __init__(
+        self, config: MetricsConfig, controller: ControllerMetrics, clock: Clock, *, decides: bool = True
+    ) -> None:
+        """`decides`: False where another process does, and no cycle is to be expected."""
+        self._decides = decides
         self.port = config.port
         self._config = config
         self._controller = controller
@@ -146,6 +150,8 @@ class MetricsServer:
 
     async def _serve_health(self, request: web.Request) -> web.Response:
         del request
+        if not self._decides:
+            return web.json_response({"status": "standby", "cycle_age_s": None})
         if self._cycle is None:
             return web.json_response({"status": "starting", "cycle_age_s": None}, status=503)
         age_ms = self._clock.now_ms() - self._cycle.at_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from farmctl.core.model import Command, Fate
 
@@ -58,6 +58,21 @@ class LivePage:
 
     shard: str
     epoch: int
+    rev: int
+    """Rises with every page of the site."""
+    packed: bytes
+
+
+AsideKind = Literal["said", "facts"]
+"""What polls tell beside the columns, or the slow facts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsidePage:
+    """What stands beside the columns of a shard, as its worker heard it last."""
+
+    shard: str
+    kind: AsideKind
     rev: int
     """Rises with every page of the site."""
     packed: bytes
@@ -143,6 +158,10 @@ class ShardPost(Protocol):
         """Replace the live page of each shard that is still held."""
         ...
 
+    async def show_beside(self, pages: Sequence[tuple[Held, AsideKind, bytes]]) -> None:
+        """Replace what stands beside the columns of each shard that is still held."""
+        ...
+
     async def keep(self, at_ms: int, pages: Sequence[tuple[Held, bytes]]) -> None:
         """Add a page to the history of each shard."""
         ...
@@ -165,6 +184,14 @@ class SitePost(Protocol):
 
     async def pages(self, after: int) -> Sequence[LivePage]:
         """Live pages with a higher `rev`."""
+        ...
+
+    async def beside(self, after: int) -> Sequence[AsidePage]:
+        """What stands beside the columns, with a higher `rev`."""
+        ...
+
+    async def tidy(self, keep_days: int) -> None:
+        """Make the days to come, drop telemetry that is older, forget processes of long ago; harmless when repeated."""
         ...
 
     async def members(self) -> Sequence[Member]:

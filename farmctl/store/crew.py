@@ -15,7 +15,21 @@ from typing_extensions import override
 
 from farmctl.core.model import Command
 from farmctl.errors import StoreError
-from farmctl.ports.shards import Held, Leases, LivePage, Member, Outcome, Plan, Role, SetPoint, ShardPost, SitePost
+from farmctl.ports.shards import (
+    AsideKind,
+    AsidePage,
+    Held,
+    Leases,
+    LivePage,
+    Member,
+    Outcome,
+    Plan,
+    Role,
+    SetPoint,
+    ShardPost,
+    SitePost,
+)
+from farmctl.store.connection import LostSessionError
 from farmctl.store.fenced import FencedWrites, Wish
 from farmctl.store.leases import FencedError, Lease, LeaseKeeper, boot_time_s
 from farmctl.store.postgres import asked, reported
@@ -30,6 +44,9 @@ ANSWER_S = 3.0
 """An order that took longer is stale; the next cycle writes it again."""
 AGAIN_S = 1.0
 CHANNEL = "farmctl_setpoints"
+DAYS_AHEAD = 3
+"""Today's partition, where nobody led yesterday, and those of two days more."""
+FORGET = timedelta(days=1)
 SHRUNK_W = 1.0
 GROWN = 0.005
 """A cap that grew by less than this part is not worth a new plan."""
@@ -123,6 +140,11 @@ class WorkerPost(_Asking, ShardPost):
         await self._fetch("show_pages", *columns)
 
     @override
+    async def show_beside(self, pages: Sequence[tuple[Held, AsideKind, bytes]]) -> None:
+        for held, kind, page in pages:
+            await self._fetch("show_beside", held.shard, held.epoch, kind, page)
+
+    @override
     async def keep(self, at_ms: int, pages: Sequence[tuple[Held, bytes]]) -> None:
         await self._fetch("keep_pages", at_ms, [held.shard for held, _ in pages], [page for _, page in pages])
 
@@ -198,6 +220,24 @@ class ControllerPost(_Asking, SitePost):
     async def pages(self, after: int) -> Sequence[LivePage]:
         rows = await self._fetch("pages", after)
         return [LivePage(shard=shard, epoch=epoch, rev=rev, packed=bytes(z)) for shard, epoch, rev, z in rows]
+
+    @override
+    async def beside(self, after: int) -> Sequence[AsidePage]:
+        rows = await self._fetch("beside", after)
+        return [AsidePage(shard=shard, kind=kind, rev=rev, packed=bytes(z)) for shard, kind, rev, z in rows]
+
+    @override
+    async def tidy(self, keep_days: int) -> None:
+        for day in range(DAYS_AHEAD):
+            for query in ("make_command_day", "make_telemetry_day"):
+                try:
+                    await self._fetch(query, day)
+                except LostSessionError:
+                    raise
+                except StoreError as error:  # rows of that day stand in the default partition, and stay there
+                    log.warning("day_not_made", what=query, days_ahead=day, error=str(error))
+        await self._fetch("drop_telemetry", keep_days)
+        await self._fetch("forget_workers", FORGET)
 
     @override
     async def members(self) -> Sequence[Member]:

@@ -18,14 +18,17 @@ from farmctl.config.build import circuit_tree
 from farmctl.config.load import Loaded
 from farmctl.control.standby import StandbyDoor
 from farmctl.engine.actuator import Actuator
+from farmctl.engine.beside import Beside as Heard
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.leading import Leading, LeadingParts
+from farmctl.engine.pages import rows_of
 from farmctl.engine.poller import Poller
 from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally
 from farmctl.engine.watchdog import Watchdog
 from farmctl.engine.worker import ShardGate, Worker, WorkerParts
 from farmctl.errors import ConfigError, RefusedError, StoreError
+from farmctl.metrics.server import MetricsAddressError
 from farmctl.ports.shards import Crew, Held, Role
 from farmctl.ports.store import InventoryRow
 from farmctl.store.crew import ControllerPost, ShardLeases, WorkerPost, members, woken
@@ -38,11 +41,14 @@ from farmctl.store.standin import StandIn
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.farm import Farm, built
 from farmctl.wiring.fleet import Fleet, follower, gather
+from farmctl.wiring.metrics import MetricsWatch, counts_of
 from farmctl.wiring.stores import keep_copy, place_of
 from farmctl.wiring.wire import Lead, Wire, actuator_rules, poll_rules
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from farmctl.metrics.controller import ControllerMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +78,7 @@ class Process:
     terms: Terms
     pool: asyncpg.Pool
     stop: asyncio.Event
+    counts: ControllerMetrics
 
     @property
     def site(self) -> str:
@@ -113,7 +120,7 @@ async def run_crew(loaded: Loaded, role: Role, stop: asyncio.Event) -> None:
         await keep_copy(config, rows)
         process = Process(
             loaded=loaded, role=role, dsn=place.dsn, name=name, holder=f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-            terms=terms, pool=pool, stop=stop,
+            terms=terms, pool=pool, stop=stop, counts=counts_of(config),
         )  # fmt: skip
         parts: dict[str, Callable[[], Awaitable[None]]] = {}
         worker: Worker | None = None
@@ -152,8 +159,11 @@ async def _worker(
     process: Process, beside: Beside, rows: tuple[InventoryRow, ...], stack: AsyncExitStack
 ) -> tuple[Worker, dict[str, Callable[[], Awaitable[None]]]]:
     """The half that polls and commands, and what runs of it."""
-    config, clock, tally = process.loaded.config, SystemClock(), Tally()
+    config, clock = process.loaded.config, SystemClock()
     fleet = gather(config, rows, circuit_tree(config), load_drivers(sorted({row.driver for row in rows})))
+    watch = MetricsWatch(config, clock, process.counts, decides=False)
+    watch.seat(fleet)
+    tally = Tally(watch)
     stack.push_async_callback(_close, fleet)
     shards = {row.miner_id: shard_of(config.workers.shard, row) for row in rows}
     keeper = process.keeper(Role.WORKER)
@@ -170,6 +180,7 @@ async def _worker(
     parts = WorkerParts(
         keeper=fleet.keeper, links=fleet.links, shard_of=shards, poller=poller, leases=leases, post=post,
         store=beside.store, clock=clock, wake=wake,
+        beside=Heard(fleet.keeper, poller, rows_of(fleet.keeper, shards)),
         keep_s=float(config.history.step_s) if config.history.enabled else 0.0,
     )  # fmt: skip
     worker = Worker(parts, gate, actuator)
@@ -237,7 +248,8 @@ class _Seat:
         """Say who leads to whoever asks here, until the seat is ours."""
         api = self._process.loaded.config.api
         door = StandbyDoor(api.socket, api.group, SystemClock())
-        async with door.listening():
+        async with door.listening(), asyncio.TaskGroup() as tasks:
+            counting = tasks.create_task(self._counting())
             while not self._process.stop.is_set() and (keeper is None or not self._is_ours(keeper)):
                 with suppress(StoreError):
                     if keeper is not None:
@@ -245,6 +257,15 @@ class _Seat:
                     door.heard(await members(self._process.pool))
                 self._looked_ms = SystemClock().now_ms()
                 await asyncio.sleep(STANDBY_LOOK_S if keeper is None else BEAT_S)
+            counting.cancel()
+
+    async def _counting(self) -> None:
+        """Serve what this process counts; whoever leads serves it with the site's figures."""
+        config = self._process.loaded.config
+        try:
+            await MetricsWatch(config, SystemClock(), self._process.counts, decides=False).run()
+        except MetricsAddressError as error:
+            log.error("no_metrics", error=str(error), effect="this process goes on without")  # noqa: TRY400 - it says all
 
     async def _leading(self, keeper: LeaseKeeper, seat: Held) -> None:
         process, over = self._process, asyncio.Event()
@@ -253,7 +274,8 @@ class _Seat:
         store = StandIn(database, self._beside.local, process.name, SystemClock().now_ms)
         try:
             await store.settle()
-            lead = Lead(store=store, hands=_Hands(process, keeper, seat, self._worker, over, store).wire)
+            hands = _Hands(process, keeper, seat, self._worker, over, store)
+            lead = Lead(store=store, hands=hands.wire, counts=process.counts)
             async with built(process.loaded, stop=over, lead=lead) as farm, asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(self._beating(keeper, seat, over))
                 self._farm = farm
@@ -294,7 +316,7 @@ class _Hands:
         self._worker, self._over = worker, over
         self._leading: Leading | None = None
 
-    def wire(self, fleet: Fleet, tally: Tally) -> Wire:
+    def wire(self, fleet: Fleet, tally: Tally, hub: Poller) -> Wire:
         """Make it for a fleet whose miners this process does not poll by these links."""
         process, config = self._process, self._process.loaded.config
         rows = [fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table))]
@@ -307,6 +329,8 @@ class _Hands:
             post=ControllerPost(process.pool, process.site, self._seat, self._keeper.holder),
             clock=SystemClock(),
             watch=tally,
+            hub=hub,
+            keep_days=config.history.keep_days,
             ceiling_w=config.site.rated_kw * WATTS_PER_KW,
             failsafe_w=config.site.firm_kw * WATTS_PER_KW,
             directly=self._worker.lower_directly if self._worker is not None else None,

@@ -194,12 +194,12 @@ async def _assembled(
 ) -> Farm:
     listeners, lead = told_and_lead
     config, clock, wake = loaded.config, SystemClock(), asyncio.Event()
-    metrics = MetricsWatch(config, clock)
+    metrics = MetricsWatch(config, clock, lead.counts if lead is not None else None)
     metrics.seat(fleet)
     vitals = vitals_of(fleet)
     tally = Tally(metrics, vitals, *listeners.watches)
     poller = Poller(fleet.keeper, clock, poll_rules(config), tally)
-    wire = lead.hands(fleet, tally) if lead is not None else own_wire(config, fleet, poller, tally)
+    wire = lead.hands(fleet, tally, poller) if lead is not None else own_wire(config, fleet, poller, tally)
     inbox = GridInbox(store, clock, wake)
     told = post(config, clock)
     hands = SiteHands(fleet.links, inbox, wire.nudge)

@@ -59,11 +59,16 @@ class Probed:
 class MetricsWatch:
     """Hears the engine and publishes to the endpoint."""
 
-    def __init__(self, config: FarmConfig, clock: Clock) -> None:
-        """Make the endpoint; `run` listens. Raises SecretFileError."""
+    def __init__(
+        self, config: FarmConfig, clock: Clock, counts: ControllerMetrics | None = None, *, decides: bool = True
+    ) -> None:
+        """Make the endpoint; `run` listens. Raises SecretFileError.
+
+        `counts` are those of a process that counts on whether it decides or stands by.
+        """
         self._config = config
-        self.controller = ControllerMetrics(config.site.name, __version__)
-        self.server = MetricsServer(_server_config(config), self.controller, clock)
+        self.controller = counts or counts_of(config)
+        self.server = MetricsServer(_server_config(config), self.controller, clock, decides=decides)
         self._topology: Topology | None = None
         self._identity: Identity | None = None
         self._firmware: dict[str, str] = {}
@@ -245,6 +250,11 @@ class MetricsWatch:
         meter = self._probed.meter if self._probed else None
         good = isinstance(meter, ModbusMeter) and picture.view.meter.quality is Quality.OK
         return meter.reading.frequency_hz if isinstance(meter, ModbusMeter) and good else float("nan")
+
+
+def counts_of(config: FarmConfig) -> ControllerMetrics:
+    """What one process counts of itself, from nothing."""
+    return ControllerMetrics(config.site.name, __version__)
 
 
 def _server_config(config: FarmConfig) -> MetricsConfig:

@@ -12,6 +12,7 @@ from farmctl.engine.clock import SystemClock
 from farmctl.engine.cycle import Picture
 from farmctl.engine.poller import Poller, PollRules
 from farmctl.engine.tally import Tally
+from farmctl.metrics.controller import ControllerMetrics
 from farmctl.ports.shards import Crew
 from farmctl.ports.store import Store
 from farmctl.wiring.fleet import Fleet
@@ -44,7 +45,10 @@ class Lead:
 
     store: Store
     """Writes only while the right lasts."""
-    hands: Callable[[Fleet, Tally], Wire]
+    hands: Callable[[Fleet, Tally, Poller], Wire]
+    """The poller polls nobody: what the workers hear is told to its listeners."""
+    counts: ControllerMetrics
+    """Of this process, whether it leads or not."""
 
 
 def own_wire(config: FarmConfig, fleet: Fleet, poller: Poller, watch: Tally) -> Wire:

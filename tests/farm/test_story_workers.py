@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -74,6 +76,10 @@ class Part:
         except FarmError:
             return {}
 
+    async def scraped(self, path: str = "/metrics") -> str:
+        """What its metrics endpoint says; empty while nobody listens."""
+        return await asyncio.to_thread(_got, f"http://{self._loaded.config.metrics.listen}{path}")
+
     async def led_by(self, names: set[str]) -> str:
         """Wait until one of these leads and both shards are held; which."""
         async with asyncio.timeout(LONG_S):
@@ -89,6 +95,12 @@ class Part:
         await self._running
 
 
+def _got(url: str) -> str:
+    with suppress(OSError), urlopen(url, timeout=5.0) as answer:  # noqa: S310 - our own loopback
+        return bytes(answer.read()).decode()
+    return ""
+
+
 async def test_two_workers_share_the_site_and_the_one_that_is_left_goes_on_with_the_event(
     tmp_path: Path, cluster: Cluster
 ) -> None:
@@ -101,6 +113,11 @@ async def test_two_workers_share_the_site_and_the_one_that_is_left_goes_on_with_
         target_kw = 0.6 * there.full_kw
         await there.ask(target_kw, duration_s=600.0)
         await there.until(lambda: there.near(target_kw, SHARE), "meter on the set-point", within_s=LONG_S)
+        assert "farmctl_pool_up" in await parts[leader].scraped(), (
+            "what stands beside the columns is told to the leader"
+        )
+        assert 'farmctl_polls_total{site="story",result="ok"} 0.0' not in await left.scraped()
+        assert "standby" in await left.scraped("/healthz")
         await parts[leader].end()
         assert await left.led_by({left.name})
         assert max(there.shown_since(time.monotonic() - 2.0)) <= target_kw * (1.0 + SHARE), (

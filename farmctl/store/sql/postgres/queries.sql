@@ -67,7 +67,7 @@ ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at;
 DELETE FROM worker WHERE holder = $1;
 
 -- name: forget_workers
-DELETE FROM worker WHERE seen_at < clock_timestamp() - 10 * $1::interval;
+DELETE FROM worker WHERE seen_at < clock_timestamp() - $1::interval;
 
 -- name: fair_share
 SELECT (SELECT count(*) FROM shard_lease WHERE role = $2),
@@ -157,11 +157,11 @@ RETURNING share_w;
 INSERT INTO plan (site_id, rev, cap_w, valid_from, valid_until, failsafe_w, source)
 VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp() + $4::interval, $5, $6);
 
--- name: make_days
-SELECT make_command_day((clock_timestamp() AT TIME ZONE 'UTC')::date + n) FROM generate_series(0, 1) AS n;
+-- name: make_command_day
+SELECT make_command_day((clock_timestamp() AT TIME ZONE 'UTC')::date + $1::integer);
 
--- name: make_telemetry_days
-SELECT make_telemetry_day((clock_timestamp() AT TIME ZONE 'UTC')::date + n) FROM generate_series(0, 1) AS n;
+-- name: make_telemetry_day
+SELECT make_telemetry_day((clock_timestamp() AT TIME ZONE 'UTC')::date + $1::integer);
 
 -- name: drop_telemetry
 SELECT drop_telemetry_before((clock_timestamp() AT TIME ZONE 'UTC')::date - $1::integer);
@@ -238,6 +238,14 @@ ON CONFLICT (shard_id) DO UPDATE SET (epoch, z, rev) = (excluded.epoch, excluded
 
 -- name: pages
 SELECT shard_id, epoch, rev, z FROM shard_page WHERE rev > $1 ORDER BY rev;
+
+-- name: show_beside
+INSERT INTO shard_aside (shard_id, kind, epoch, z)
+SELECT shard_id, $3, epoch, $4 FROM shard_lease WHERE shard_id = $1 AND epoch = $2
+ON CONFLICT (shard_id, kind) DO UPDATE SET (epoch, z, rev) = (excluded.epoch, excluded.z, nextval('page_rev'));
+
+-- name: beside
+SELECT shard_id, kind, rev, z FROM shard_aside WHERE rev > $1 ORDER BY rev;
 
 -- name: keep_pages
 INSERT INTO telemetry_page (shard_id, ts, codec, z)
