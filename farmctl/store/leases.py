@@ -44,6 +44,9 @@ class Terms:
     ttl_s: float = 9.0
     renew_s: float = 3.0
     guard_s: float = 3.0
+    claim_s: float = 2.0
+    """Of a claim until it is first renewed. Nothing is sent under it, so it needs no guard and may be short: whoever
+    is lost in the moment of a takeover does not keep the shard for a whole lifetime more."""
 
     @classmethod
     def of(cls, lease_s: float) -> Terms:
@@ -120,7 +123,10 @@ class LeaseKeeper:
         await self._fetch("add_shards", list(shards), self._about.role)
 
     async def beat(self) -> None:
-        """Renew what is due, claim up to a fair share of what nobody holds, let go of what is more than that."""
+        """Renew what is due, claim up to a fair share of what nobody holds, let go of what is more than that.
+
+        What was claimed may be looked at at once, and commanded after the next beat.
+        """
         about = self._about
         await self._fetch("beat", self.holder, about.role, about.name, about.door)
         if self._clock() - self._renewed_s >= self._terms.renew_s:
@@ -157,9 +163,11 @@ class LeaseKeeper:
         self._held = self._leases(rows, asked_s)
 
     async def _claim(self, most: int) -> None:
-        asked_s = self._clock()
-        rows = await self._fetch("claim", self.holder, self._ttl, most, self._about.role, timedelta(seconds=ORPHAN_S))
-        self._held |= self._leases(rows, asked_s)
+        term = timedelta(seconds=self._terms.claim_s)
+        rows = await self._fetch("claim", self.holder, term, most, self._about.role, timedelta(seconds=ORPHAN_S))
+        self._held |= {shard: Lease(shard=shard, epoch=epoch, deadline_s=-math.inf) for shard, epoch in rows}
+        if rows:
+            self._renewed_s = -math.inf  # the next beat makes it a lease
 
     def _leases(self, rows: Sequence[Any], asked_s: float) -> dict[str, Lease]:
         deadline_s = asked_s + self._terms.ttl_s - self._terms.guard_s

@@ -11,6 +11,7 @@ import pytest
 from benchmarks._lease_site import CAP_W, SITE, prepared
 from benchmarks._postgresql import Cluster
 from benchmarks.leases import chaos
+from drivers._wire.cgminer import DEADLINES
 from farmctl.core.model import MinerId
 from farmctl.store.fenced import FencedWrites, OverCapError, Wish
 from farmctl.store.leases import FencedError, Lease, LeaseKeeper, Terms
@@ -40,7 +41,8 @@ async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 
 async def held(pool: asyncpg.Pool, name: str = "one", clock: HandClock | None = None) -> tuple[LeaseKeeper, Lease]:
     keeper = LeaseKeeper(pool, name, Terms(), clock or HandClock())
-    await keeper.beat()
+    for _ in range(2):  # a claim, and the lease that comes of it
+        await keeper.beat()
     return keeper, keeper.held["C000"]
 
 
@@ -82,6 +84,30 @@ async def test_the_deadline_counts_from_before_the_renewal_was_sent_and_ends_a_g
     assert not keeper.may_send(lease)
     await keeper.beat()
     assert keeper.may_send(lease), "renewed in time by the database's clock: the same epoch goes on"
+
+
+async def test_a_claim_gives_no_right_to_send_before_it_is_renewed_and_ends_soon_where_it_is_not(
+    pool: asyncpg.Pool,
+) -> None:
+    keeper = LeaseKeeper(pool, "one", Terms())
+    await keeper.beat()
+    claim = keeper.held["C000"]
+    assert not keeper.may_send(claim)
+    left_s = await pool.fetchval(
+        "SELECT extract(epoch FROM max(expires_at) - clock_timestamp())::float8 FROM shard_lease"
+    )
+    assert left_s <= Terms().claim_s
+    await keeper.beat()
+    assert keeper.may_send(keeper.held["C000"])
+    assert keeper.held["C000"].epoch == claim.epoch
+
+
+async def test_a_lease_as_short_as_the_configuration_allows_has_a_guard_above_every_answer_of_a_miner() -> None:
+    for lease_s in (5.0, 6.0, 60.0):
+        terms = Terms.of(lease_s)
+        assert terms.guard_s > DEADLINES.answer_s
+        assert terms.guard_s >= terms.ttl_s / 4
+        assert terms.ttl_s - terms.guard_s > 1.5 * terms.renew_s, "one renewal may be late"
 
 
 async def test_a_stale_epoch_writes_nothing_and_is_told_so(pool: asyncpg.Pool) -> None:
