@@ -60,7 +60,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=60"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=100"
         self._call("pg_ctl", "-w", "-t", str(PATIENCE_S), "-l", str(self._data / "log"), "-o", options, "start")
 
     def schema(self, name: str) -> str:
