@@ -1,4 +1,4 @@
-"""The units of the controller and of its dead man, as systemd itself reads and judges them."""
+"""Every unit that is shipped, as systemd itself reads and judges it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_EXPOSED = 20
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed"),
-    pytest.mark.parametrize("name", ["farmctl.service", "farmctl-deadman.service"]),
+    pytest.mark.parametrize("name", sorted(unit.name for unit in UNITS.glob("*.service"))),
 ]
 
 

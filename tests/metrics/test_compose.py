@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
-
-from farmctl.cli import cli
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SITES_OWN = {
@@ -57,11 +54,3 @@ def test_images_are_pinned_and_what_has_no_tls_listens_on_loopback(compose: dict
         assert [word for word in command if word.startswith("--web.listen-address=127.0.0.1:")], name
     assert compose["services"]["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
     assert not [mount for mount in compose["services"]["grafana"]["volumes"] if "alerting" in mount.partition(":")[0]]
-
-
-def test_what_it_starts_is_a_command_that_there_is(compose: dict[str, Any]) -> None:
-    for name in ("farmctl", "demo"):
-        program, verb, *options = compose["services"][name]["command"]
-        assert program == "farmctl"
-        told = CliRunner().invoke(cli, [verb, "--help"]).output
-        assert [option for option in options if option.startswith("--") and option not in told] == []
