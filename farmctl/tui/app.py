@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
@@ -26,6 +26,7 @@ from farmctl.tui.keys import BY_ACTION, BY_PAGE, KEYS, PROGRAMME, Key, bindings
 from farmctl.tui.messages import LinkTold, OrderFailed, OrderTaken, PastTold, ReplayOpened, WhoTold
 from farmctl.tui.modals.choices import YesScreen
 from farmctl.tui.modals.reading import MinerScreen, ReadScreen, help_lines
+from farmctl.tui.one_key import OneKey
 from farmctl.tui.orders import Draft
 from farmctl.tui.palette import HMI_DARK, HMI_LIGHT
 from farmctl.tui.rewind import Opener, PastKeys, open_replay
@@ -37,7 +38,7 @@ from farmctl.tui.taking import Taking
 ORDERS_FOR = ("operator", "engineer")
 
 
-class FarmApp(TableKeys, PastKeys, App[None], inherit_bindings=False):
+class FarmApp(TableKeys, PastKeys, OneKey, inherit_bindings=False):
     """The glass of one site."""
 
     CSS_PATH = "farmctl.tcss"

@@ -241,7 +241,7 @@ class GlassScreen(Screen[None]):
         """Give the keyboard to the screen's main list."""
         front = self.pane.front()
         if front is not None:
-            front.focus()
+            self.set_focus(front)
 
     def frame(self) -> None:
         """Paint strip, banner, last order and keys."""

@@ -65,7 +65,8 @@ class Prompt(Input):
         self.value, self.placeholder = value, f"{kind} {hint}"
         self.cursor_position = len(value)
         self.add_class("-on")
-        self.focus()
+        # not `focus()`, which comes a message later: what is typed meanwhile would be keys of the list
+        self.screen.set_focus(self)
 
     def remember(self, text: str) -> None:
         """Put a line into the history, once."""

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, Protocol
 
 import pytest
+from textual import events
 from textual.widgets import Button, Input
 
 from farmctl.ports.feed import LinkState
@@ -57,6 +58,25 @@ async def test_an_order_is_sent_once_it_was_previewed_and_explained(sit: Sit) ->
         assert body["if_rev"] == seat.feed.rev
         command = "farmctl override set --to 400kW --for 1h --reason 'feeder work'"
         assert list(seat.app.glass.commands.values()) == [command]
+
+
+async def test_what_is_typed_faster_than_the_glass_paints_goes_into_the_command_line(sit: Sit) -> None:
+    async with sit() as seat:
+        for key in ("colon", "h", "o", "l", "d", "q"):
+            seat.app.post_message(events.Key(key, ":" if key == "colon" else key))
+        await seat.settle()
+        assert seat.app.glass.prompt.value == "holdq"
+        assert seat.app.is_running
+
+
+async def test_keys_that_come_faster_than_the_glass_paints_choose_from_the_menu_that_they_opened(sit: Sit) -> None:
+    async with sit() as seat:
+        before = seat.app.glass.page
+        for key in ("x", "down", "escape", "colon", "x"):
+            seat.app.post_message(events.Key(key, key[0]))
+        await seat.settle()
+        assert (seat.app.glass.prompt.value, seat.app.glass.page) == ("x", before)
+        assert seat.app.screen is seat.app.glass
 
 
 async def test_a_large_order_needs_the_name_of_the_site(sit: Sit) -> None:

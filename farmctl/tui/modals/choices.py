@@ -134,7 +134,7 @@ class NoteScreen(ModalScreen[Note | None]):
 
     def on_mount(self) -> None:
         """Typing goes into the reason."""
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
         if self._shelving:
             self.query_one(OptionList).highlighted = 1
 
@@ -149,7 +149,7 @@ class NoteScreen(ModalScreen[Note | None]):
 
     @on(OptionList.OptionSelected)
     def _span_chosen(self) -> None:
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
 
     def action_cancel(self) -> None:
         """Nothing."""

@@ -63,7 +63,7 @@ class OrderScreen(ModalScreen[Ready | None]):
 
     def on_mount(self) -> None:
         """Cancel is what Enter hits; a draft that is complete is previewed at once."""
-        self.query_one("#cancel", Button).focus()
+        self.set_focus(self.query_one("#cancel", Button))
         if self._draft.to or self._draft.verb not in SIZED:
             self._preview()
 
