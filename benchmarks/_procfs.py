@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from typing import Any
+
+SOCKET = "socket:["
+"""A link in /proc/PID/fd names a socket by its inode."""
 
 
-def of_process(pid: int | str) -> dict[str, float]:
-    """RSS in MiB, open files, those of them that are sockets, threads; empty where the process is gone."""
+def of_process(pid: int | str) -> dict[str, Any]:
+    """RSS in MiB, open files, those of them that are sockets, which those are, threads; empty where it is gone."""
     folder = Path("/proc") / str(pid)
     try:
         status = dict(line.split(":", 1) for line in (folder / "status").read_text("ascii").splitlines() if ":" in line)
         files = [_target(link) for link in (folder / "fd").iterdir()]
     except OSError:
         return {}
+    sockets = sorted(int(target[len(SOCKET) : -1]) for target in files if target.startswith(SOCKET))
     return {
         "rss_mib": round(int(status["VmRSS"].split()[0]) / 1024, 2),
         "fds": len(files),
-        "sockets": sum(target.startswith("socket:") for target in files),
+        "sockets": len(sockets),
+        "socket_ids": sockets,
         "kernel_threads": int(status["Threads"]),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Protocol
 
 from farmctl.core.model import Command, Fate
@@ -28,6 +28,10 @@ class Watch(Protocol):
         ...
 
 
+RESPONSES = 10_000
+"""Signals whose response is remembered: a demo's all, eleven hours of a signal every 4 s."""
+
+
 class Tally:
     """Totals since the start."""
 
@@ -39,7 +43,7 @@ class Tally:
         self.overruns = 0
         self.retried = 0
         self.fates: Counter[Fate] = Counter()
-        self.responses_s: list[float] = []
+        self.responses_s: deque[float] = deque(maxlen=RESPONSES)
 
     def polled(self, seconds: float, *, ok: bool) -> None:
         """One poll ended."""
