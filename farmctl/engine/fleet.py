@@ -22,8 +22,8 @@ SETTLED_S = 30.0
 """A reading teaches the scale only this long after the last command."""
 HASH_GRAIN = 1e6
 LASTING = frozenset({"miner_id", "node", "group", "tier", "protected"})
-"""Columns that only `seat` writes: one frozen copy of each serves every picture. The names alone are 128 of the 260
-bytes of a row."""
+"""Columns that only `seat` writes, for a new table each time: they serve every picture as they are. The names alone are
+128 of the 260 bytes of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,9 @@ class FleetKeeper:
             table.protected[row] = seat.row.protected
             table.commandable[row] = seat.commandable
         self.table = table
-        self._lasting = {name: _frozen(getattr(table, name)) for name in LASTING}
+        self._lasting = {name: getattr(table, name) for name in LASTING}
+        for lasting in self._lasting.values():
+            lasting.flags.writeable = False
         self._number = [int(number) for number in table.ladder]
         self._mark_maintained()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from sys import intern
@@ -25,8 +26,14 @@ FAULT_WORDS = ("", *(cause.value for cause in Cause))
 FAN_GRAIN_RPM = 50.0
 """Fans hunt by some 30 rpm; a finer figure would change every row at every poll."""
 RESULTS = ("accepted", "rejected", "stale")
+MOST_SHAPES = 1_000
+_COUNTS = f"{len(RESULTS)}d"
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 _HOST = re.compile(r"^(?:[a-z0-9+]+://)?(?:[^@/]*@)?(\[[0-9a-fA-F:]+\]|[^/:\s]+)")
+
+
+_Shape = tuple[tuple[str, bool | None], ...]
+"""Name and life of each pool of a miner: a fleet has few of them."""
 
 
 class _Told(NamedTuple):
@@ -50,7 +57,10 @@ class Sidelines:
         self._pool = np.zeros(len(self._models), dtype=np.int16)
         self._pool_code = {"": 0}
         self._errors: dict[int, tuple[str, ...]] = {}
-        self._told: dict[int, tuple[_Told, ...]] = {}
+        self._shape: list[_Shape] = [()] * len(self._models)
+        self._counts: list[bytes] = [b""] * len(self._models)
+        """The pools of each miner as it told them last, and their counts, packed: 700 B of a miner were floats."""
+        self._shapes: dict[_Shape, _Shape] = {}
         self._judges: Counter[str] = Counter()
         """Miners that say whether a pool answers."""
         self._yeas: Counter[str] = Counter()
@@ -70,16 +80,27 @@ class Sidelines:
 
     def told(self, row: int, facts: Facts) -> None:
         """Take the slow facts of one miner in."""
-        before = {pool.name: pool for pool in self._told.get(row, ())}
+        before = {pool.name: pool for pool in self._told(row)}
         now = _by_name([self._named(pool) for pool in facts.pools])
         for pool in before.values():
             self._judge(pool, -1)
         for pool in now:
             self._judge(pool, 1)
             self._count(pool, before.get(pool.name))
-        self._told[row] = now
+        self._keep(row, now)
         used = next((pool.name for pool in now if pool.alive), now[0].name if now else "")
         self._pool[row] = self._pool_code.setdefault(used, len(self._pool_code))
+
+    def _told(self, row: int) -> list[_Told]:
+        counts = struct.iter_unpack(_COUNTS, self._counts[row])
+        return [_Told(name, alive, told) for (name, alive), told in zip(self._shape[row], counts, strict=True)]
+
+    def _keep(self, row: int, pools: Sequence[_Told]) -> None:
+        if len(self._shapes) > MOST_SHAPES:  # it only saves room: what a hostile fleet makes up is not kept for ever
+            self._shapes.clear()
+        shape = tuple((pool.name, pool.alive) for pool in pools)
+        self._shape[row] = self._shapes.setdefault(shape, shape)
+        self._counts[row] = b"".join(struct.pack(_COUNTS, *pool.counts) for pool in pools)
 
     def fan_rpm(self) -> FloatColumn:
         """The slowest fan of each miner, rpm, shape (rows,), NaN where it tells of none."""

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from sys import intern
 
 from farmctl import __version__
 from farmctl.config.schema import FarmConfig
@@ -69,7 +70,7 @@ class SystemFacts:
 def vitals_of(fleet: Fleet) -> Vitals:
     """Samples by the firmware that the inventory names."""
     rows = [fleet.keeper.seat_of(row).row for row in range(len(fleet.keeper.table))]
-    firmware = {row.miner_id: f"{row.driver} {row.firmware}".strip() for row in rows}
+    firmware = {row.miner_id: intern(f"{row.driver} {row.firmware}".strip()) for row in rows}
     return Vitals(firmware_of=lambda miner: firmware.get(miner, "unknown"))
 
 
