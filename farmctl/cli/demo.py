@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 from farmctl.cli.output import print_json, say
 from farmctl.errors import FarmError
@@ -23,14 +24,29 @@ if TYPE_CHECKING:
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SITE = re.compile(r"[a-z0-9-]{1,40}")
 STATUS_S = 5.0
 FIRST_WORDS = "farmctl grid send --limit-kw 100 --for 60 --broker"
+
+
+class SiteName(click.ParamType[str]):
+    """An id of a site (SIGNALS section 2)."""
+
+    name = "name"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The id; a usage error for anything else."""
+        if not isinstance(value, str) or _SITE.fullmatch(value) is None:
+            self.fail(f"{value!r}: expected 1 to 40 of a-z, 0-9 and -, such as north-01", param, ctx)
+        return value
 
 
 @click.command()
 @click.option("--headless", is_flag=True, help="No terminal: progress on stderr, one JSON object at the end.")
 @click.option("--for", "for_text", default=None, help="How long, such as 60s or 5m; default: until stopped.")
 @click.option("--miners", type=click.IntRange(1, 10_000), default=300, show_default=True)
+@click.option("--site", type=SiteName(), default="demo", show_default=True, help="Id of the site, as in its topics.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--faults/--no-faults", default=True, show_default=True, help="Let some machines misbehave.")
 @click.option("--grid/--no-grid", default=True, show_default=True,
@@ -60,7 +76,7 @@ def _at_the_glass(options: dict[str, Any]) -> int:
     """The demo in a child, its glass here."""
     from farmctl.cli.demo_glass import shown  # noqa: PLC0415 - textual comes with it
 
-    words = ["--miners", str(options["miners"]), "--seed", str(options["seed"])]
+    words = ["--miners", str(options["miners"]), "--seed", str(options["seed"]), "--site", options["site"]]
     words.append("--faults" if options["faults"] else "--no-faults")
     words += [] if options["grid"] else ["--no-grid"]
     given = (
@@ -97,6 +113,7 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
     plan = DemoPlan(
         miners=size["miners"],
         seed=size["seed"],
+        site=size["site"],
         for_s=seconds_of(for_text) if for_text else None,
         faults=size["faults"],
         setting=_setting(size),

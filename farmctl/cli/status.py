@@ -116,6 +116,8 @@ def _lines(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "why", f"{state['reason']}: {state['reason_help']}"
     yield "event", _event(state["event"])
     yield "signal", f"{_age(state['signal_age_s'])}   meter {state['meter_quality']}"
+    if state.get("sites"):
+        yield "sites", f"{state['sites']}: farmctl sites list, farmctl why SITE"
     counts = ", ".join(f"{name} {n}" for name, n in state["miners"].items() if n and name != "total")
     yield "miners", f"{state['miners']['total']}: {counts}   hash rate {state['hash_rate_ths']:.1f} TH/s"
     yield "alarms", "  ".join(f"{name.upper()} {n}" for name, n in state["alarms"].items())

@@ -52,11 +52,11 @@ def site_described(found: dict[str, Any]) -> str:
     """Why a site of headquarters has the share that it has, for people."""
     whole = found["programme"]
     age = "never heard" if found["link_age_s"] is None else f"heard {found['link_age_s']:.1f} s ago"
-    link = f"{age}, {'connected' if found['connected'] else 'NOT connected to its broker'}"
+    link = f"{age}, {'connected to its broker' if found['connected'] else 'NOT connected to its broker'}"
     rows = (
         ("site", f"{found['name']}  {found['mode']}, {link}"),
         ("share", f"{found['share_kw']:.1f} kW: {found['help']} ({found['why']})"),
-        ("draws", f"{_number(found['power_kw'], 'kW')}, {_number(found['deviation_kw'], 'kW')} from its share"),
+        ("draws", _drawn(found)),
         ("told", f"{_number(found['asked_kw'], 'kW')}, accepted {_number(found['acked_kw'], 'kW')}"),
         (
             "range",
@@ -64,10 +64,20 @@ def site_described(found: dict[str, Any]) -> str:
         ),
         ("marginal", f"{_number(found['marginal_jth'], 'J/TH')} for its next watt"),
         ("figure", f"{whole['figure_kw']:.1f} kW for all ({whole['event']}), split by {whole['rule']}"),
-        ("left over", f"{whole['short_kw']:.1f} kW nobody can take, {whole['over_kw']:.1f} kW nobody can give up yet"),
+        ("left over", f"{whole['short_kw']:.1f} kW placed nowhere yet (ramps, steps, full sites)"),
+        ("too much", f"{whole['over_kw']:.1f} kW that nobody can give up yet"),
     )
     told = [f"{label:<9} {text}" for label, text in rows]
     return "\n".join([*told, *([f"{'REFUSED':<9} {found['refused']}"] if found["refused"] else [])])
+
+
+def _drawn(found: dict[str, Any]) -> str:
+    """What a site draws, or drew when it was heard last."""
+    if found["power_kw"] is None:
+        return "not known"
+    if found["why"] == "stale":
+        return f"not known; {found['power_kw']:.1f} kW when it was heard last"
+    return f"{found['power_kw']:.1f} kW, {found['deviation_kw']:+.1f} kW from its share"
 
 
 def described(found: dict[str, Any]) -> str:

@@ -145,7 +145,8 @@ class Answers:
 
     async def _state(self, _: web.Request) -> web.Response:
         parts = self._p
-        return answer(strip.state(self._picture(), parts.site, parts.orders, parts.clock.now_ms()))
+        told = strip.state(self._picture(), parts.site, parts.orders, parts.clock.now_ms())
+        return answer({**told, **sites.summed(parts.programme())})
 
     async def _snapshot(self, _: web.Request) -> web.Response:
         return web.Response(body=await self.streamer.snapshot(), content_type="application/json")
@@ -336,7 +337,7 @@ class Answers:
         """What goes with the columns of a revision."""
         now_ms = self._p.clock.now_ms()
         return Lists(
-            strip=strip.state(picture, self._p.site, self._p.orders, now_ms),
+            strip={**strip.state(picture, self._p.site, self._p.orders, now_ms), **sites.summed(self._p.programme())},
             alarms=self._bells.rows(),
             events=[strip.lasting(event) for event in strip.events(picture)],
             jobs=[strip.lasting(job) for job in self.door.latest(now_ms)],
@@ -347,7 +348,8 @@ class Answers:
         places = self._placed(picture)
         if picture.decision.cycle - self._reach[0] >= REACH_CYCLES:
             self._reach = (picture.decision.cycle, strip.reach(picture))
-        lists = replace(lists, strip={**lists.strip, "reach": self._reach[1]})
+        reach = self._reach[1] if self._p.programme() is None else []  # of a fleet that is not here
+        lists = replace(lists, strip={**lists.strip, "reach": reach})
         return image_of(picture, places, self._p.glass.extras(picture), lists, "-".join(map(str, self._epoch)))
 
 

@@ -68,6 +68,24 @@ class Sites(Answer):
     rows: list[SiteRow]
 
 
+def summed(shown: ProgrammePicture | None) -> Json:
+    """What the strip of headquarters says in place of miners of its own; nothing for a site that has some."""
+    if shown is None:
+        return {}
+    told = [unit.report for unit in shown.units if unit.report is not None and unit.share.why != "stale"]
+    counts = {
+        "hashing": sum(report.on for report in told),
+        "throttled": sum(report.throttled for report in told),
+        "curtailed": sum(report.sleep for report in told),
+        "offline": sum(report.offline for report in told),
+    }
+    rate_hs = sum(report.hash_rate_hs for report in told)
+    return {
+        "miners": {"total": sum(counts.values()), **counts},
+        "hash_rate_ths": round(rate_hs / HASHES_PER_TERAHASH, 1),
+    }
+
+
 def listed(shown: ProgrammePicture, picture: SitePicture, now_ms: int) -> Json:
     """`Sites` as JSON."""
     split = shown.split

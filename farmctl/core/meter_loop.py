@@ -79,7 +79,9 @@ def follow(
             loop = _corrected(loop, view, seen, now_ms, waited=waited)
         else:
             loop = replace(loop, updated_ms=meter.at_ms)
-    power_w = meter.power_w if fresh else loop.gain * rows_w + loop.unexplained_w
+    # Headquarters has no rows to fall back on: what it was told of its sites is all that it knows.
+    told = not len(view.table) and meter.quality is Quality.ESTIMATED and math.isfinite(meter.power_w)
+    power_w = meter.power_w if fresh or told else loop.gain * rows_w + loop.unexplained_w
     samples = (*(s for s in loop.samples if now_ms - s[0] < WINDOW_MS), (now_ms, power_w))
     loop = replace(loop, samples=samples)
     site = SitePower(

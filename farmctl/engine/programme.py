@@ -13,7 +13,7 @@ import structlog
 from farmctl.core.programme.governor import Manners, ProgrammeMemory, Wanted, govern
 from farmctl.core.programme.sites import Curve, Site
 from farmctl.core.programme.split import Share, Split
-from farmctl.core.units import MS_PER_S
+from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.engine.cycle import Picture
 from farmctl.errors import StoreError
 from farmctl.ports.programme import ProgrammePicture, ShareOrder, SiteLink, SiteReport, UnitView
@@ -60,6 +60,7 @@ class Headquarters:
         self._number = 0
         self._now_s = 0.0
         self.latest: ProgrammePicture | None = None
+        self._silent = frozenset[str]()
 
     def see(self, picture: Picture) -> None:
         """Take the programme's figure from a cycle's decision."""
@@ -105,6 +106,7 @@ class Headquarters:
         self._now_s = max(self._now_s, now_ms / MS_PER_S)  # a clock that is put back stops no window
         reports = [unit.link.report() for unit in self._units]
         sites = tuple(seen(unit, report, now_ms) for unit, report in zip(self._units, reports, strict=True))
+        self._say_silent(sites)
         turn = int(self._now_s // SECONDS_PER_DAY)
         self._memory, told = govern(self._memory, sites, wanted, self._manners, self._now_s, turn)
         await self._order(told, wanted, sites, now_ms)
@@ -119,6 +121,16 @@ class Headquarters:
                 for unit, share, site, report in zip(self._units, told.shares, sites, reports, strict=True)
             ),
         )
+
+    def _say_silent(self, sites: Sequence[Site]) -> None:
+        """Once for each site that falls silent, and once when it speaks again."""
+        silent = {site.name: site for site in sites if site.age_s > self._manners.terms.stale_s}
+        for name in sorted(silent.keys() - self._silent):
+            age_s = round(silent[name].age_s) if math.isfinite(silent[name].age_s) else "never heard"
+            log.warning("site_silent", site=name, age_s=age_s, counted_kw=round(silent[name].worst_w / WATTS_PER_KW, 1))
+        for name in sorted(self._silent - silent.keys()):
+            log.info("site_heard", site=name)
+        self._silent = frozenset(silent)
 
     async def _order(self, told: Split, wanted: Wanted, sites: Sequence[Site], now_ms: int) -> None:
         """Journal a new split, then send it; what cannot be made durable only lowers."""

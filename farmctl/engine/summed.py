@@ -19,15 +19,21 @@ Reports = Callable[[], tuple[SiteReport, ...]]
 
 
 class SumMeter(Meter):
-    """All sites together; ESTIMATED as soon as one of them is silent, and then with its last figure."""
+    """All sites together; ESTIMATED as soon as one of them is silent, and then with its last figure.
 
-    def __init__(self, reports: Reports, sites: int, clock: Clock, stale_s: float) -> None:
-        """`sites`: how many there should be."""
+    One that was never heard is counted at the most that it may draw.
+    """
+
+    def __init__(
+        self, reports: Reports, sites: int, clock: Clock, stale_s: float, unheard_w: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """`sites`: how many there should be; `unheard_w`: what those that never spoke may draw."""
         self.name = "programme"
         self._reports = reports
         self._sites = sites
         self._clock = clock
         self._stale_s = stale_s
+        self._unheard_w = unheard_w
 
     @override
     async def read(self) -> MeterSample:
@@ -36,7 +42,8 @@ class SumMeter(Meter):
             return NO_METER
         fresh = [r for r in reports if now_ms - r.at_ms <= self._stale_s * MS_PER_S and r.quality is Quality.OK]
         quality = Quality.OK if len(fresh) == self._sites else Quality.ESTIMATED
-        return MeterSample(power_w=sum(r.power_w for r in reports), at_ms=now_ms, quality=quality)
+        power_w = sum(r.power_w for r in reports) + self._unheard_w()
+        return MeterSample(power_w=power_w, at_ms=now_ms, quality=quality)
 
     @override
     async def close(self) -> None:

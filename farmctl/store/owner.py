@@ -30,6 +30,8 @@ class Ownership:
         lock = path.with_name(path.name + ".lock")
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError as error:
+            raise StoreError(f"{path.parent}: no such folder; expected store.dir to be there, ours to write") from error
         except OSError as error:
             raise StoreError(f"cannot open lock file {lock}: {error.strerror}") from error
         try:

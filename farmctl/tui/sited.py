@@ -87,7 +87,10 @@ def summary_lines(told: Row, palette: Palette) -> Iterator[Line]:
     )
     left = [
         f"{megawatts(told[name])} MW {words}"
-        for name, words in (("short_kw", "nobody can take"), ("over_kw", "nobody can give up yet"))
+        for name, words in (
+            ("short_kw", "placed nowhere yet (ramps, steps, full sites)"),
+            ("over_kw", "nobody can give up yet"),
+        )
         if told[name] > 0
     ]
     yield (

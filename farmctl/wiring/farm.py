@@ -214,6 +214,7 @@ async def _assembled(
     sources = signal_sources(config, clock, fleet)
     if programme is not None:
         sources = programme.above(sources)
+        watches.programme = programme.picture
     recording, rules = DayFiles(config.store.dir), site_rules(config)
     series = SettlementSeries(store, clock, settlement_facts(config, fleet, tree, rules))
     historian = _historian(config, fleet, clock)

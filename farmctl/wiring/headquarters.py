@@ -16,7 +16,7 @@ from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.engine.programme import Headquarters, Unit
 from farmctl.engine.summed import SummedUplink, SumMeter
 from farmctl.ports.grid import GridEnd
-from farmctl.ports.programme import SiteLink, SiteReport
+from farmctl.ports.programme import ProgrammePicture, SiteLink, SiteReport
 from farmctl.ports.site import Clock
 from farmctl.ports.store import Store
 from farmctl.signals.keyfiles import key_in, seed_in
@@ -43,11 +43,20 @@ class ProgrammeParts:
 
     def meter(self) -> tuple[SumMeter, float]:
         """What stands in for the site meter, and its period, s."""
-        return SumMeter(self.reports, len(self.links), self.clock, self.stale_s), METER_PERIOD_S
+        meter = SumMeter(self.reports, len(self.links), self.clock, self.stale_s, self.unheard_w)
+        return meter, METER_PERIOD_S
 
     def above(self, sources: Sequence[GridEnd]) -> tuple[GridEnd, ...]:
         """The sources of the figure, told of the sites together."""
         return tuple(SummedUplink(source, self.reports) for source in sources)
+
+    def picture(self) -> ProgrammePicture | None:
+        """The last split."""
+        return self.headquarters.latest
+
+    def unheard_w(self) -> float:
+        """What the sites that have not spoken may draw at most."""
+        return sum(link.granted_w() for link in self.links if link.report() is None)
 
     def reports(self) -> tuple[SiteReport, ...]:
         """Every site that has spoken."""

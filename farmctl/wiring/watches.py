@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from farmctl.alarms.desk import AlarmDesk
@@ -13,6 +13,7 @@ from farmctl.alarms.watches.facts import FactsWatch
 from farmctl.alarms.watches.host import CredentialWatch, DiskWatch
 from farmctl.alarms.watches.journal import ChainWatch
 from farmctl.alarms.watches.outbox import OutboxWatch
+from farmctl.alarms.watches.programme import ProgrammeWatch
 from farmctl.alarms.watches.rounds import Looks, Rounds
 from farmctl.alarms.watches.trends import TrendWatch
 from farmctl.config.schema import FarmConfig
@@ -23,6 +24,7 @@ from farmctl.engine.link import Link
 from farmctl.engine.poller import Poller
 from farmctl.errors import FarmError
 from farmctl.ports.devices import Facts
+from farmctl.ports.programme import ProgrammePicture
 from farmctl.ports.site import Clock
 from farmctl.ports.store import InventoryRow, Store
 from farmctl.store.journal import Intact
@@ -43,6 +45,8 @@ class SiteWatches:
         self._desk = desk
         self._journal = journal
         self._impostors: dict[str, str] = {}
+        self.programme: Callable[[], ProgrammePicture | None] | None = None
+        """The sites of headquarters."""
         self._authority = AuthorityWatch()
         poller.on_impostor = self._impostor
 
@@ -73,6 +77,8 @@ class SiteWatches:
             "trends": trends,
             "journal": ChainWatch(verify=self._verified),
         }
+        if config.programme is not None and self.programme is not None:
+            watches["programme"] = ProgrammeWatch(shown=self.programme, stale_s=config.programme.stale_s)
         return Rounds(watches, alarms.observe, clock, keep)
 
     def _facts(self) -> Sequence[tuple[InventoryRow, Facts]]:

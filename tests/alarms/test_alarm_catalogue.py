@@ -35,13 +35,14 @@ NORMATIVE = """
 1 cooling_failed store_failed two_leaders cycle_stalled controller_down
 2 container_offline circuit_near_limit ambient_temp dew_point hashrate_low pools_down foreign_pool command_failures
 2 poll_failures meter_mismatch running_while_off ramp_too_slow plan_expired override_expiring audit_chain_broken
-2 lease_flapping clock_refusing store_filling
+2 lease_flapping clock_refusing store_filling site_silent
 3 reject_ratio efficiency_drift fan_failures hashboards_missing temp_margin_low warmup_overrun firmware_drift
 3 clock_offset address_conflict credential_expiry feed_stale outbox_backlog inventory_missing
 4 worklist_growth restart_loops low_hash filter_dust backup_failed
 """
 STAYS = {"running_while_off", "override_expiring", "audit_chain_broken", "lease_flapping", "clock_refusing"} | {
-    "store_filling", "clock_offset", "credential_expiry", "feed_stale", "outbox_backlog", "backup_failed",
+    "store_filling", "site_silent", "clock_offset",
+    "credential_expiry", "feed_stale", "outbox_backlog", "backup_failed",
 }  # fmt: skip
 """Maintenance of machines does not explain a machine that runs against its order, nor what is wrong with this host."""
 

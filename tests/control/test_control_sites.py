@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from farmctl.alarms.watches.programme import ProgrammeWatch
 from farmctl.cli.why import site_described
 from farmctl.control.client import ControllerRefusedError
 from farmctl.control.sites import WHY
@@ -68,3 +69,20 @@ async def test_a_controller_with_miners_of_its_own_says_that_it_has_no_sites(hou
     assert house.programme is None
     with pytest.raises(ControllerRefusedError, match="no programme here"):
         await ask.get("/v1/sites")
+
+
+async def test_the_strip_of_headquarters_tells_the_miners_of_its_sites_that_are_heard(
+    house: Glasshouse, ask: Asker
+) -> None:
+    assert (await ask.get("/v1/state"))["miners"]["total"] > 15
+    house.programme = programme(house.clock.now_ms())
+    told = await ask.get("/v1/state")
+    assert told["miners"] == {"total": 15, "hashing": 14, "throttled": 1, "curtailed": 0, "offline": 0}
+    assert told["hash_rate_ths"] == 2_000.0
+
+
+def test_a_site_that_is_silent_is_an_alarm_with_its_name_and_what_it_counts_at() -> None:
+    watch = ProgrammeWatch(shown=lambda: programme(0), stale_s=30.0)
+    (found,) = watch.look(0)
+    assert (found.alarm, found.where, found.detail) == ("site_silent", "quiet", "never heard, counts at 40 kW")
+    assert ProgrammeWatch(shown=lambda: None, stale_s=30.0).look(0) == ()

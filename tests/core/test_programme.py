@@ -148,3 +148,29 @@ def test_a_receiver_waits_until_the_giver_has_confirmed_and_a_cut_site_lifts_not
         most_w = max(most_w, giver.confirmed_w + taker.confirmed_w)
     assert most_w <= 100.0 + 1e-6
     assert taker.confirmed_w == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("spoke_s", [0, 5])
+def test_a_site_that_is_not_heard_holds_no_other_site_down_and_moves_nothing_when_it_speaks(spoke_s: int) -> None:
+    """As after a restart of headquarters beside a dead site: it draws nothing that is known and was granted much."""
+    dead = replace(site("dead", drawn_w=0.0), age_s=float("inf"), granted_w=90.0)
+    lives = site("lives", full_w=100.0, drawn_w=70.0)
+    manners, figure = Manners(step_w=20.0, window_s=10.0), Wanted(figure_w=180.0, event="x")
+    memory, shares = ProgrammeMemory(), list[float]()
+    for second in range(60):
+        seen = lives if second >= spoke_s else replace(lives, age_s=float("inf"), confirmed_w=0.0)
+        memory, told = govern(memory, (dead, seen), figure, manners, float(second))
+        lives = moved(lives, told.shares[1].share_w, 1.0)
+        shares.append(told.shares[1].share_w)
+    assert min(shares) >= 70.0 - 1e-6
+    assert shares[-1] == pytest.approx(90.0)
+
+
+def test_a_site_that_falls_silent_leaves_the_others_where_they_were() -> None:
+    sites = (site("a", drawn_w=60.0), replace(site("b", drawn_w=65.0), granted_w=83.0))
+    manners, figure = Manners(step_w=10.0, window_s=20.0), Wanted(figure_w=143.0, event="x")
+    memory = ProgrammeMemory()
+    for second in range(40):
+        silent = replace(sites[1], age_s=99.0 if second > 10 else 1.0)
+        memory, told = govern(memory, (sites[0], silent), figure, manners, float(second))
+        assert told.shares[0].share_w >= 60.0 - 1e-6, second

@@ -255,3 +255,13 @@ async def test_the_sum_of_the_sites_is_a_meter_that_says_when_it_guesses() -> No
     await there.run(40)
     assert (await meter.read()).quality is Quality.ESTIMATED
     assert (await SumMeter(tuple, 3, there.clock, stale_s=30.0).read()).quality is Quality.MISSING
+
+
+async def test_a_site_that_was_never_heard_counts_in_the_sum_at_the_most_that_it_may_draw() -> None:
+    there = Programme()
+    heard = there.plants["good"].report()
+    assert heard is not None
+    meter = SumMeter(lambda: (heard,), 3, there.clock, stale_s=30.0, unheard_w=lambda: 9 * MW)
+    sample = await meter.read()
+    assert sample.power_w == pytest.approx(heard.power_w + 9 * MW)
+    assert sample.quality is Quality.ESTIMATED

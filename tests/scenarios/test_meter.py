@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from farmctl.core.fleet import MeterSample
 from farmctl.core.model import Quality
 from farmctl.core.reasons import Reason
 from tests.scenarios.day import Day, farm, ladder
@@ -111,3 +112,11 @@ def test_the_meter_proves_that_silent_miners_of_a_dark_container_are_off() -> No
     site.cut[site.node == 2] = True
     day.run(150)
     assert abs(day.mean_w(20) / day.rated_w - 0.4) < 0.02  # the other container took their share
+
+
+def test_a_headquarters_without_rows_believes_the_estimate_of_its_sites_and_calls_it_one() -> None:
+    day = Day(farm(0), rated_w=1e6)
+    day.changes["meter"] = MeterSample(power_w=7_200.0, at_ms=day.now_ms, quality=Quality.ESTIMATED)
+    day.run(3)
+    site = day.decision.site
+    assert (site.power_w, site.metered, site.quality) == (7_200.0, False, Quality.ESTIMATED)

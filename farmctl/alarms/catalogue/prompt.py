@@ -168,4 +168,13 @@ ROWS: tuple[AlarmKind, ...] = (
         cause="retention, or something else on that disk", consequence="store_failed: raising is forbidden",
         response="prune or grow",
     ),
+    AlarmKind(
+        alarm="site_silent", priority=2, off_delay_s=60.0,
+        source=AlarmSource.WATCH, owner="site operator",
+        summary="headquarters does not hear one of its sites",
+        setpoint="programme.stale_s without telemetry",
+        deadband="none", guard="this is headquarters",
+        cause="the site's controller, its WAN or its broker", consequence="it counts at its worst; others get less",
+        response="call the site; farmctl why SITE",
+    ),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from farmctl.core.programme.sites import Bounds, Site, Terms, bounds
@@ -37,12 +38,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """The whole programme at one moment, W."""
+    """What was granted and drawn at one moment, W, by the sites that were heard then.
+
+    A site that is not heard moves in the books only: when it falls silent or speaks again the sum jumps, and no power
+    does.  Such a site is the same at both ends of every comparison, and holds no other site up or down.
+    """
 
     at_s: float
-    granted_w: float
-    drawn_w: float
-    """As confirmed: sites follow at their own ramps, and both must keep the step."""
+    heard: Mapping[str, tuple[float, float]]
+    """Site -> (granted, drawn); drawn as confirmed: sites follow at their own ramps, and both must keep the step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +63,18 @@ class ProgrammeMemory:
     """The figure of the turn before; None at the first."""
 
 
-def window(memory: ProgrammeMemory, manners: Manners) -> tuple[float, float]:
+def window(memory: ProgrammeMemory, sites: Sequence[Site], manners: Manners) -> tuple[float, float]:
     """Least and most that may be granted in all now, W: within one step of every total of the window."""
-    totals_w = [watts for total in memory.totals for watts in (total.granted_w, total.drawn_w)]
+    now = {
+        site.name: (site.worst_w, site.confirmed_w) if _heard(site, manners) else (site.worst_w, site.worst_w)
+        for site in sites
+    }
+    fresh = {site.name for site in sites if _heard(site, manners)}
+    totals_w = [
+        sum(total.heard.get(name, both)[which] if name in fresh else both[which] for name, both in now.items())
+        for total in memory.totals
+        for which in (0, 1)
+    ]
     return max(totals_w) - manners.step_w, min(totals_w) + manners.step_w
 
 
@@ -80,12 +93,10 @@ def govern(
     worst never rises above the larger of the figure and what it was.
     """
     figure_w, emergency = wanted.figure_w, wanted.emergency
-    drawn_w = sum(site.confirmed_w for site in sites)
     if not memory.totals:
-        worst_w = sum(site.worst_w for site in sites)
-        memory = replace(memory, totals=(Total(at_s=now_s, granted_w=worst_w, drawn_w=drawn_w),))
+        memory = replace(memory, totals=(_total(sites, {s.name: s.worst_w for s in sites}, manners, now_s),))
     memory = _aged(_released(memory, sites, wanted, now_s), manners, now_s)
-    least_w, most_w = window(memory, manners)
+    least_w, most_w = window(memory, sites, manners)
     aim_w = min(figure_w, most_w) if emergency else min(max(figure_w, least_w), most_w)
     ranges = {site.name: _range(memory, site, manners, now_s, emergency=emergency) for site in sites}
     granted = _after_the_givers(split(sites, ranges, aim_w, manners.rule, turn), sites, aim_w)
@@ -93,8 +104,17 @@ def govern(
     told = replace(
         granted, figure_w=figure_w, short_w=max(figure_w - total_w, 0.0), over_w=max(total_w - figure_w, 0.0)
     )
-    total = Total(at_s=now_s, granted_w=total_w, drawn_w=drawn_w)
+    total = _total(sites, {share.site: share.share_w for share in told.shares}, manners, now_s)
     return replace(memory, totals=(*memory.totals, total)), told
+
+
+def _total(sites: Sequence[Site], granted_w: Mapping[str, float], manners: Manners, now_s: float) -> Total:
+    heard = {s.name: (granted_w[s.name], s.confirmed_w) for s in sites if _heard(s, manners)}
+    return Total(at_s=now_s, heard=heard)
+
+
+def _heard(site: Site, manners: Manners) -> bool:
+    return site.age_s <= manners.terms.stale_s
 
 
 def _after_the_givers(wanted: Split, sites: tuple[Site, ...], aim_w: float) -> Split:
