@@ -34,7 +34,7 @@ class Sent:
     slot: int
     command: str
     raises: bool
-    """The miner was told to draw more than before; what lowers needs no lease, by rule."""
+    """All but what surely lowers, which needs no lease, by rule: a sleep, or less than the miner was told before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Befell:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """A change of holder: from what befell the old one to the first word of the new one at the shard's miners, s."""
 
@@ -54,6 +54,8 @@ class Gap:
     to_word_s: float
     hops: int
     """Holders that were hit themselves before they said a word."""
+    without_database: bool
+    """The database was down in between, for as long as a lease or less: nobody could claim."""
 
     @property
     def long_s(self) -> float:
@@ -75,6 +77,10 @@ class Recorder:
         """Shard and worker -> times of its requests."""
         self.faults: dict[int, list[Befell]] = defaultdict(list)
         """Worker -> what befell it, in order."""
+        self.crashes: list[tuple[float, float]] = []
+        """When the database went and came back."""
+        self.talked: dict[int, float] = {}
+        """Worker -> when it last began, or was in, a conversation that commands."""
         self.over_cap = 0
         self.highest_w = 0.0
 
@@ -87,7 +93,7 @@ class Recorder:
             miner = front._miner  # noqa: SLF001 - a benchmark that looks over its shoulder
             before_w = _told_w(miner)
             reply = answer(front, request)
-            self._hear(miner, request, raises=_told_w(miner) > before_w)
+            self._hear(miner, request, raises=_told_w(miner) >= before_w and "sleep" not in request.parameter)
             return reply
 
         LuxosFront.answer = heard  # type: ignore[method-assign, assignment]
@@ -105,8 +111,9 @@ class Recorder:
         claims, let_go = [each for each in log if not each.let_go], {(c.shard, c.epoch) for c in log if c.let_go}
         strange = [sent for sent in self.sent if _is_anothers(sent, claims)]
         stale = [sent for sent in strange if sent.raises]
-        gaps = self._gaps(claims, let_go)
-        longest = [f"{gap.kind} {gap.to_claim_s:.1f}+{gap.to_word_s:.1f} s, {gap.hops} hops" for gap in gaps[-5:]]
+        found = self._gaps(claims, let_go)
+        gaps, crashed = ([gap for gap in found if gap.without_database is each] for each in (False, True))
+        longest = [f"{gap.kind} {gap.to_claim_s:.1f}+{gap.to_word_s:.1f} s, {gap.hops} hops" for gap in gaps[-3:]]
         return {
             "commands": len(self.sent),
             "raises": sum(sent.raises for sent in self.sent),
@@ -121,13 +128,19 @@ class Recorder:
             "takeover_p99_s": _at(gaps, 0.99),
             "takeover_max_s": _at(gaps, 1.0),
             "takeover_longest": longest,
+            "takeovers_without_database": len(crashed),
+            "takeover_without_database_p99_s": _at(crashed, 0.99),
+            "database_down_s": [round(end - begin, 1) for begin, end in self.crashes],
             "takeovers_s": [round(gap.long_s, 2) for gap in gaps],
+            "takeovers_without_database_s": [round(gap.long_s, 2) for gap in crashed],
         }
 
     def _hear(self, miner: SimMiner, request: Request, *, raises: bool) -> None:
         slot, now_s = self._slot_of.get(request.peer, -1), time.time()
         shard = miner.identity.container
         self.contacts[shard, slot].append(now_s)
+        if request.command == "logon" or request.command in WRITES:
+            self.talked[slot] = now_s
         if request.command not in WRITES or not self._counting:
             return
         self.sent.append(Sent(now_s, shard, slot, f"{request.command} {request.parameter}", raises))
@@ -150,7 +163,13 @@ class Recorder:
             words = self.contacts[claim.shard, claim.slot]
             place = bisect_right(words, claim.at_s)
             if place < len(words) and not _is_over(words[place], claim, claims):
-                gaps.append(Gap(fault.kind, claim.at_s - fault.at_s, words[place] - claim.at_s, hops))
+                gaps.append(
+                    Gap(
+                        kind=fault.kind, hops=hops,
+                        to_claim_s=claim.at_s - fault.at_s, to_word_s=words[place] - claim.at_s,
+                        without_database=any(begin <= claim.at_s and end >= fault.at_s for begin, end in self.crashes),
+                    )
+                )  # fmt: skip
             else:
                 since[claim.shard] = (fault, hops + 1)  # the new holder was hit before it said a word
         return sorted(gaps, key=lambda gap: gap.long_s)

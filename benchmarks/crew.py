@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ DATABASE_EVERY = 25
 SLOW_S = 0.15
 """Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
 READY_S = 240.0
+TALK_S = 4.0
+"""So long a stop waits for a worker that is commanding, to hit it there."""
 PACE = (0.25, 0.6)
 """Between two faults, in lifetimes of a lease."""
 
@@ -85,9 +88,23 @@ class Stage:
 
     async def crash(self, down_s: float) -> None:
         """The database goes without a word and comes back later."""
+        began_s = time.time()
         await asyncio.to_thread(self.cluster.stop)
         await asyncio.sleep(down_s)
         await asyncio.to_thread(self.cluster.start)
+        self.recorder.crashes.append((began_s, time.time()))
+
+    async def talking(self, slots: Sequence[int], otherwise: int) -> int:
+        """One of these workers in the middle of a command; `otherwise` where none commands for a while."""
+        since_s = time.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TALK_S):
+                while True:
+                    for slot in slots:
+                        if self.recorder.talked.get(slot, 0.0) > since_s:
+                            return slot
+                    await asyncio.sleep(0.01)
+        return otherwise
 
     def end(self) -> None:
         """Kill them all."""
@@ -151,6 +168,9 @@ async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: di
     for number in range(1, faults + 1):
         slot, long_s = dice.randrange(len(stage.rooms)), ttl_s * dice.uniform(1.1, 1.6)
         kind = "database" if number % DATABASE_EVERY == 0 else KINDS[number % len(KINDS)]
+        if kind == "stop":
+            well = [each for each in range(len(stage.rooms)) if each not in running_on or running_on[each].done()]
+            slot = await stage.talking(well, slot)
         if slot in running_on:
             await running_on.pop(slot)
         counts[kind] += 1
