@@ -40,7 +40,7 @@ from farmctl.store.sqlstore import SqlStore
 from farmctl.store.standin import StandIn
 from farmctl.wiring.drivers import load_drivers
 from farmctl.wiring.farm import Farm, built
-from farmctl.wiring.fleet import Fleet, follower, gather
+from farmctl.wiring.fleet import Fleet, follower, gather, shard_of
 from farmctl.wiring.metrics import MetricsWatch, counts_of
 from farmctl.wiring.stores import keep_copy, place_of
 from farmctl.wiring.wire import Lead, Wire, actuator_rules, poll_rules
@@ -95,12 +95,6 @@ class Process:
         """Leases of one role."""
         about = About(role=role.value, name=self.name, door=self.door)
         return LeaseKeeper(self.pool, f"{self.holder}/{role.value}", self.terms, about=about)
-
-
-def shard_of(by: str, row: InventoryRow) -> str:
-    """The shard of a miner: its container, else its circuit; or its rack in there."""
-    container = row.container or row.circuit
-    return f"{container}/{row.rack or '-'}" if by == "rack" else container
 
 
 async def run_crew(loaded: Loaded, role: Role, stop: asyncio.Event) -> None:

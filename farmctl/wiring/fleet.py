@@ -39,6 +39,12 @@ class Fleet:
     """Heat at which each row protects itself by the table of models, shape (rows,), NaN unknown."""
 
 
+def shard_of(by: str, row: InventoryRow) -> str:
+    """The shard of a miner: its container, else its circuit; or its rack in there."""
+    container = row.container or row.circuit
+    return f"{container}/{row.rack or '-'}" if by == "rack" else container
+
+
 def gather(config: FarmConfig, rows: Sequence[InventoryRow], tree: CircuitTree, drivers: Mapping[str, Driver]) -> Fleet:
     """Seat every miner and make its device. Raises InventoryFaultsError with every fault of the inventory."""
     faults = check_rows(rows, tree=tree, drivers=drivers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from typing_extensions import override
@@ -18,10 +19,13 @@ from farmctl.report import source
 from farmctl.report.case import SiteFacts, facts_of
 from farmctl.report.series import Page, joined, pages
 from farmctl.report.source import Journal
+from farmctl.store.places import Database
 from farmctl.store.telemetry.layout import Tier, tiers
 from farmctl.store.telemetry.lines import MOST_POINTS, FileHistory, stepped
 from farmctl.store.telemetry.reading import SITE, NoSuchSeriesError, SeriesName
 from farmctl.wiring.fleet import Fleet
+from farmctl.wiring.kept import KeptHistory, KnowsMiners
+from farmctl.wiring.stores import place_of
 
 GHS_PER_THS = 1_000.0
 _SITE_COLUMNS = {
@@ -102,10 +106,16 @@ def history_tiers(config: FarmConfig) -> tuple[Tier, Tier, Tier]:
     return tiers(kept.step_s, kept.keep_days, kept.keep_minute_days, kept.keep_quarter_months)
 
 
-def site_history(config: FarmConfig, journal: Journal) -> SiteHistory:
+class Books(Journal, KnowsMiners, Protocol):
+    """A journal with the inventory beside it."""
+
+
+def site_history(config: FarmConfig, books: Books) -> History:
     """The past of a site, also without its controller."""
     folder: Path = config.store.dir
-    return SiteHistory(FileHistory(folder, history_tiers(config)), journal, config.history.step_s)
+    history = SiteHistory(FileHistory(folder, history_tiers(config)), books, config.history.step_s)
+    place = place_of(config)
+    return KeptHistory(history, config, place.dsn, books) if isinstance(place, Database) else history
 
 
 def grouping_of(fleet: Fleet) -> Grouping:

@@ -265,3 +265,11 @@ SELECT name, role, door, extract(epoch FROM clock_timestamp() - seen_at)::double
        (SELECT count(*) FROM shard_lease l WHERE l.holder = w.holder AND l.role = 'worker'
         AND l.expires_at > clock_timestamp())
 FROM worker w WHERE seen_at > clock_timestamp() - $1::interval ORDER BY name, role;
+
+-- name: kept_pages
+SELECT shard_id, (extract(epoch FROM ts) * 1000)::bigint, z FROM (
+    SELECT DISTINCT ON (shard_id, floor(extract(epoch FROM ts) / $3::integer)) shard_id, ts, z FROM telemetry_page
+    WHERE ts >= to_timestamp($1::double precision / 1000) AND ts < to_timestamp($2::double precision / 1000)
+    ORDER BY shard_id, floor(extract(epoch FROM ts) / $3::integer), ts DESC
+) AS last_of_step
+ORDER BY ts LIMIT $4::bigint;
