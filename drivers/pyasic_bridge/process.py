@@ -8,6 +8,7 @@ from typing import cast
 from typing_extensions import override
 
 from drivers.pyasic_bridge.wire import READY_ID, WRITES, Answer, Call, Cancel, decode_answer, encode
+from farmctl.ports.fence import must_be_open
 
 READS_IN_FLIGHT, WRITES_IN_FLIGHT = 80, 20
 """Together 100: pyasic's identification has a fixed 3 s time-out and finds 0 miners above 300-600 at once on a core
@@ -104,6 +105,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     async def _exchange(self, call: Call, grace_s: float) -> Answer:
         if self.has_ended or self._transport is None:
             raise EOFError("the pyasic worker ended")
+        must_be_open()  # as near to the miner as this process gets
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting[call.id] = future
         self._write(encode(call))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
 from drivers._wire.cgminer import exchange, request
+from drivers.pyasic_bridge.process import WorkerProcess
+from drivers.pyasic_bridge.wire import Call
 from farmctl.ports.fence import FencedOffError, fenced
 
 
@@ -28,3 +31,15 @@ async def test_nothing_is_written_once_the_fence_is_shut() -> None:
                 await exchange("127.0.0.1", port, request("curtail", "wakeup"))
         await asyncio.sleep(0.05)
     assert [b"logon" in each for each in heard if each] == [True]
+
+
+async def test_what_waits_for_its_turn_at_the_long_tails_process_is_asked_when_it_goes_there() -> None:
+    loop = asyncio.get_running_loop()
+    echo = "import sys\nfor line in sys.stdin: print(line, file=sys.stderr)"
+    transport, link = await loop.subprocess_exec(lambda: WorkerProcess(loop), sys.executable, "-c", echo)
+    try:
+        with fenced(lambda: False), pytest.raises(FencedOffError):
+            await link.carry(Call(id=1, operation="apply", host="127.0.0.1", argument="full"), 1.0)
+    finally:
+        await link.end()
+        transport.close()
