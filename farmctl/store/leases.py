@@ -29,6 +29,8 @@ passed the check is on its way no longer than the guard."""
 ORPHAN_S = 0.8
 """What nobody has claimed for so long after its end is anybody's, fair share or not: those who count for a share and
 do not claim have just been lost themselves."""
+BEATS = 3
+"""So many chances to renew has a claim, also where a beat takes long."""
 RENEWALS = 6
 """In a lifetime: a worker that misses two of them may still send."""
 
@@ -45,8 +47,9 @@ class Terms:
     renew_s: float = 3.0
     guard_s: float = 3.0
     claim_s: float = 2.0
-    """Of a claim until it is first renewed. Nothing is sent under it, so it needs no guard and may be short: whoever
-    is lost in the moment of a takeover does not keep the shard for a whole lifetime more."""
+    """Of a claim until it is first renewed; three beats where those are slow, and never more than half a lifetime.
+    Nothing is sent under it, so it needs no guard and may be short: whoever is lost in the moment of a takeover does
+    not keep the shard for a whole lifetime more."""
 
     @classmethod
     def of(cls, lease_s: float) -> Terms:
@@ -107,6 +110,9 @@ class LeaseKeeper:
         self._clock = clock
         self._held: dict[str, Lease] = {}
         self._renewed_s = -math.inf
+        self._beat_s = -math.inf
+        self._period_s = math.inf
+        """From the beat before to this one."""
 
     @property
     def held(self) -> Mapping[str, Lease]:
@@ -127,7 +133,8 @@ class LeaseKeeper:
 
         What was claimed may be looked at at once, and commanded after the next beat.
         """
-        about = self._about
+        about, now_s = self._about, self._clock()
+        self._period_s, self._beat_s = now_s - self._beat_s, now_s
         await self._fetch("beat", self.holder, about.role, about.name, about.door)
         if self._clock() - self._renewed_s >= self._terms.renew_s:
             await self._renew()
@@ -163,7 +170,7 @@ class LeaseKeeper:
         self._held = self._leases(rows, asked_s)
 
     async def _claim(self, most: int) -> None:
-        term = timedelta(seconds=self._terms.claim_s)
+        term = timedelta(seconds=min(max(self._terms.claim_s, BEATS * self._period_s), self._terms.ttl_s / 2))
         rows = await self._fetch("claim", self.holder, term, most, self._about.role, timedelta(seconds=ORPHAN_S))
         self._held |= {shard: Lease(shard=shard, epoch=epoch, deadline_s=-math.inf) for shard, epoch in rows}
         if rows:
