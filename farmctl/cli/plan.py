@@ -16,6 +16,8 @@ from farmctl.control.sizes import moment, size_of, span_s
 
 SHOWN = 6
 """Circuits named on one line."""
+FIRST = 10
+"""Miners named in the table; -o json names as many as --rows."""
 
 
 @click.command(cls=ClientVerb)
@@ -57,7 +59,7 @@ def plan(
     if output != "table":
         print_object({"plan": made}, output)
     else:
-        click.echo(described(made))
+        click.echo("\n".join([described(made), *moved(made)]))
     return Exit.PENDING if exit_code and made["lowered"] + made["raised"] else Exit.OK
 
 
@@ -76,6 +78,16 @@ def _lasting(made: dict[str, Any], until: str) -> dict[str, Any]:
 def described(made: dict[str, Any]) -> str:
     """A plan for people."""
     return "\n".join(f"{label:<9} {text}" for label, text in _lines(made))
+
+
+def moved(made: dict[str, Any]) -> Iterator[str]:
+    """Which miners a plan moves, for people: the first of them."""
+    shown = made["miners"][:FIRST]
+    for miner in shown:
+        watts = f"{miner['from_w']:5.0f} -> {miner['to_w']:5.0f} W"
+        yield f"{'moves':<9} {miner['id']}  {watts}  {miner['from']} -> {miner['to']}"
+    if (rest := made["lowered"] + made["raised"] - len(shown)) > 0:
+        yield f"{'':<9} and {rest} more; -o json names them"
 
 
 def _lines(made: dict[str, Any]) -> Iterator[tuple[str, str]]:

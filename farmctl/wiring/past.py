@@ -84,11 +84,12 @@ def why_then(picture: PastPicture, inventory: tuple[InventoryRow, ...], miner: s
 
 
 def plan_then(picture: PastPicture, *, to: str | None, by: str | None, rows: int) -> Json:
-    """What `farmctl plan` would have said at that moment."""
+    """What `farmctl plan` would have said at that moment; nothing of it can be ordered any more."""
     now_w = picture.decision.site.power_w
     target_w = size_of(to).watts(picture.view.rules.rated_w) if to else now_w - size_of(by or "").watts(now_w)
     site = _site(picture)
-    return plan.told(plan.imagine(picture, plan.held_at(picture, max(target_w, 0.0)), site), site, rows)
+    made = plan.told(plan.imagine(picture, plan.held_at(picture, max(target_w, 0.0)), site), site, rows)
+    return {**made, "confirm": None}
 
 
 def _site(picture: PastPicture) -> Site:

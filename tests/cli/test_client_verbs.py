@@ -111,6 +111,8 @@ async def test_a_plan_needs_units_and_sends_nothing(house: Glasshouse, shell: Sh
     told = await shell("plan", "--to", "50%", "--dry-run")
     assert told.code == Exit.OK
     assert "lowered" in told.out
+    assert "full -> percent:40" in told.out  # which miners, not only how many
+    assert "more; -o json names them" in told.out
     assert (await shell("plan", "--by", "30%", "--exit-code", "-o", "json")).code == Exit.PENDING
     assert (await shell("plan", "--to", "100%", "--exit-code")).code == Exit.OK
     for words in (["--to", "20"], ["--to", "20 potatoes"], [], ["--to", "1MW", "--by", "1MW"]):
