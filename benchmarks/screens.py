@@ -1,6 +1,7 @@
 """Draws every screen of the glass as SVG, from a running site: `python -m benchmarks.screens [--socket S]`.
 
-Without --socket it starts `farmctl demo`, waits until the site follows the grid, and stops it afterwards.
+Without --socket it starts `farmctl demo`, waits until the site follows the grid, and stops it afterwards; with
+--headquarters two of them under one `farmctl hq`, and draws the screen that a site does not have.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from benchmarks._headquarters import running_headquarters
 from farmctl.cli.asking import Door
 from farmctl.cli.tui import doctor_of
 from farmctl.control.feed import SocketFeed
@@ -38,6 +40,7 @@ SCREENS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("menu", ("2", "x")),
     ("preview", ("2", "x", "down", "down", "enter")),
 )
+HEADQUARTERS: tuple[tuple[str, tuple[str, ...]], ...] = (("8-programme", ("8",)),)
 WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 FAMILY = "font-family: 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 FONTS = '"DejaVu Sans Mono", Menlo, Consolas, monospace'
@@ -54,13 +57,21 @@ def plain(svg: str) -> str:
     return WEB_FONT.sub("", svg).replace("Fira Code, monospace", FONTS).replace("font-family: Fira Code", FAMILY)
 
 
-async def draw(socket: str, folder: Path, size: tuple[int, int], *, theme: str, watch_s: float) -> None:
+async def draw(
+    socket: str,
+    folder: Path,
+    size: tuple[int, int],
+    *,
+    theme: str,
+    watch_s: float,
+    screens: tuple[tuple[str, tuple[str, ...]], ...] = SCREENS,
+) -> None:
     """Every screen at one size."""
     doctor = doctor_of(Door(socket_path=socket, config_path=None))
     app = FarmApp(SocketFeed(socket), settings=Settings(theme=theme), doctor=doctor)
     async with app.run_test(size=size) as pilot:
         await asyncio.sleep(watch_s)
-        for name, keys in SCREENS:
+        for name, keys in screens:
             await _shown(pilot, keys)
             for _ in range(DOCTOR_LOOKS):
                 if PENDING not in app.export_screenshot():
@@ -94,6 +105,13 @@ def running_demo() -> Iterator[str]:
                 demo.terminate()
 
 
+@contextmanager
+def running_headquarters_here() -> Iterator[str]:
+    """The socket of a headquarters with two demo sites, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="screens") as name, running_headquarters(Path(name)) as socket:
+        yield socket
+
+
 def main() -> None:
     """Draw."""
     parser = argparse.ArgumentParser(description="Every screen of the glass as SVG.")
@@ -102,15 +120,18 @@ def main() -> None:
     parser.add_argument("--size", default="120x36")
     parser.add_argument("--theme", default="hmi-dark")
     parser.add_argument("--watch", type=float, default=WATCH_S, help="seconds of trend before the first picture")
+    parser.add_argument("--headquarters", action="store_true", help="draw its own screen; with --socket: of that one")
     options = parser.parse_args()
     columns, lines = (int(number) for number in options.size.split("x"))
     os.environ.pop("NO_COLOR", None)
     options.to.mkdir(parents=True, exist_ok=True)
     how = {"theme": options.theme, "watch_s": options.watch}
+    if options.headquarters:
+        how["screens"] = HEADQUARTERS
     if options.socket:
         asyncio.run(draw(options.socket, options.to, (columns, lines), **how))
         return
-    with running_demo() as socket:
+    with running_headquarters_here() if options.headquarters else running_demo() as socket:
         asyncio.run(draw(socket, options.to, (columns, lines), **how))
 
 

@@ -110,6 +110,7 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
     board = StatusBoard(live=not headless and sys.stdout.isatty())
     if folder is not None:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    named = "" if size["site"] == "demo" else f" --site {size['site']}"
     plan = DemoPlan(
         miners=size["miners"],
         seed=size["seed"],
@@ -122,7 +123,9 @@ async def _demo(*, headless: bool, for_text: str | None, folder: Path | None, ou
         say=board.say,
         picture=board.show,
         folder=folder,
-        dispatcher=None if size["grid"] else lambda seat: board.say(f"the grid is you: {FIRST_WORDS} {seat.broker}"),
+        dispatcher=None
+        if size["grid"]
+        else lambda seat: board.say(f"the grid is you: {FIRST_WORDS} {seat.broker}{named}"),
     )
     try:
         summary = await play(plan, stop)

@@ -61,6 +61,7 @@ class Headquarters:
         self._now_s = 0.0
         self.latest: ProgrammePicture | None = None
         self._silent = frozenset[str]()
+        self._began_s = math.inf
 
     def see(self, picture: Picture) -> None:
         """Take the programme's figure from a cycle's decision."""
@@ -124,7 +125,10 @@ class Headquarters:
 
     def _say_silent(self, sites: Sequence[Site]) -> None:
         """Once for each site that falls silent, and once when it speaks again."""
-        silent = {site.name: site for site in sites if site.age_s > self._manners.terms.stale_s}
+        stale_s = self._manners.terms.stale_s
+        self._began_s = min(self._began_s, self._now_s)
+        just_begun = self._now_s - self._began_s < stale_s
+        silent = {s.name: s for s in sites if s.age_s > stale_s and not (just_begun and math.isinf(s.age_s))}
         for name in sorted(silent.keys() - self._silent):
             age_s = round(silent[name].age_s) if math.isfinite(silent[name].age_s) else "never heard"
             log.warning("site_silent", site=name, age_s=age_s, counted_kw=round(silent[name].worst_w / WATTS_PER_KW, 1))

@@ -7,21 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from farmctl.core.alarms import Condition
-from farmctl.core.units import to_kw
+from farmctl.core.units import MS_PER_S, to_kw
 from farmctl.ports.programme import ProgrammePicture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ProgrammeWatch:
     """One look at every site."""
 
     shown: Callable[[], ProgrammePicture | None]
     stale_s: float
+    _first_ms: int | None = None
+    """Of the first look: a site has so long from then on to be heard at all."""
 
     def look(self, now_ms: int) -> Sequence[Condition]:
         """site_silent, one for each site that is not heard."""
-        del now_ms
         shown = self.shown()
+        if self._first_ms is None:
+            self._first_ms = now_ms
+        if now_ms - self._first_ms < self.stale_s * MS_PER_S:
+            return ()
         return tuple(
             Condition(alarm="site_silent", priority=2, where=site.name, detail=_told(site.age_s, site.worst_w))
             for site in (() if shown is None else (unit.site for unit in shown.units))

@@ -38,7 +38,8 @@ def site_conditions(scene: Scene) -> Iterator[Condition]:
     if memory.mode is SiteMode.EMERGENCY:
         yield _site("emergency_latched", 1, "the site stays down until an explicit release")
     if not scene.site.metered and scene.now_ms - memory.booted_ms > view.rules.meter_stale_s * MS_PER_S:
-        yield _site("meter_lost_armed", 1, "open loop with a guard band")
+        by_rows, by_sites = "open loop with a guard band", "a site is not heard: the sum is a guess, with a guard band"
+        yield _site("meter_lost_armed", 1, by_rows if len(view.table) else by_sites)
     if not view.may_raise:
         yield _site("store_failed", 1, "the journal cannot be written: raising is forbidden")
 
