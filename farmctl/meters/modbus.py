@@ -15,7 +15,7 @@ from farmctl.core.fleet import NO_METER, MeterSample
 from farmctl.core.units import NEVER_MS
 from farmctl.errors import MalformedReplyError
 from farmctl.meters import supply
-from farmctl.meters.quality import Doubt, History, Observed, Trust, judge
+from farmctl.meters.quality import OFF_FLOOR, Doubt, History, Observed, Trust, judge
 from farmctl.meters.registers import Block, Quantity, ReadFunction, Register, blocks_of, decode
 from farmctl.ports.site import Clock
 
@@ -36,12 +36,14 @@ class MeterConfig:
     rated_w: float
     """Rating of what hangs below the meter."""
     timeout_s: float = READ_TIMEOUT_S
+    off_floor_fraction: float = OFF_FLOOR
+    """Share of the rating below which a mismatch with the miners' sum is measured against it."""
 
     @property
     def trust(self) -> Trust:
         """Range of the kw register, and SIGNALS section 10 for the rest."""
         kw = next(register for register in self.registers if register.name is Quantity.KW)
-        return Trust(min_w=kw.min_si, max_w=kw.max_si, rated_w=self.rated_w)
+        return Trust(min_w=kw.min_si, max_w=kw.max_si, rated_w=self.rated_w, off_floor_fraction=self.off_floor_fraction)
 
     @property
     def least_volts(self) -> float:

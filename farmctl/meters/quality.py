@@ -12,6 +12,10 @@ from farmctl.core.fleet import MeterSample
 from farmctl.core.model import Quality
 from farmctl.core.units import NEVER_MS
 
+OFF_FLOOR = 0.4
+"""A sleeping site still cools, and its auxiliaries (3-5 % of rated, more where pumps run on) are then several times the
+sum of its miners."""
+
 
 class Doubt(StrEnum):
     """Why a value is not OK."""
@@ -41,9 +45,8 @@ class Trust:
     off_ms: int = 15_000
     """A mismatch must last this long: telemetry trails the meter by a sweep (5-10 s) and a ramp (5 s),
     so in every shed of half a site the meter is right and the fleet sum is 15 s late."""
-    off_floor_fraction: float = 0.4
-    """Below this share of the rating a mismatch is measured against it: a sleeping site still cools, and its
-    auxiliaries (3-5 % of rated, more where pumps run on) are then several times the sum of its miners."""
+    off_floor_fraction: float = OFF_FLOOR
+    """Below this share of the rating a mismatch is measured against it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from farmctl.wiring.fleet import Fleet
 
 OVER_RATING = 1.5
 """A reading above this multiple of the rating is not believed where the register states no maximum."""
+CIRCUIT_FLOOR = 1.0
+"""A mismatch on a circuit is measured against its whole rating: fans and pumps of a container that sleeps run on, and
+under a meter that is not believed nothing may rise, so what they draw would keep its miners asleep for good."""
 _WIDEST = 1e12
 
 
@@ -42,7 +46,7 @@ def circuit_meters(config: FarmConfig, clock: Clock, tree: CircuitTree, fleet: F
     for number, circuit, table in found:
         rated_w = (circuit.rating_kw or config.site.rated_kw) * WATTS_PER_KW
         under_w = _under_w(fleet, tree, number)
-        line = ModbusMeter(meter_config(table, rated_w), clock, under_w)
+        line = ModbusMeter(replace(meter_config(table, rated_w), off_floor_fraction=CIRCUIT_FLOOR), clock, under_w)
         meter = SiteMeter(line, clock, table.period_s, asyncio.Event())
         meters.append(CircuitMeter(node=number, meter=meter, stale_s=table.stale_s))
     return CircuitMeters(meters, len(tree.names))

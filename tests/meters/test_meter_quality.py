@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from farmctl.core.model import Quality
 from farmctl.core.units import NEVER_MS
 from farmctl.meters.quality import Doubt, History, Observed, Trust, Verdict, judge
+from farmctl.wiring.meters import CIRCUIT_FLOOR
 
 MW = 1e6
 TRUST = Trust(min_w=-0.1 * MW, max_w=12 * MW, rated_w=10 * MW)
@@ -21,11 +22,12 @@ class Judged:
 
     now_ms: int = 1_000_000
     history: History = field(default_factory=History)
+    trust: Trust = TRUST
 
     def hear(self, power_w: float | None, fleet_w: float = math.nan, *, age_ms: int = 0) -> Verdict:
         self.now_ms += 1_000
         observed = Observed(power_w=power_w, at_ms=self.now_ms - age_ms)
-        verdict = judge(self.history, observed, fleet_w, self.now_ms, TRUST)
+        verdict = judge(self.history, observed, fleet_w, self.now_ms, self.trust)
         self.history = verdict.history
         return verdict
 
@@ -114,6 +116,13 @@ def test_a_mismatch_lasts_only_while_the_meter_is_heard() -> None:
 def test_the_auxiliaries_of_a_sleeping_site_are_no_mismatch() -> None:
     meter = Judged()
     assert {meter.hear(0.9 * MW + second, 0.05 * MW).doubt for second in range(60)} == {Doubt.NONE}
+
+
+def test_on_a_circuit_also_large_auxiliaries_are_believed_or_its_sleepers_could_never_wake() -> None:
+    meter = Judged(trust=replace(TRUST, off_floor_fraction=CIRCUIT_FLOOR))
+    assert {meter.hear(1.8 * MW + second, 0.05 * MW).doubt for second in range(60)} == {Doubt.NONE}
+    assert meter.hear(4 * MW, 0.05 * MW).doubt is Doubt.NONE
+    assert {meter.hear(4 * MW + second, 0.05 * MW).doubt for second in range(20)} == {Doubt.NONE, Doubt.OFF_FLEET_SUM}
 
 
 def test_a_mismatch_of_a_quarter_is_still_believed() -> None:
