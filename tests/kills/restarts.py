@@ -39,6 +39,8 @@ class Restarts:
                 self._decided(record.body["goal_w"], record.body["power_w"])
             case RecordKind.COMMAND:
                 yield from self._commanded(stored)
+            case RecordKind.SIGNAL if record.body.get("kind") == "SnapshotPut":
+                pass  # the dispatcher's own memory, told at every start: where it brings news an event moves
             case kind if kind in NEWS:
                 # An event's own move is written behind the decision that made it: that one has answered it.
                 self._quiet, self._unread = False, self._unread or kind is not RecordKind.EVENT

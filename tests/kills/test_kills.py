@@ -47,6 +47,8 @@ def test_the_law_of_restarts_tells_a_shed_from_an_order_and_from_what_was_under_
 
     before = (start, signal, decided(5e3, 9e3), sleep("a"), decided(5e3, 5e3))
     assert len(told(*before, start, decided(4e3, 5e3), sleep("b"))) == 1
+    snapshot: tuple[RecordKind, dict[str, JsonValue]] = (RecordKind.SIGNAL, {"kind": "SnapshotPut"})
+    assert len(told(*before, start, snapshot, decided(4e3, 5e3), sleep("b"))) == 1
     assert told(*before, start, decided(5e3, 5e3), sleep("a")) == [], "told again"
     assert told(*before, start, signal, decided(4e3, 5e3), sleep("b")) == [], "the grid asked for it"
     assert told(*before, start, decided(5e3, 7e3), sleep("b")) == [], "the fall was under way"

@@ -139,8 +139,10 @@ def _hot(scene: Scene) -> Iterator[Condition]:
         for rows in (runs, runs & (margin_k < MARGIN_NEAR_K), runs & (margin_k < MARGIN_K))
     )
     least = np.maximum(HOT_FRACTION * running, ROWS_LEAST)
+    worst_by_place_k = np.full(len(names), np.inf)
+    np.fmin.at(worst_by_place_k, place[runs], margin_k[runs])
     for number in np.flatnonzero(near > least):
-        n, worst_k = int(hot[number]), float(np.nanmin(margin_k[runs & (place == number)]))
+        n, worst_k = int(hot[number]), float(worst_by_place_k[number])
         truth = Truth.TRUE if n > least[number] else Truth.NEAR
         detail = f"{n} of {int(running[number])} running miners within {MARGIN_K:.0f} K of their limit"
         yield Condition(
