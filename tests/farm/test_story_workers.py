@@ -56,7 +56,7 @@ def config_of(there: Site, name: str) -> Path:
         f"127.0.0.1:{there.loaded.config.metrics.listen.rpartition(':')[2]}", f"127.0.0.1:{free_port()}"
     )
     path = folder / "farm.toml"
-    path.write_text(f'{text}\n[workers]\nname = "{name}"\nlease_s = 6.0\n', encoding="utf-8")
+    path.write_text(f'{text}\n[workers]\nname = "{name}"\nlease_s = 10.0\n', encoding="utf-8")
     return path
 
 
