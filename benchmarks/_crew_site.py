@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import asyncpg
@@ -24,8 +26,8 @@ CAP = 0.7
 """The site's cap as a share of what its miners draw at full."""
 MOVES = (0.62, 0.35)
 """Targets in turn, as shares of the same; the first is close under the cap."""
-MOVE_S = 4
-HORIZON_S = 3_000
+MOVE_S = 8.0
+HORIZON_S = 7_200
 MODEL, DRIVER = "luxos-s19kpro", "luxos"
 
 _LOG = """
@@ -103,6 +105,7 @@ ramp_up_fraction_per_min = 6.0
 wake_fraction_per_5s = 1.0
 min_on_s = 1.0
 min_off_s = 1.0
+max_cycles_per_day = 1000
 confirm_timeout_s = 4.0
 [poll]
 interval_s = 2.0
@@ -135,13 +138,24 @@ socket = "{home}/farmctl.sock"
     return path
 
 
-def schedule(folder: Path, made: World) -> None:
-    """A new target every few seconds, from now on."""
+def schedule(folder: Path, made: World, number: int = 0) -> None:
+    """A target from now on, for longer than anybody looks ahead: nobody is woken for what is known to end soon."""
     full_kw = sum(miner.personality.full_w for miner in made.miners) / 1e3
     start = datetime.now(UTC).replace(microsecond=0)
-    lines = []
-    for n in range(HORIZON_S // MOVE_S):
-        begin, end = start + timedelta(seconds=n * MOVE_S), start + timedelta(seconds=(n + 1) * MOVE_S)
-        target_kw = round(MOVES[n % len(MOVES)] * full_kw, 3)
-        lines.append({"start": begin.isoformat(), "end": end.isoformat(), "targetKw": target_kw, "class": "TARGET"})
-    (folder / "schedule.json").write_text(json.dumps({"timezone": "UTC", "entry": lines}), encoding="utf-8")
+    entry = {
+        "name": f"move-{number}",
+        "start": start.isoformat(),
+        "end": (start + timedelta(seconds=HORIZON_S)).isoformat(),
+        "targetKw": round(MOVES[number % len(MOVES)] * full_kw, 3),
+        "class": "TARGET",
+    }
+    new = folder / "schedule.new"
+    new.write_text(json.dumps({"timezone": "UTC", "entry": [entry]}), encoding="utf-8")
+    new.replace(folder / "schedule.json")
+
+
+async def moving(folder: Path, made: World) -> None:
+    """Another target every few seconds, until cancelled."""
+    for number in count(1):
+        await asyncio.sleep(MOVE_S)
+        schedule(folder, made, number)

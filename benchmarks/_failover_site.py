@@ -88,6 +88,7 @@ async def running_site(dsn: str, folder: Path) -> AsyncIterator[Site]:
     recorder = Recorder({}, site.CAP * full_w)
     await made.start()
     processes: list[subprocess.Popen[bytes]] = []
+    moving = asyncio.create_task(site.moving(folder, made))
     try:
         await site.stocked(dsn, "public", made)
         recorder.watch(made.miners)
@@ -103,6 +104,7 @@ async def running_site(dsn: str, folder: Path) -> AsyncIterator[Site]:
         recorder.begin()
         yield Site(made, recorder)
     finally:
+        moving.cancel()
         for process in processes:
             process.kill()
             process.wait()

@@ -135,6 +135,7 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
         stage.commands.append(room.command(*words, "run", "--config", str(config)))
     counts = dict.fromkeys((*KINDS, "database"), 0)
     began_s = time.monotonic()
+    moving = asyncio.create_task(site.moving(folder, made))
     try:
         stage.processes = [stage.start(slot) for slot in range(len(hosts))]
         await _under_the_cap(recorder, made.miners[0].personality.full_w * len(made.miners))
@@ -145,6 +146,7 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
         await asyncio.sleep(2 * asked.ttl)
         log = await site.claims(dsn)
     finally:
+        moving.cancel()
         stage.end()
         await cable.removed()
         await made.stop()
