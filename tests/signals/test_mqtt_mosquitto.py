@@ -277,14 +277,16 @@ async def test_the_will_says_offline_when_the_connection_breaks(mosquitto: Mosqu
         await until(lambda: heard[-1][1]["status"] == "ONLINE")
 
 
-async def test_mqtt_5_works_as_well(mosquitto: Mosquitto) -> None:
+@pytest.mark.parametrize("protocol", ["5", "auto"])
+async def test_mqtt_5_works_as_well_and_is_found_where_the_broker_has_it(mosquitto: Mosquitto, protocol: str) -> None:
     await mosquitto.start()
-    ledger = Ledger()
-    async with dispatching(mosquitto.port) as grid, listening(source(mosquitto.port, protocol="5"), ledger):
+    ledger, one = Ledger(), source(mosquitto.port, protocol=protocol)
+    async with dispatching(mosquitto.port) as grid, listening(one, ledger):
         await until(lambda: connected(ledger))
         await grid.lists()
         await grid.beats()
         await until(lambda: confirmed(ledger))
+        assert one._connector.spoken == {("127.0.0.1", mosquitto.port): "5"}
 
 
 async def test_a_simple_only_site_is_confirmed_by_its_first_message(mosquitto: Mosquitto) -> None:

@@ -79,8 +79,8 @@ class MqttTable(Table):
     """Who may send; ed25519 needs at least one with a key."""
     simple_issuer: Label | None = None
     """Issuer of simple messages, which name none; left out: the first."""
-    protocol: Literal["3.1.1", "5"] = "3.1.1"
-    """MQTT version spoken to the broker."""
+    protocol: Literal["3.1.1", "5", "auto"] = "3.1.1"
+    """MQTT version spoken to the broker; auto: 5, and 3.1.1 to a broker that refuses it."""
     client_id: Label | None = None
     """MQTT client id; left out: farmctl- and the site's name."""
     keepalive_s: Annotated[int, Field(strict=True, ge=5, le=300)] = 20

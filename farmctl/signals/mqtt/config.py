@@ -80,7 +80,7 @@ class MqttSourceConfig:
     controller_id: str = "farmctl"
     site_seed: bytes | None = None
     """Ed25519 seed that signs acks and state; None leaves them unsigned."""
-    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    protocol: Literal["3.1.1", "5", "auto"] = "3.1.1"
     keepalive_s: int = 15
     loss_after_s: float = 60.0
     downlink_root: str = "grid/v1"

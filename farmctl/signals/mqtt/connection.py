@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import aiomqtt
@@ -34,6 +34,8 @@ LIFE = frozenset({Route.HEARTBEAT, Route.SIMPLE})
 Status = Literal["ONLINE", "OFFLINE"]
 ONLINE: Status = "ONLINE"
 OFFLINE: Status = "OFFLINE"
+UNKNOWN_VERSION = (1, 132)
+"""CONNACK codes of a broker that does not speak the version: in the words of 3.1.1 and of 5 (amqtt 0.12.1 says 132)."""
 _PROTOCOLS = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
 
 
@@ -62,6 +64,8 @@ class Connector:
     sender: Sender
     clock: Clock
     errors: ErrorCount
+    spoken: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Broker -> the protocol of the last connection to it."""
 
     @contextlib.asynccontextmanager
     async def open(self, broker: tuple[str, int]) -> AsyncIterator[aiomqtt.Client]:
@@ -69,7 +73,8 @@ class Connector:
 
         Raises aiomqtt.MqttError when the broker cannot be reached, refuses, or the connection breaks.
         """
-        async with connection(self._client(broker)) as client:
+        async with contextlib.AsyncExitStack() as stack:
+            client = await self._entered(stack, broker)
             try:
                 await self._subscribe(client)
                 await self.say(client, ONLINE)
@@ -113,9 +118,29 @@ class Connector:
             subscribe = calls.may_subscribe if downlink.route in OPTIONAL else calls.subscribe
             await subscribe(client, downlink.topic, qos=downlink.qos)
 
-    def _client(self, broker: tuple[str, int]) -> aiomqtt.Client:
+    def is_mqtt5(self, broker: tuple[str, int]) -> bool:
+        """Whether the last connection to it speaks MQTT 5."""
+        return self.spoken.get(broker) == "5"
+
+    async def _entered(self, stack: contextlib.AsyncExitStack, broker: tuple[str, int]) -> aiomqtt.Client:
+        """Connected by the newest protocol that may be spoken and that the broker does not refuse."""
+        protocols = ("5", "3.1.1") if self.config.protocol == "auto" else (self.config.protocol,)
+        for protocol in protocols[:-1]:
+            try:
+                client = await stack.enter_async_context(connection(self._client(broker, protocol)))
+            except aiomqtt.MqttCodeError as refused:
+                if _code(refused) not in UNKNOWN_VERSION:
+                    raise
+            else:
+                self.spoken[broker] = protocol
+                return client
+        client = await stack.enter_async_context(connection(self._client(broker, protocols[-1])))
+        self.spoken[broker] = protocols[-1]
+        return client
+
+    def _client(self, broker: tuple[str, int], protocol: str) -> aiomqtt.Client:
         config = self.config
-        delayed = _delayed() if config.protocol == "5" else None
+        delayed = _delayed() if protocol == "5" else None
         return quiet_client(
             broker,
             name=config.name,
@@ -126,7 +151,7 @@ class Connector:
             tls=config.tls,
             # a stable id: the broker ends a half-open session of ours at once, so its will cannot come late
             identifier=f"farmctl-{config.site}-{config.name}-{config.controller_id}",
-            protocol=config.protocol,
+            protocol=protocol,
             will=aiomqtt.Will(self.topics.status, self._status(OFFLINE), qos=1, retain=True, properties=delayed),
         )
 
@@ -195,6 +220,11 @@ def quiet_client(  # noqa: PLR0913 - all by name, each a setting of the connecti
         tls_context=None if tls is None else tls.context(),
         socket_options=AT_ONCE,
     )
+
+
+def _code(refused: aiomqtt.MqttCodeError) -> int | None:
+    code = refused.rc
+    return code if isinstance(code, int) or code is None else int(code.value)
 
 
 def _delayed() -> Properties:

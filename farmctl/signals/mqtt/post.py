@@ -45,11 +45,11 @@ class _Latest:
 class Post:
     """The uplink of one source; whoever calls it never waits for the network."""
 
-    def __init__(self, *, topics: Topics, sender: Sender, outbox: Outbox, protocol: str) -> None:
+    def __init__(self, *, topics: Topics, sender: Sender, outbox: Outbox) -> None:
         self.outbox = outbox
         self._topics = topics
         self._sender = sender
-        self._mqtt5 = protocol == "5"
+        self._mqtt5 = False
         self._retained: dict[str, _Latest] = {}
         self._due: dict[str, _Latest] = {}
         self._wake = asyncio.Event()
@@ -96,9 +96,12 @@ class Post:
         if self.outbox.remind():
             self._wake.set()
 
-    async def deliver(self, client: aiomqtt.Client) -> None:
-        """Publish until cancelled.  Raises aiomqtt.MqttError when the connection breaks; acks then stay queued."""
-        self._connected = True
+    async def deliver(self, client: aiomqtt.Client, *, mqtt5: bool) -> None:
+        """Publish until cancelled; `mqtt5`: with expiry.
+
+        Raises aiomqtt.MqttError when the connection breaks; acks then stay queued.
+        """
+        self._connected, self._mqtt5 = True, mqtt5
         self.outbox.rewind()
         self._due = dict(self._retained)
         try:

@@ -67,7 +67,6 @@ class MqttSource:
             topics=self._topics,
             sender=sender,
             outbox=outbox or Outbox(config.name, clock),
-            protocol=config.protocol,
         )
         self._intake = Intake(config.rules())
         self._live = self._unheard()
@@ -193,7 +192,7 @@ class MqttSource:
                 self._tell(inbox)
                 await calls.until_one_fails(
                     self._listen(client, inbox),
-                    self._post.deliver(client),
+                    self._post.deliver(client, mqtt5=self._connector.is_mqtt5(broker)),
                     self._resyncs(client),
                     self._status(client),
                     *[work() for work in others],
