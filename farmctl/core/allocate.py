@@ -95,13 +95,17 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     # A shed that is not confirmed yet makes no room: what could still be drawn counts against the ceiling.
     worst_w = site_w(site, np.maximum(seen.counted_w, draft.plan_w))
     room_w = min(min(goal_w, ask.ramp_w) - site_w(site, present_w(draft, seen)), budget.ceiling_w - worst_w)
+    calm = abs(excess_w) <= dead_w and room_w <= dead_w
     if room_w > dead_w and ask.may_raise and view.may_raise:
         wakable = ~view.table.maintained & ask.may_wake
         well = movable & ~held_by & ~guards.held
         may = MayRise(lift=well, wake=well & ~locks.min_off & wakable)
+        before = draft.step.copy()
         raised = raise_ahead(draft, seen, room_w / site.gain, ask, policy, may)
         marginal = raised.marginal
-    elif ask.refine and abs(excess_w) <= dead_w and ask.may_raise and view.may_raise and not held_by.any():
+        # Room that no single step fits into, as where machines only stop and start, holds up no economy.
+        calm = bool((draft.step == before).all()) and not (raised.circuit_held | raised.wake_held).any()
+    if calm and ask.refine and excess_w <= dead_w and ask.may_raise and view.may_raise and not held_by.any():
         free = yielding & (rows.standing == Standing.SETTLED) & ~guards.held & ~is_held(view)
         bounds = Bounds(
             free=free,

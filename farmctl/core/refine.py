@@ -1,7 +1,8 @@
 """The second phase: a few commands at a time, from where the fast phase left the fleet to where it hashes most.
 
-Only pairs of moves are made, one row up for what others give up, so the site's power stays where it is; a pair
-must gain more than a hysteresis, so that noise and equal machines move nobody.
+Only pairs of moves are made, one row up for what others give up, so the site's power stays where it is. A pair serves
+the better tier, which a deadline may have made sleep first, or gains more than a hysteresis: noise and equal machines
+move nobody.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowanc
         _changes(draft, policy, best.step, np.flatnonzero(change > 0)),
         _changes(draft, policy, best.step, np.flatnonzero(change < 0)),
     )
-    ups = ups.sorted(-ups.price)
-    downs = downs.sorted(downs.price)
+    ups = ups.sorted(ups.tier, -ups.price)
+    downs = downs.sorted(-downs.tier, downs.price)
     ups = _possible(draft, seen, ups, total_w, spare_w)
     downs = downs.first(_room_for_slow(draft, seen, downs, best.step, total_w))
     if not len(ups.row) or not len(downs.row):
@@ -51,7 +52,10 @@ def refine(draft: Draft, seen: Seen, bounds: Bounds, policy: Policy, *, allowanc
     paired = np.flatnonzero(partner < len(down_w))
     count = paired + 1 + partner[paired] + 1
     paid, lost = ups.price[paired], downs.price[partner[paired]]
-    gains = paid > lost + HYSTERESIS * np.abs(lost)
+    tiers = downs.tier[partner[paired]] - ups.tier[paired]
+    # A machine that only stops is no partner for a rest that is much less than it draws.
+    used_up = down_w[partner[paired]] <= up_w[-1] + WAKING_SHARE * total_w
+    gains = ((tiers > 0) & used_up) | ((tiers == 0) & (paid > lost + HYSTERESIS * np.abs(lost)))
     good = np.flatnonzero(gains & (count <= allowance))
     if not len(good):
         return 0
@@ -76,19 +80,22 @@ def _give_back(draft: Draft, row: int, surplus_w: float, start: IntColumn) -> No
 
 
 class _Changes:
-    """Rows that would move, the watts each moves and the worth of one of them."""
+    """Rows that would move, the watts each moves, the worth of one of them, and their tiers."""
 
-    def __init__(self, row: IntColumn, watts: FloatColumn, price: FloatColumn) -> None:
-        self.row, self.watts, self.price = row, watts, price
+    def __init__(self, row: IntColumn, watts: FloatColumn, price: FloatColumn, tier: IntColumn) -> None:
+        self.row, self.watts, self.price, self.tier = row, watts, price, tier
 
     def first(self, count: int) -> _Changes:
         """The first of them."""
-        return _Changes(self.row[:count], self.watts[:count], self.price[:count])
+        return self.only(slice(count))
 
-    def sorted(self, key: FloatColumn) -> _Changes:
-        """By this key, ties by row."""
-        order = np.lexsort((self.row, key))
-        return _Changes(self.row[order], self.watts[order], self.price[order])
+    def sorted(self, tier: IntColumn, key: FloatColumn) -> _Changes:
+        """By tier, then by this key, ties by row."""
+        return self.only(np.lexsort((self.row, key, tier)))
+
+    def only(self, which: IntColumn | MaskColumn | slice) -> _Changes:
+        """Some of them, in the order given."""
+        return _Changes(self.row[which], self.watts[which], self.price[which], self.tier[which])
 
 
 def _changes(draft: Draft, policy: Policy, step: IntColumn, row: IntColumn) -> _Changes:
@@ -103,7 +110,7 @@ def _changes(draft: Draft, policy: Policy, step: IntColumn, row: IntColumn) -> _
     watts = np.abs(draw(end) - draw(start))
     sign = np.where(end > start, 1.0, -1.0)
     value = sign * (worth[ladder, end] - worth[ladder, start]) * policy.weight(view)[row]
-    return _Changes(row, watts, value / np.maximum(watts, 1.0))
+    return _Changes(row, watts, value / np.maximum(watts, 1.0), view.table.tier[row].astype(np.int64))
 
 
 def _slow(draft: Draft, downs: _Changes, step: IntColumn) -> MaskColumn:
@@ -138,4 +145,4 @@ def _possible(draft: Draft, seen: Seen, ups: _Changes, total_w: float, spare_w: 
     boot_w = float(np.maximum(draft.plan_w - seen.power_now_w, 0.0)[booting].sum())
     fits &= ~waking | (boot_w + np.cumsum(np.where(waking, ups.watts, 0.0)) <= WAKING_SHARE * total_w)
     fits &= np.cumsum(np.where(fits, ups.watts, 0.0)) <= spare_w
-    return _Changes(ups.row[fits], ups.watts[fits], ups.price[fits])
+    return ups.only(fits)

@@ -99,6 +99,25 @@ def test_refinement_never_crosses_a_binding_limit() -> None:
     assert day.peak_w(1_200) <= 0.6 * day.rated_w * 1.003
 
 
+def test_the_better_tier_that_a_deadline_took_first_is_given_back_its_power() -> None:
+    first = ladder("first", j_per_th=29.0)
+    later = ladder("later", j_per_th=20.0, down_s=20.0, throttle=False)
+    site = farm(60, ladders=(first, later))
+    day = Day(site, refine_fraction_per_min=0.5)
+    day.table.tier[:] = site.ladder_of
+    day.run(10)
+    day.event("run", setpoint_w=0.75 * day.rated_w, for_s=7_200)
+    day.run(30)
+    top = site.book.steps[site.ladder_of] - 1
+    better = site.ladder_of == 0
+    at_first = int((site.at < top)[better].sum())
+    assert at_first > 20  # only they were down in time
+    worst: list[float] = []
+    day.run(500, lambda: worst.append(abs(day.share - 0.75)))
+    assert (site.at < top)[better].sum() < at_first / 2
+    assert np.mean(worst) < 0.005
+
+
 def test_a_miner_is_not_woken_for_three_minutes() -> None:
     slow = ladder("slow", throttle=False, up_s=120.0)
     site = farm(40, ladders=(slow,))
