@@ -57,7 +57,7 @@ from farmctl.wiring.meters import circuit_meters, site_meter
 from farmctl.wiring.metrics import MetricsWatch, Probed
 from farmctl.wiring.notify import post
 from farmctl.wiring.settlement import settlement_facts
-from farmctl.wiring.signals import decline, signal_sources
+from farmctl.wiring.signals import decline, rivals_of, signal_sources
 from farmctl.wiring.stores import keep_copy, place_of
 from farmctl.wiring.system import SystemFacts, vitals_of
 from farmctl.wiring.watches import SiteWatches
@@ -212,6 +212,7 @@ async def _assembled(
     metered = site_meter(config, clock, lambda: _fleet_w(fleet)) if programme is None else programme.meter()
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
     sources = signal_sources(config, clock, fleet)
+    watches.rivals = rivals_of(sources)
     if programme is not None:
         sources = programme.above(sources)
         watches.programme = programme.picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from farmctl.config.credentials import read_secret
@@ -37,6 +38,12 @@ def guarded(config: FarmConfig, clock: Clock, sources: tuple[GridEnd, ...]) -> t
     if config.control.outside_control:
         return sources
     return tuple(Onlooker(source, clock) for source in sources)
+
+
+def rivals_of(sources: Sequence[GridEnd]) -> Callable[[], Sequence[tuple[str, str]]]:
+    """What each MQTT source has heard of another controller of this site."""
+    heard = [source for source in sources if isinstance(source, MqttSource)]
+    return lambda: [(source.name, source.rival) for source in heard]
 
 
 async def decline(config: FarmConfig, memory: Memory, inbox: Inbox) -> None:

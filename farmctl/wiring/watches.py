@@ -14,6 +14,7 @@ from farmctl.alarms.watches.host import CredentialWatch, DiskWatch
 from farmctl.alarms.watches.journal import ChainWatch
 from farmctl.alarms.watches.outbox import OutboxWatch
 from farmctl.alarms.watches.programme import ProgrammeWatch
+from farmctl.alarms.watches.rivals import RivalWatch
 from farmctl.alarms.watches.rounds import Looks, Rounds
 from farmctl.alarms.watches.trends import TrendWatch
 from farmctl.config.schema import FarmConfig
@@ -45,6 +46,8 @@ class SiteWatches:
         self._desk = desk
         self._journal = journal
         self._impostors: dict[str, str] = {}
+        self.rivals: Callable[[], Sequence[tuple[str, str]]] = lambda: ()
+        """(source, another controller that was heard there)."""
         self.programme: Callable[[], ProgrammePicture | None] | None = None
         """The sites of headquarters."""
         self._authority = AuthorityWatch()
@@ -75,6 +78,7 @@ class SiteWatches:
             "facts": FactsWatch(facts=self._facts, impostors=lambda: self._impostors, pools=_hosts(config)),
             "outbox": OutboxWatch(waiting=told.waiting),
             "trends": trends,
+            "rivals": RivalWatch(rivals=self.rivals),
             "journal": ChainWatch(verify=self._verified),
         }
         if config.programme is not None and self.programme is not None:

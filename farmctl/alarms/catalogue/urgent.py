@@ -88,10 +88,10 @@ ROWS: tuple[AlarmKind, ...] = (
     ),
     AlarmKind(
         alarm="two_leaders", priority=1, on_delay_s=5.0,
-        source=AlarmSource.PROMETHEUS, watched_by="prometheus", owner="engineer",
+        source=AlarmSource.WATCH, owner="engineer",
         summary="two live controllers command one site",
         setpoint="two live epochs",
-        deadband="none", guard="Prometheus scrapes both",
+        deadband="none", guard="both are on one broker; Prometheus scrapes both",
         cause="network partition", consequence="contradictory commands",
         response="stop one of them by hand",
     ),

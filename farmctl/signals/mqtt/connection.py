@@ -20,6 +20,7 @@ from farmctl.ports.site import Clock
 from farmctl.signals._intake.desk import Route
 from farmctl.signals.mqtt import calls
 from farmctl.signals.mqtt.config import MqttSourceConfig, TlsFiles
+from farmctl.signals.mqtt.rivals import Rivals
 from farmctl.signals.mqtt.topics import OPTIONAL, Topics
 from farmctl.signals.uplink import Sender, encoded, status_json
 
@@ -64,6 +65,7 @@ class Connector:
     sender: Sender
     clock: Clock
     errors: ErrorCount
+    rivals: Rivals
     spoken: dict[tuple[str, int], str] = field(default_factory=dict)
     """Broker -> the protocol of the last connection to it."""
 
@@ -106,7 +108,9 @@ class Connector:
 
     async def say(self, client: aiomqtt.Client, status: Status) -> None:
         """Publish the status, retained."""
-        await calls.publish(client, self.topics.status, self._status(status), retain=True)
+        payload = self._status(status)
+        self.rivals.said(payload)
+        await calls.publish(client, self.topics.status, payload, retain=True)
 
     async def resubscribe(self, client: aiomqtt.Client, topic: str) -> None:
         """Ask for the retained message of a topic again."""
@@ -117,6 +121,7 @@ class Connector:
         for downlink in self.topics.downlink.values():
             subscribe = calls.may_subscribe if downlink.route in OPTIONAL else calls.subscribe
             await subscribe(client, downlink.topic, qos=downlink.qos)
+        await calls.may_subscribe(client, self.topics.status)  # a broker's older rules may not let us
 
     def is_mqtt5(self, broker: tuple[str, int]) -> bool:
         """Whether the last connection to it speaks MQTT 5."""

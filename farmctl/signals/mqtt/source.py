@@ -27,6 +27,7 @@ from farmctl.signals.mqtt.connection import ONLINE, Connector, ErrorCount, Prima
 from farmctl.signals.mqtt.outbox import Outbox
 from farmctl.signals.mqtt.pace import Pace
 from farmctl.signals.mqtt.post import Post
+from farmctl.signals.mqtt.rivals import Rivals
 from farmctl.signals.mqtt.topics import topics_of
 from farmctl.signals.mqtt.vigil import Vigil
 from farmctl.signals.uplink import Sender
@@ -62,7 +63,15 @@ class MqttSource:
         self._topics = topics_of(config)
         sender = Sender(site=config.site, controller_id=config.controller_id, seed=config.site_seed)
         self._errors = ErrorCount()
-        self._connector = Connector(config=config, topics=self._topics, sender=sender, clock=clock, errors=self._errors)
+        self._rivals = Rivals(self._topics.status, sender, clock)
+        self._connector = Connector(
+            config=config,
+            topics=self._topics,
+            sender=sender,
+            clock=clock,
+            errors=self._errors,
+            rivals=self._rivals,
+        )
         self._post = Post(
             topics=self._topics,
             sender=sender,
@@ -77,6 +86,11 @@ class MqttSource:
         self._told_all_ms = NEVER_MS
         self._told_confirmed = False
         self._reports = Reports()
+
+    @property
+    def rival(self) -> str:
+        """Controller id of another one that says it is this site; empty for none."""
+        return self._rivals.now()
 
     @property
     def wire_errors(self) -> int:
@@ -244,10 +258,13 @@ class MqttSource:
     async def _listen(self, client: aiomqtt.Client, inbox: Inbox) -> None:
         async for message in client.messages:
             downlink = self._topics.heard(str(message.topic))
+            raw = message.payload if isinstance(message.payload, bytes) else bytes(message.payload)
+            if str(message.topic) == self._topics.status:
+                self._rivals.hear(raw)
+                continue
             if downlink is None:
                 self.strays += 1
                 continue
-            raw = message.payload if isinstance(message.payload, bytes) else bytes(message.payload)
             await self._take(
                 Delivery(route=downlink.route, topic=downlink.canonical, raw=raw, retained=bool(message.retain)),
                 inbox,
