@@ -106,9 +106,11 @@ def _unit(config: FarmConfig, programme: ProgrammeTable, table: UnitTable, store
         root=table.down_root,
     )
     book = opened(Path(config.store.dir) / BOOKS / f"{table.name}.json", epoch=clock.now_ms() // MS_PER_S)
+    # Who only listens acknowledges nothing: it would let go of what the one that speaks has not got yet.
+    keeper = None if config.control.observe else JournalKeeper(site=table.name, store=store)
     firm_kw = table.rated_kw if table.firm_kw is None else table.firm_kw
     link = SiteUnit(
         UnitTerms(programme=programme.name, firm_w=firm_kw * WATTS_PER_KW, speaks=not config.control.observe),
-        Console(address, voice, book, clock, up_root=table.up_root, keeper=JournalKeeper(site=table.name, store=store)),
+        Console(address, voice, book, clock, up_root=table.up_root, keeper=keeper),
     )
     return Unit(link=link, rated_w=table.rated_kw * WATTS_PER_KW, floor_w=table.floor_kw * WATTS_PER_KW)
