@@ -33,7 +33,7 @@ pytestmark = [
 LONG_S = 120.0
 SHARDS = ("C001", "C002")
 SHARE = 0.04
-"""Of a set-point: with eight miners a step of one is a large part."""
+"""Of a set-point: the smallest miner asleep or awake is 2 % of it."""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def _got(url: str) -> str:
 async def test_two_workers_share_the_site_and_the_one_that_is_left_goes_on_with_the_event(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    setting = Setting(net=233, mix={"luxos-s19kpro": 4, "luxos-s21": 4}, dsn=cluster.schema("two"))
+    setting = Setting(net=233, mix={"luxos-s19kpro": 12, "luxos-s21": 8}, dsn=cluster.schema("two"))
     async with site(tmp_path, setting) as there:
         parts = {name: Part(there, name) for name in ("one", "two")}
         leader = await parts["one"].led_by({"one", "two"})
