@@ -240,7 +240,10 @@ def _snapshot(known: _Known, message: SnapshotPut, now_ms: int, moves: list[Tran
     for key, track in list(known.items()):
         if track.event.source != message.source or track.state in TERMINAL or track.event.event_id in listed:
             continue
-        if track.event.event_class is EventClass.EMERGENCY:
+        # One that is obeyed while the disk is full is not in the sequence that is stored: once there is room again, the
+        # broker's older snapshot is new to the intake and knows nothing of it.
+        unheard_of = (track.event.epoch, track.event.seq) > (message.epoch, message.seq)
+        if unheard_of or track.event.event_class is EventClass.EMERGENCY:
             continue
         ended = moved(track, S.CANCELLED, now_ms, Reason.CANCELLED)
         known[key] = ended

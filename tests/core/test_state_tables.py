@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,15 @@ def test_a_live_emergency_ignores_a_delete_without_release_and_a_snapshot_withou
         after, moves = heard(tracks, [message], NOW_MS)
         assert (after[0].state, moves) == (tracks[0].state, [])
     after, moves = heard(tracks, [_delete(release=True)], NOW_MS)
+    assert after[0].state is S.CANCELLED
+
+
+def test_a_snapshot_cancels_nothing_that_is_younger_than_itself() -> None:
+    tracks = _live(EventClass.LIMIT)
+    event = tracks[0].event
+    older = SnapshotPut(source="grid", msg_id="m9", epoch=event.epoch, seq=event.seq - 1, events=())
+    assert heard(tracks, [older], NOW_MS) == (tracks, [])
+    after, _ = heard(tracks, [replace(older, seq=event.seq)], NOW_MS)
     assert after[0].state is S.CANCELLED
 
 

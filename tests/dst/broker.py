@@ -159,6 +159,11 @@ class SimConnector:
         finally:
             self._broker.leave(client)
 
+    def is_mqtt5(self, broker: tuple[str, int]) -> bool:
+        """It keeps none of the properties of MQTT 5."""
+        del broker
+        return False
+
     async def say(self, client: SimClient, status: str) -> None:
         """Publish the status, retained."""
         await client.publish(self._status_topic, status.encode(), retain=True)
