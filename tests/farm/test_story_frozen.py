@@ -18,6 +18,7 @@ from tests.farm.site import site
 
 pytestmark = [
     pytest.mark.peer,
+    pytest.mark.slow,
     pytest.mark.timeout(400),
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
 ]
