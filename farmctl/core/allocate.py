@@ -77,7 +77,15 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     locks = _locks(view, seen, now_ms, emergency=budget.emergency)
     yielding = movable & (~view.table.protected | budget.emergency)
     may_sleep = yielding & ~locks.min_on & ~(locks.worn & budget.economic)
-    shedder = Shedder(view=view, policy=policy, throttle=yielding, sleep=may_sleep, soon_s=ask.soon_s, wear=rows.cycles)
+    shedder = Shedder(
+        view=view,
+        policy=policy,
+        throttle=yielding,
+        sleep=may_sleep,
+        soon_s=ask.soon_s,
+        trim_soon_s=ask.soon_s,
+        wear=rows.cycles,
+    )
     guards = guarded(view, seen)
     cool(draft, seen, guards)
     clip(draft, seen)
@@ -89,7 +97,7 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     marginal = float("nan")
     if excess_w > dead_w:
         if excess_w <= LIMIT_MARGIN * goal_w and not budget.emergency:
-            shedder = replace(shedder, soon_s=max(ask.soon_s, UNHURRIED_S))
+            shedder = replace(shedder, trim_soon_s=max(ask.soon_s, UNHURRIED_S))
         marginal = shedder.shed(draft, excess_w / (min(site.gain, 1.0) if budget.emergency else site.gain))
     raised, refined, looked = Raised.none(view), 0, False
     # A shed that is not confirmed yet makes no room: what could still be drawn counts against the ceiling.

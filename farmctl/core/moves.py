@@ -64,15 +64,17 @@ def downward(  # noqa: PLR0913 - who may do what is three masks, in which order 
     may_throttle: MaskColumn,
     may_sleep: MaskColumn,
     soon_s: float,
+    trim_soon_s: float,
     wear: CodeColumn,
     plan_w: FloatColumn,
 ) -> Moves:
     """Every way down from `step`: throttling before sleeping, then the least worth per watt; tier by tier.
 
     A throttled miner is back in seconds, a sleeping one in minutes, and throttled points hash more per watt.
-    Rows that cannot be down within `soon_s` come after all that can: a deadline beats a better J/TH.
+    Rows that cannot be asleep within `soon_s`, or throttled within `trim_soon_s`, come after all that can: a deadline
+    beats a better J/TH.
     """
-    trim_late, off_late = _late(view, soon_s)
+    trim_late, off_late = _late(view, soon_s, trim_soon_s)
     throttles = may_throttle & ~(trim_late & ~off_late & may_sleep)
     low = throttle_step(view)
     trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low), from_w=plan_w)
@@ -183,12 +185,12 @@ def _taken(moves: Moves, order: IntColumn) -> Moves:
     )
 
 
-def _late(view: FleetView, soon_s: float) -> tuple[MaskColumn, MaskColumn]:
-    """Which rows cannot throttle, and which cannot sleep, within `soon_s`."""
+def _late(view: FleetView, soon_s: float, trim_soon_s: float) -> tuple[MaskColumn, MaskColumn]:
+    """Which rows cannot throttle within `trim_soon_s`, and which cannot sleep within `soon_s`."""
     ladder, book = view.table.ladder, view.ladders
     known = ladder != NO_LADDER
     trim_late = np.zeros(len(ladder), dtype=np.bool_)
     off_late = np.zeros(len(ladder), dtype=np.bool_)
-    trim_late[known] = book.trim_s[ladder[known]] > soon_s
+    trim_late[known] = book.trim_s[ladder[known]] > trim_soon_s
     off_late[known] = book.down_s[ladder[known]] > soon_s
     return trim_late, off_late

@@ -23,6 +23,9 @@ class Shedder:
     throttle: MaskColumn
     sleep: MaskColumn
     soon_s: float
+    """Rows that can sleep within this time are asked first."""
+    trim_soon_s: float
+    """Rows that can throttle within this time are asked first."""
     wear: CodeColumn
     """Cycles of each row today: among equals the least worn sleeps first."""
 
@@ -37,6 +40,7 @@ class Shedder:
             may_throttle=throttle,
             may_sleep=sleep,
             soon_s=self.soon_s,
+            trim_soon_s=self.trim_soon_s,
             wear=self.wear,
             plan_w=draft.plan_w,
         )
