@@ -36,11 +36,13 @@ from simulators.faults import Fault
 KINDS = ("kill", "stop", "partition")
 DATABASE_EVERY = 25
 """Each so many-th fault is a crash of the database."""
-SLOW_S = 0.15
-"""Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
+SLOW_S, SLOWEST_S = 0.15, 2.4
+"""Each answer of a miner takes as long, of every third miner the second. A command is a conversation of three or four,
+and faults hit in the middle of it: what a stop interrupts its own deadlines end, but a slow conversation goes on past
+the end of a lease that is renewed no more."""
 READY_S = 240.0
 TALK_S = 4.0
-"""So long a stop waits for a worker that is commanding, to hit it there."""
+"""So long a stop or a cut waits for a worker that is commanding, to hit it there."""
 PACE = (0.25, 0.6)
 """Between two faults, in lifetimes of a lease."""
 
@@ -140,7 +142,9 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
         stage.processes = [stage.start(slot) for slot in range(len(hosts))]
         await _under_the_cap(recorder, made.miners[0].personality.full_w * len(made.miners))
         ready_s = time.monotonic() - began_s
-        made.put_fault(list(range(len(made.miners))), Fault.SLOW, params={"delay_s": SLOW_S})
+        rows = list(range(len(made.miners)))
+        made.put_fault(rows, Fault.SLOW, params={"delay_s": SLOW_S})
+        made.put_fault(rows[::3], Fault.SLOW, params={"delay_s": SLOWEST_S})
         recorder.begin()
         await _faults(stage, asked.faults, asked.ttl, asked.seed, counts)
         await asyncio.sleep(2 * asked.ttl)
@@ -170,7 +174,7 @@ async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: di
     for number in range(1, faults + 1):
         slot, long_s = dice.randrange(len(stage.rooms)), ttl_s * dice.uniform(1.1, 1.6)
         kind = "database" if number % DATABASE_EVERY == 0 else KINDS[number % len(KINDS)]
-        if kind == "stop":
+        if kind in {"stop", "partition"}:
             well = [each for each in range(len(stage.rooms)) if each not in running_on or running_on[each].done()]
             slot = await stage.talking(well, slot)
         if slot in running_on:
