@@ -36,8 +36,8 @@ from simulators.faults import Fault
 KINDS = ("kill", "stop", "partition")
 DATABASE_EVERY = 25
 """Each so many-th fault is a crash of the database."""
-SLOW_S, SLOWEST_S = 0.15, 2.4
-"""Each answer of a miner takes as long, of every third miner the second. A command is a conversation of three or four,
+SLOW_S, SLOWEST_S = 0.15, 2.8
+"""Each answer of a miner takes as long, of every second miner the second. A command is a conversation of three or four,
 and faults hit in the middle of it: what a stop interrupts its own deadlines end, but a slow conversation goes on past
 the end of a lease that is renewed no more."""
 READY_S = 240.0
@@ -144,7 +144,7 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
         ready_s = time.monotonic() - began_s
         rows = list(range(len(made.miners)))
         made.put_fault(rows, Fault.SLOW, params={"delay_s": SLOW_S})
-        made.put_fault(rows[::3], Fault.SLOW, params={"delay_s": SLOWEST_S})
+        made.put_fault(rows[::2], Fault.SLOW, params={"delay_s": SLOWEST_S})
         recorder.begin()
         await _faults(stage, asked.faults, asked.ttl, asked.seed, counts)
         await asyncio.sleep(2 * asked.ttl)
