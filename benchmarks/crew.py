@@ -36,10 +36,8 @@ from simulators.faults import Fault
 KINDS = ("kill", "stop", "partition")
 DATABASE_EVERY = 25
 """Each so many-th fault is a crash of the database."""
-SLOW_S, SLOWEST_S = 0.15, 2.8
-"""Each answer of a miner takes as long, of every second miner the second. A command is a conversation of three or four,
-and faults hit in the middle of it: what a stop interrupts its own deadlines end, but a slow conversation goes on past
-the end of a lease that is renewed no more."""
+SLOW_S = 0.15
+"""Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
 READY_S = 240.0
 TALK_S = 4.0
 """So long a stop or a cut waits for a worker that is commanding, to hit it there."""
@@ -144,7 +142,8 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
         ready_s = time.monotonic() - began_s
         rows = list(range(len(made.miners)))
         made.put_fault(rows, Fault.SLOW, params={"delay_s": SLOW_S})
-        made.put_fault(rows[::2], Fault.SLOW, params={"delay_s": SLOWEST_S})
+        if asked.slowest:
+            made.put_fault(rows[::2], Fault.SLOW, params={"delay_s": asked.slowest})
         recorder.begin()
         await _faults(stage, asked.faults, asked.ttl, asked.seed, counts)
         await asyncio.sleep(2 * asked.ttl)
@@ -205,6 +204,7 @@ def main() -> int:
     parser.add_argument("--miners", type=int, default=2, help="Per shard.")
     parser.add_argument("--ttl", type=float, default=6.0, help="Life of a lease, s; 6 is what farmctl runs with.")
     parser.add_argument("--seed", type=int, default=9, help="Which faults come when; several runs may be summed.")
+    parser.add_argument("--slowest", type=float, help="Seconds of an answer of every second miner, below 3.")
     parser.add_argument("--unchecked", action="store_true", help="Leave out the deadline check.")
     parser.add_argument("--keep", type=Path, help="Folder for the workers' logs.")
     parser.add_argument("--json", action="store_true", help="Accepted for likeness; the output always is.")
