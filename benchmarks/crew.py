@@ -27,18 +27,21 @@ import uvloop
 from benchmarks import _crew_site as site
 from benchmarks._cable import Cable
 from benchmarks._crew_recorder import Befell, Recorder
+from benchmarks._crew_worker import FREEZE
 from benchmarks._host import StealWatch
 from benchmarks._netns import DATABASE, Room, possible, rooms
 from benchmarks._postgresql import Cluster, binaries, running
 from simulators.broker import free_port
 from simulators.faults import Fault
 
-KINDS = ("kill", "stop", "partition")
+KINDS = ("kill", "stop", "partition", "freeze")
 DATABASE_EVERY = 25
 """Each so many-th fault is a crash of the database."""
 SLOW_S = 0.15
 """Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
 READY_S = 240.0
+FREEZE_S = 20.0
+"""So long a freeze waits for a command of that worker."""
 TALK_S = 4.0
 """So long a stop or a cut waits for a worker that is commanding, to hit it there."""
 PACE = (0.25, 0.6)
@@ -56,6 +59,8 @@ class Stage:
     logs: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     starts: int = 0
+    froze: int = 0
+    """How often a process was stopped in front of its fence."""
 
     def start(self, slot: int) -> subprocess.Popen[bytes]:
         """One worker, in its room."""
@@ -77,6 +82,22 @@ class Stage:
             await asyncio.sleep(for_s)
         finally:
             process.send_signal(signal.SIGCONT)
+
+    async def frozen(self, slot: int, for_s: float) -> None:
+        """Stopped by itself between the last look at its lease and the bytes; not at all if it commands nobody."""
+        mark = frozen_mark(self.logs, slot)
+        await asyncio.to_thread(mark.touch)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FREEZE_S):
+                while mark.exists():  # noqa: ASYNC110 - the process is stopped and tells nobody
+                    await asyncio.sleep(0.01)
+        if mark.exists():
+            mark.unlink(missing_ok=True)
+            return
+        self.recorder.faults[slot].append(Befell(time.time(), "freeze"))
+        self.froze += 1
+        await asyncio.sleep(for_s)
+        self.processes[slot].send_signal(signal.SIGCONT)
 
     async def partitioned(self, slot: int, for_s: float) -> None:
         """No packet to the database; the miners are reached as before."""
@@ -115,6 +136,11 @@ class Stage:
             process.wait()
 
 
+def frozen_mark(folder: Path, slot: int) -> Path:
+    """The file that stops a worker in front of its fence."""
+    return folder / f"freeze-{slot}"
+
+
 async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], folder: Path) -> dict[str, object]:
     """Run the story; what the miners saw."""
     size = site.Size(shards=asked.shards, miners=asked.miners)
@@ -131,7 +157,14 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
     stage = Stage(cluster=cluster, rooms=hosts, commands=[], recorder=recorder, logs=folder)
     for slot, room in enumerate(hosts):
         config = site.configured(folder, slot, made, dsn=urlunsplit(there), lease_s=asked.ttl, metrics_port=free_port())
-        words = [sys.executable, "-m", "benchmarks._crew_worker", *(["--unchecked"] if asked.unchecked else [])]
+        words = [
+            "env",
+            f"{FREEZE}={frozen_mark(folder, slot)}",
+            sys.executable,
+            "-m",
+            "benchmarks._crew_worker",
+            *(["--unchecked"] if asked.unchecked else []),
+        ]
         stage.commands.append(room.command(*words, "run", "--config", str(config)))
     counts = dict.fromkeys((*KINDS, "database"), 0)
     began_s = time.monotonic()
@@ -156,7 +189,7 @@ async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], 
     return {
         "faults": counts, **recorder.told(log), "ttl_s": asked.ttl, "workers": len(hosts), "shards": asked.shards,
         "miners": len(made.miners), "deadline_check": not asked.unchecked, "ready_s": round(ready_s, 1),
-        "starts": stage.starts, "seed": asked.seed,
+        "froze": stage.froze, "starts": stage.starts, "seed": asked.seed,
     }  # fmt: skip
 
 
@@ -179,12 +212,14 @@ async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: di
         if slot in running_on:
             await running_on.pop(slot)
         counts[kind] += 1
-        befallen = range(len(stage.rooms)) if kind == "database" else (slot,)
+        befallen = range(len(stage.rooms)) if kind == "database" else () if kind == "freeze" else (slot,)
         for each in befallen:
             stage.recorder.faults[each].append(Befell(time.time(), kind))
         match kind:
             case "stop":
                 running_on[slot] = asyncio.create_task(stage.stopped(slot, long_s))
+            case "freeze":
+                running_on[slot] = asyncio.create_task(stage.frozen(slot, long_s))
             case "partition":
                 running_on[slot] = asyncio.create_task(stage.partitioned(slot, long_s))
             case "kill":

@@ -171,7 +171,7 @@ async def test_an_alarm_is_tried_through_the_whole_chain(house: Glasshouse, shel
     said = await shell("alarms", "test", "--reason", "commissioning")
     passing.cancel()
     assert (said.code, said.out.strip()) == (Exit.OK, "raised, seen on the board, taken back")
-    assert len((await shell("alarms", "catalogue", "-o", "name")).out.split()) == 48
+    assert len((await shell("alarms", "catalogue", "-o", "name")).out.split()) == 49
     refused = await shell("alarms", "report", "store_failed", "--reason", "x")
     assert refused.code == Exit.CONFLICT
 

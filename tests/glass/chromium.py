@@ -46,6 +46,9 @@ def found() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+KEY_CODES = {"ArrowDown": 40, "Enter": 13, "Escape": 27}
+
+
 class Page:
     """One page."""
 
@@ -77,8 +80,10 @@ class Page:
         return False
 
     async def press(self, key: str) -> None:
-        """A key of the keyboard."""
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+        """A key of the keyboard: a letter, or one of those with a name."""
+        code = KEY_CODES.get(key)
+        told = {"text": key} if code is None else {"windowsVirtualKeyCode": code, "code": key}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **told)
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     async def picture(self) -> bytes:

@@ -34,6 +34,7 @@ class Wan:
             yield
         finally:
             server.close()
+            await asyncio.sleep(0)  # what the kernel had accepted already
             await self._reset()
 
     def cut(self) -> None:
@@ -46,12 +47,12 @@ class Wan:
         await self._reset()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)  # here: a task that is cancelled before it began closes nothing
         task = asyncio.create_task(self._through(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection(self._far.host, self._far.port)
             self._writers.add(far_writer)
