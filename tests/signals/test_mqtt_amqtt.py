@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 
 import pytest
@@ -12,6 +14,8 @@ from tests.signals.dispatcher import CLOCK, QUICK, config, dispatching, listenin
 from tests.signals.words import Ledger
 
 
+# amqtt 0.12 leaves a socket of each run to the collector, also after its shutdown: here, and only here, it is ignored.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_event_arrives_over_amqtt() -> None:
     amqtt = pytest.importorskip("amqtt.broker", reason="amqtt (extra demo) is not installed")
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
@@ -29,6 +33,9 @@ async def test_an_event_arrives_over_amqtt() -> None:
             await until(lambda: ledger.status is not None and ledger.status.confirmed)
             await grid.creates("ev-a")
             await until(lambda: len(ledger.receipts) == 2)
+        await until(lambda: broker._servers["default"].conn_count == 0)  # else it forgets to close who is just leaving
     finally:
         await broker.shutdown()
+        await asyncio.sleep(0)
+        gc.collect()  # not in whatever story the collector runs next
     assert not ledger.refusals
