@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from textual.events import Paste
 from textual.pilot import Pilot
+from typing_extensions import override
 
 from benchmarks._glass import SyntheticFeed
 from farmctl.tui.app import FarmApp
@@ -101,3 +104,20 @@ def sit() -> Sit:
             yield seat
 
     return seated
+
+
+class Screen(SingleFileSnapshotExtension):
+    """One text file per screen, to be read as it is."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "txt"
+
+    @override
+    def serialize(self, data: Any, **_: Any) -> str:
+        return str(data)
+
+
+@pytest.fixture
+def drawn(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """The screen as it was drawn before."""
+    return snapshot.use_extension(Screen)

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-from typing_extensions import override
 
 from benchmarks._glass_sites import PROGRAMME, site_row
 from farmctl.control.sites import SiteRow, Sites
@@ -19,22 +17,6 @@ from farmctl.tui.sited import in_order, trouble
 
 class Sit(Protocol):
     def __call__(self, *size: int, **how: object) -> AbstractAsyncContextManager[Any]: ...
-
-
-class Screen(SingleFileSnapshotExtension):
-    """One text file per screen, to be read as it is."""
-
-    _write_mode = WriteMode.TEXT
-    file_extension = "txt"
-
-    @override
-    def serialize(self, data: Any, **_: Any) -> str:
-        return str(data)
-
-
-@pytest.fixture
-def drawn(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(Screen)
 
 
 @pytest.fixture

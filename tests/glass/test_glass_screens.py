@@ -10,8 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-from typing_extensions import override
 
 from benchmarks._glass import SyntheticFeed
 from farmctl.ports.feed import LeaseView, LinkState, ReachView
@@ -21,22 +19,6 @@ from farmctl.tui.widgets.strip import strip_lines
 
 class Sit(Protocol):
     def __call__(self, *size: int, **how: object) -> AbstractAsyncContextManager[Any]: ...
-
-
-class Screen(SingleFileSnapshotExtension):
-    """One text file per screen, to be read as it is."""
-
-    _write_mode = WriteMode.TEXT
-    file_extension = "txt"
-
-    @override
-    def serialize(self, data: Any, **_: Any) -> str:
-        return str(data)
-
-
-@pytest.fixture
-def drawn(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(Screen)
 
 
 MUST = {
