@@ -105,6 +105,7 @@ class _Told:
         }
         self._sums: dict[SeriesName, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         """Series -> step -> shard -> its part."""
+        self._chosen: dict[tuple[SeriesName, str], IntColumn] = {}
 
     def take(self, page: KeptPage, step_s: int, names: Sequence[SeriesName]) -> None:
         """One page; one of miners that are not these any more is passed over."""
@@ -117,16 +118,23 @@ class _Told:
             return
         step_ms = page.at_ms // (step_s * MS_PER_S) * step_s * MS_PER_S
         for name in names:
-            mine = rows[self._of(name, rows)]
+            mine = self._mine(name, page.shard)
             if len(mine):
                 self._sums[name][step_ms][page.shard] = self._figure(name, mine, page.at_ms)
 
     def line(self, name: SeriesName) -> tuple[IntColumn, FloatColumn]:
         """Steps that every shard with miners of the subject has a page of: part of a sum would be a lie."""
-        whole = sum(bool(self._of(name, rows).any()) for rows in self._rows.values())
+        whole = sum(bool(len(self._mine(name, shard))) for shard in self._rows)
         steps = {at: parts for at, parts in self._sums[name].items() if len(parts) == whole}
         at_ms = sorted(steps)
         return np.array(at_ms, dtype=np.int64), np.array([sum(steps[at].values()) for at in at_ms], dtype=np.float64)
+
+    def _mine(self, name: SeriesName, shard: str) -> IntColumn:
+        """Rows of the series in this shard: looked for once, not at each of its thousand pages."""
+        if (found := self._chosen.get((name, shard))) is None:
+            rows = self._rows[shard]
+            found = self._chosen[name, shard] = rows[self._of(name, rows)]
+        return found
 
     def _of(self, name: SeriesName, rows: IntColumn) -> MaskColumn:
         if name.subject == SITE:
