@@ -10,7 +10,7 @@ import click
 
 from farmctl.cli.asking import ClientVerb
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import config_option, output_option, print_rows, say
+from farmctl.cli.output import config_option, output_option, print_rows, say, select_option
 from farmctl.core.ailments import ailment
 from farmctl.core.units import HASHES_PER_TERAHASH
 from farmctl.ports.devices import Facts, Reading
@@ -22,9 +22,7 @@ COLUMNS = (
 
 
 @click.command(cls=ClientVerb)
-@click.option(
-    "-l", "--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob."
-)
+@select_option
 @config_option
 @output_option
 def facts(*, selector: str, config_path: str | None, output: str) -> int:

@@ -25,6 +25,9 @@ object_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True,
     help="Format of the data on stdout.",
 )  # fmt: skip
+select_option: Callable[..., Any] = click.option(
+    "-l", "--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob."
+)
 config_option: Callable[..., Any] = click.option(
     "--config", "config_path", type=click.Path(dir_okay=False), help="farm.toml; else the usual places are searched."
 )

@@ -10,7 +10,7 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import output_option, print_json, print_rows, say
+from farmctl.cli.output import output_option, print_json, print_rows, say, select_option
 from farmctl.control.client import ControlClient
 from farmctl.control.sizes import span_s
 from farmctl.core.grid import EventState
@@ -31,9 +31,7 @@ def pools() -> None:
 
 
 @pools.command(cls=ClientVerb)
-@click.option(
-    "-l", "--select", "selector", default="*", show_default=True, help="model=*S19*, rack=R1, id=.., a host glob."
-)
+@select_option
 @output_option
 @asking
 def show(*, door: Door, selector: str, output: str) -> int:
