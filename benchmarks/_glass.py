@@ -23,6 +23,7 @@ from farmctl.ports.feed import (
     LinkState,
     OverrideView,
     ReachView,
+    SiteMovedError,
     StripView,
     Words,
 )
@@ -41,6 +42,7 @@ class SyntheticFeed(Feed):
     def __init__(self, miners: int, *, changing_per_s: int = 0, seed: int = 7, role: str = "operator") -> None:
         self.asked: list[tuple[str, str, Mapping[str, object] | None]] = []
         self.confirm: str | None = None
+        """The name that a change takes; an order without it is refused, as the controller does."""
         self.jobs: tuple[JobView, ...] = ()
         self.alarms: tuple[AlarmView, ...] = some_alarms()
         self.overrides: tuple[OverrideView, ...] = ()
@@ -83,6 +85,9 @@ class SyntheticFeed(Feed):
             return {"plan": {"rev": self.rev, "sent": False, "total": len(ids), "power_kw": 3.4, "examples": ids}}
         if body is not None and body.get("dry_run"):
             return {"plan": plan(self.rev, self.confirm)}
+        params = {} if body is None else body.get("params")
+        if self.confirm and isinstance(params, Mapping) and params.get("confirm") != self.confirm:
+            raise SiteMovedError(f"expected params.confirm to be the site's name, {self.confirm}")
         answers = ANSWERS if self.programme is None else {**ANSWERS, "/v1/sites": self.programme}
         if path in answers:
             return dict(answers[path])

@@ -20,7 +20,7 @@ from farmctl.control.mirror import first_image, next_image
 from farmctl.control.sieve import fitting
 from farmctl.core.units import MaskColumn
 from farmctl.errors import FarmError, MalformedReplyError
-from farmctl.ports.feed import Feed, FleetImage, LinkState
+from farmctl.ports.feed import Feed, FleetImage, LinkState, SiteMovedError
 
 SILENT_S = 3.0
 """No byte for so long is a lost link (OPERATIONS section 3)."""
@@ -31,6 +31,8 @@ TOLD_S = 1.0
 LONGEST_LINE = 32 * 2**20
 GONE = 410
 ERROR_FROM = 400
+MOVED = frozenset({"if_rev", "params.confirm"})
+"""Fields that are right in a preview and wrong a moment later: another's order, a change that has become large."""
 HOST = "http://farmctl"
 
 
@@ -65,6 +67,10 @@ class SocketFeed(Feed):
                 session.request(method, self._host + path, data=data, headers=headers) as response,
             ):
                 return _answer(response.status, await response.read(), f"{method} {path}")
+        except ControllerRefusedError as error:
+            if error.field in MOVED:
+                raise SiteMovedError(str(error)) from error
+            raise
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             message = f"{self._path}: the controller does not answer: {_why(error)}"
             raise ControllerSilentError(message) from None

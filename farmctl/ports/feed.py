@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farmctl.core.units import FloatColumn, IdColumn, IntColumn, MaskColumn
+from farmctl.errors import RefusedError
+
+
+class SiteMovedError(RefusedError):
+    """The site is no longer the one that the order was previewed on: it takes another look."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -280,7 +285,8 @@ class Feed(Protocol):
     async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
         """One question or order: `GET /v1/miners/ID/why`, `POST /v1/commands`, `POST /v1/alarms/ID/ack`, ...
 
-        Raises SilentPeerError where nobody answers, RefusedError (with the controller's words) where it says no.
+        Raises SilentPeerError where nobody answers, RefusedError (with the controller's words) where it says no,
+        SiteMovedError where it says no to what a preview had allowed.
         """
         ...
 

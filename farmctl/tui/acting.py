@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from textual.app import App
 
 from farmctl.errors import FarmError
-from farmctl.ports.feed import AlarmView, Feed, FleetImage
+from farmctl.ports.feed import AlarmView, Feed, FleetImage, SiteMovedError
 from farmctl.tui.menu import Hand, orders_now
 from farmctl.tui.messages import OrderFailed, OrderTaken, PastTold, WhoTold
 from farmctl.tui.modals.choices import MenuScreen, Note, NoteScreen
@@ -47,14 +47,14 @@ class Acting:
         title = "Actions: each one shows a preview first"
         self.app.push_screen(MenuScreen(title, orders_now(image, hand)), chosen)
 
-    def draft(self, draft: Draft, image: FleetImage) -> None:
-        """See the preview of an order, then perhaps send it."""
+    def draft(self, draft: Draft, image: FleetImage, told: str = "") -> None:
+        """See the preview of an order, then perhaps send it; `told`: why it must be seen once more."""
 
         def answered(ready: Ready | None) -> None:
             if ready is not None:
                 self._in_background(self._send(ready, image))
 
-        self.app.push_screen(OrderScreen(draft, image, self.feed.ask), answered)
+        self.app.push_screen(OrderScreen(draft, image, self.feed.ask, told), answered)
 
     def note(self, alarm: AlarmView, verb: str, image: FleetImage) -> None:
         """Acknowledge an alarm, shelve it or take it off the shelf."""
@@ -107,7 +107,12 @@ class Acting:
             order["idempotency_key"] = str(uuid.uuid4())
             if ready.rev is not None:
                 order["if_rev"] = ready.rev
-        answer = await self._asked(draft.command, request.method, request.path, order)
+        try:
+            answer = await self._asked(draft.command, request.method, request.path, order)
+        except SiteMovedError as error:
+            told = f"Not sent, the site has moved since the preview: {error}"
+            self.app.call_later(self.draft, replace(draft, confirm=""), image, told)
+            return
         if answer is not None:
             self.app.post_message(OrderTaken(draft, str(answer.get("job", ""))))
 
@@ -121,6 +126,8 @@ class Acting:
     ) -> dict[str, Any] | None:
         try:
             return await self.feed.ask(method, path, content)
+        except SiteMovedError:
+            raise
         except FarmError as error:
             self.app.post_message(OrderFailed(what, str(error)))
             return None

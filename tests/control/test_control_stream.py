@@ -15,7 +15,8 @@ from farmctl.control.client import ControllerRefusedError
 from farmctl.control.feed import SocketFeed
 from farmctl.control.filter import FilterError
 from farmctl.control.stream.ring import SLOW_BYTES, Revision, Ring
-from farmctl.ports.feed import FleetImage, LinkState
+from farmctl.control.strip import Site
+from farmctl.ports.feed import FleetImage, LinkState, SiteMovedError
 from tests.control.glasshouse import Asker, Glasshouse
 
 
@@ -210,3 +211,19 @@ async def test_the_feed_asks_and_hears_a_no_in_the_controllers_words(ask: Asker,
     assert refused.value.status == 404
     with pytest.raises(ControllerRefusedError, match="reason"):
         await feed.ask("POST", "/v1/commands", {"verb": "stop_all", "reason": ""})
+
+
+async def test_an_order_that_was_previewed_on_a_site_which_has_moved_takes_another_look(
+    house: Glasshouse, door: Path
+) -> None:
+    house.site = Site(name="demo", confirm_fraction=0.1)
+    async with house.server(door).listening():
+        feed = SocketFeed(str(door))
+        rev = (await feed.ask("GET", "/v1/snapshot"))["rev"]
+        to_little = {"target_kw": 1.0, "expires_at": "2099-01-01T00:00:00Z"}
+        with pytest.raises(SiteMovedError, match="site's name"):
+            await feed.ask("POST", "/v1/commands", {"verb": "override_set", "reason": "fans", "params": to_little})
+        maintenance = {"verb": "maintenance", "reason": "fans", "params": {"on": True}, "if_rev": rev}
+        await feed.ask("POST", "/v1/commands", maintenance)
+        with pytest.raises(SiteMovedError, match="changed the site"):
+            await feed.ask("POST", "/v1/commands", {**maintenance, "reason": "filters"})

@@ -88,7 +88,7 @@ async def test_a_large_order_needs_the_name_of_the_site(sit: Sit) -> None:
         assert isinstance(seat.app.screen, OrderScreen)
         await seat.settle()
         name = seat.app.screen.query_one("#confirm", Input)
-        assert name.display
+        assert seat.app.screen.query_one("#confirm-field").display
         sendable = []
         for typed in ("", "site-70", "site-07"):
             name.value = typed
@@ -99,6 +99,32 @@ async def test_a_large_order_needs_the_name_of_the_site(sit: Sit) -> None:
         await seat.settle()
         ((_, _, body),) = seat.feed.orders
         assert body["verb"] == "stop_all"
+
+
+async def test_an_order_that_has_become_large_since_its_preview_comes_back_with_what_was_typed(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("colon")
+        await seat.type("curtail --to 20kW --for 2h --reason 'feeder work'")
+        await seat.press("enter")
+        await seat.settle()
+        assert not seat.app.screen.query_one("#confirm-field").display
+        seat.feed.confirm = "site-07"
+        await seat.pilot.click("#send")
+        await seat.settle()
+        assert isinstance(seat.app.screen, OrderScreen)
+        assert "Not sent, the site has moved since the preview" in seat.text()
+        assert seat.app.screen.query_one("#cancel", Button).has_focus
+        fields = {name: seat.app.screen.query_one(f"#{name}", Input) for name in ("to", "lasting", "reason", "confirm")}
+        assert [box.value for box in fields.values()] == ["20kW", "2h", "feeder work", ""]
+        assert seat.app.screen.query_one("#confirm-field").display
+        fields["confirm"].value = "site-07"
+        await seat.settle()
+        await seat.pilot.click("#send")
+        await seat.settle()
+        assert seat.app.screen is seat.app.glass
+        (_, _, first), (_, _, second) = seat.feed.orders
+        assert first["idempotency_key"] != second["idempotency_key"]
+        assert second["params"]["confirm"] == "site-07"
 
 
 async def test_a_change_after_the_preview_must_be_previewed_again(sit: Sit) -> None:

@@ -24,6 +24,7 @@ pytestmark = [
 FARMCTL = (sys.executable, "-m", "farmctl")
 START_S = 60.0
 SETTLED_S = 60.0
+AGAIN = re.compile(r"Not sent, the site has moved.*MW.*MW", re.DOTALL)
 STRIP = re.compile(r"POWER ([\d.]+) MW\??\s+target ([\d.]+)")
 
 
@@ -76,7 +77,7 @@ def test_a_shift_from_the_first_look_to_a_daemon_that_came_back(
     rated_mw = client.get("/v1/state")["rated_kw"] / 1_000
     assert power_and_target(terminal.until(r"target [\d.]+"))[1] > 0
 
-    send_a_set_point(terminal)
+    send_a_set_point(terminal, client)
     text = terminal.until(in_band, SETTLED_S)
     assert power_and_target(text)[1] == pytest.approx(0.7 * rated_mw, rel=0.02)
     # `partial` is as good an end: on a starved host some miner may be given up, and the rest make up for it
@@ -94,7 +95,7 @@ def test_a_shift_from_the_first_look_to_a_daemon_that_came_back(
     terminal.until(lambda shown: "Stop C002" not in shown)
     assert [order["selector"] for order in client.get("/v1/overrides")["rows"]] == [""]
     preview_a_stop_of_one_container(terminal)
-    send(terminal, "smoke smelled")
+    send(terminal, client, "smoke smelled")
     terminal.press("6")
     assert "feeder work" in terminal.until("done .*smoke smelled", SETTLED_S)
     assert client.get("/v1/miners?filter=cont%3DC002%20w%3E200")["total"] == 0
@@ -114,12 +115,12 @@ def test_a_shift_from_the_first_look_to_a_daemon_that_came_back(
     assert terminal.ended(START_S)
 
 
-def send_a_set_point(terminal: tmux.Terminal) -> None:
+def send_a_set_point(terminal: tmux.Terminal, client: ControlClient) -> None:
     terminal.press(":")
     terminal.type("curtail --to 70% --for 10m --reason 'feeder work'")
     terminal.press("Enter")
     assert "Hold the whole site" in terminal.until(r"site +[\d.]+ -> [\d.]+ MW")
-    send(terminal, "")
+    send(terminal, client, "")
 
 
 def preview_a_stop_of_one_container(terminal: tmux.Terminal) -> None:
@@ -133,7 +134,20 @@ def preview_a_stop_of_one_container(terminal: tmux.Terminal) -> None:
     terminal.until(r"C002 +[\d.]+ -> 0\.0\d+ MW")
 
 
-def send(terminal: tmux.Terminal, reason: str) -> None:
+def send(terminal: tmux.Terminal, client: ControlClient, reason: str) -> None:
+    """Until it is taken: it comes back where the demo's next event has made the change a large one."""
+    taken = len(client.get("/v1/jobs")["rows"])
+
+    def is_taken() -> bool:
+        return len(client.get("/v1/jobs")["rows"]) > taken
+
+    fill(terminal, reason)
+    while AGAIN.search(terminal.until(lambda shown: AGAIN.search(shown) or is_taken())):
+        fill(terminal, "")
+        terminal.until(lambda shown: not AGAIN.search(shown))
+
+
+def fill(terminal: tmux.Terminal, reason: str) -> None:
     """From Cancel, which has the keyboard, back to what must be typed, then to Send."""
     large = "type demo to confirm" in terminal.screen()
     if reason:

@@ -46,7 +46,7 @@ class Terminal:
         """What is shown."""
         return self._tmux("capture-pane", "-p", "-t", "glass")
 
-    def until(self, what: str | Callable[[str], bool], within_s: float = 30.0) -> str:
+    def until(self, what: str | Callable[[str], object], within_s: float = 30.0) -> str:
         """The screen once it fits a pattern or a question. Raises TimeoutError that shows the screen."""
         end_s = time.monotonic() + within_s
         while time.monotonic() < end_s:

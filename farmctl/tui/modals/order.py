@@ -36,8 +36,10 @@ class OrderScreen(ModalScreen[Ready | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="order.cancel")]
 
-    def __init__(self, draft: Draft, image: FleetImage, ask: Ask) -> None:
+    def __init__(self, draft: Draft, image: FleetImage, ask: Ask, told: str = "") -> None:
+        """`told`: why the order is here once more."""
         super().__init__()
+        self._told = told
         self._draft = draft
         self._image = image
         self._ask = ask
@@ -49,6 +51,8 @@ class OrderScreen(ModalScreen[Ready | None]):
         draft = self._draft
         with Vertical(classes="dialog"):
             yield Label(draft.title, classes="title", markup=False)
+            if self._told:
+                yield Static(self._told, classes="told", markup=False)
             if draft.verb in SIZED:
                 yield from _field("power", Input(draft.to, placeholder="20MW, or 85% of the rated power", id="to"))
             if draft.verb in TIMED:
