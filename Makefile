@@ -13,12 +13,12 @@ demo: $(VENV)/ready
 test: $(VENV)/ready
 	./.ci/peers
 	@$(MAKE) --no-print-directory lint types contracts
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/ready lint types contracts fast
 
 fast: $(VENV)/ready
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not peer"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not peer"
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

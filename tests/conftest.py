@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # pytest-asyncio asks for the current loop before it makes its own; on 3.11 that would create one that
@@ -15,3 +17,12 @@ asyncio.set_event_loop(None)
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose stories may take longest come first: at the end of a run no worker waits for another's last one."""
+    longest_s: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        longest_s[item.path] = max(longest_s.get(item.path, 0.0), 0.0 if mark is None else float(mark.args[0]))
+    items.sort(key=lambda item: -longest_s[item.path])

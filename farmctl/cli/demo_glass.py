@@ -19,6 +19,7 @@ from farmctl.cli.output import say
 from farmctl.cli.places import JOURNAL
 from farmctl.cli.tui import doctor_of
 from farmctl.errors import ConfigError
+from farmctl.wiring.demo.children import with_us
 
 if TYPE_CHECKING:
     from farmctl.ports.replay import PastFeed
@@ -50,7 +51,12 @@ def shown(words: Sequence[str], folder: Path) -> dict[str, Any] | None:
 def _running(command: Sequence[str], told: IO[str]) -> Iterator[subprocess.Popen[str]]:
     """The demo, in a session of its own: ctrl+c is the glass's, and no demo outlives it."""
     with subprocess.Popen(  # noqa: S603 - our own program
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
+        with_us(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=told,
+        text=True,
+        start_new_session=True,
     ) as demo:
         try:
             yield demo

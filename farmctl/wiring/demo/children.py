@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,12 @@ from farmctl.errors import AskHumanError
 
 READY_S = 60.0
 STOP_S = 4.0
+
+
+def with_us(command: Sequence[str]) -> list[str]:
+    """A command that gets a SIGTERM when we are killed and cannot send it, where Linux does that."""
+    setpriv = shutil.which("setpriv")  # util-linux; PR_SET_PDEATHSIG, which exec keeps
+    return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
 
 
 class ChildError(AskHumanError):
@@ -54,7 +61,7 @@ async def child(arguments: Sequence[str], log: Path, *, says_ready: bool = True)
     """Run a simulator's command; asked to stop on leaving, killed if it does not. Raises ChildError."""
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *_command(arguments), stdout=asyncio.subprocess.PIPE, stderr=stderr, start_new_session=True
+            *with_us(_command(arguments)), stdout=asyncio.subprocess.PIPE, stderr=stderr, start_new_session=True
         )
     try:
         ready = await _ready(process, arguments, log) if says_ready else {}
