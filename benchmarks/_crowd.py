@@ -7,7 +7,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,8 @@ class Crowd:
     """Its inventory as farmsim tells it."""
     pids: tuple[int, ...]
     """The processes that answer, for what they cost."""
+    controls: tuple[str, ...] = ()
+    """Control addresses of the farmsims that know the truth."""
 
 
 @asynccontextmanager
@@ -53,7 +55,25 @@ async def crowd(
             for number, share in enumerate(shares)
         ]
         told = await asyncio.gather(*(asyncio.to_thread(_inventory, control) for control, _ in farms))
-        yield Crowd([place for part in told for place in part], tuple(pid for _, pid in farms))
+        places, controls = [place for part in told for place in part], tuple(control for control, _ in farms)
+        yield Crowd(places, tuple(pid for _, pid in farms), controls)
+
+
+@asynccontextmanager
+async def site_meter(controls: Sequence[str], rated_kw: float) -> AsyncIterator[int]:
+    """Serve the site meter over these farmsims, without a load of its own; its Modbus TCP port on loopback."""
+    follows = [word for control in controls for word in ("--control", f"http://{control}")]
+    process = await asyncio.create_subprocess_exec(
+        *(*FARMSIM, "meter", *follows, "--port", "0", "--rated-kw", str(rated_kw)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), READY_S) if process.stdout else b""
+        yield int(json.loads(line)["port"])
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 @asynccontextmanager

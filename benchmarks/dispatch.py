@@ -1,8 +1,9 @@
 """From a signal to its commands and to what telemetry confirms, over a real broker and real sockets (N3, N4).
 
 The controller is the real one; the fleet is of fast firmware (LuxOS, 5 s to sleep) in processes of its own. Small
-set-points measure how soon a first command is on the wire; one EMERGENCY to zero measures the rest. The same stop
-is then done by pyasic on a sample.
+set-points measure how soon a first command is on the wire; one EMERGENCY to zero measures the rest: when its commands
+are acknowledged, and when how much of what it asked for is gone by the site meter (`metered_*`), by the miners' own
+watts (`read_*`), and by rows that are proved asleep (`confirmed_*`). The same stop is then done by pyasic on a sample.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,10 @@ import numpy as np
 import structlog
 import uvloop
 
-from benchmarks._crowd import crowd, site_text, stock
-from benchmarks._host import StealWatch, load_average
+from benchmarks._crowd import Crowd, crowd, site_meter, site_text, stock
+from benchmarks._host import StealWatch, cpu_of, load_average
+from benchmarks._stopwatch import ALL, Stopwatch, reached_s
 from farmctl.config.load import load
-from farmctl.core.memory import Standing
-from farmctl.core.model import Command, Fate, MinerState
-from farmctl.engine.cycle import Picture
 from farmctl.wiring.farm import Farm, Listeners, built
 from simulators.broker import broker, free_port
 from simulators.grid.dispatcher import Dispatcher
@@ -52,53 +51,16 @@ op = "grid-op"
 programmes = ["surplus-dispatch"]
 auth = "unsigned-demo"
 """
-
-
-@dataclass(slots=True)
-class Stopwatch:
-    """What became of the commands since `start`, and how much of the fleet telemetry shows asleep."""
-
-    responses_s: list[float] = field(default_factory=list)
-    acked_s: list[float] = field(default_factory=list)
-    failed: int = 0
-    asleep: list[tuple[float, float]] = field(default_factory=list)
-    """(s since the start, confirmed share of the rows)."""
-    began_s: float = 0.0
-
-    def start(self) -> None:
-        """Count from now on."""
-        self.began_s = time.monotonic()
-        self.acked_s.clear()
-        self.asleep.clear()
-        self.failed = 0
-
-    def polled(self, seconds: float, *, ok: bool) -> None:
-        """Polls are not counted here."""
-
-    def overrun(self) -> None:
-        """Nor what had to wait."""
-
-    def fated(self, command: Command, fate: Fate, seconds: float) -> None:
-        """A command reached a new fate."""
-        del command, seconds
-        if fate is Fate.ACKNOWLEDGED:
-            self.acked_s.append(time.monotonic() - self.began_s)
-        self.failed += fate in (Fate.FAILED, Fate.EXPIRED)
-
-    def responded(self, seconds: float) -> None:
-        """A signal led to its first command on the wire."""
-        self.responses_s.append(seconds)
-
-    def see(self, picture: Picture) -> None:
-        """How many rows are proved asleep by their own telemetry."""
-        rows = picture.memory.rows
-        proved = (rows.wanted == 0) & (rows.standing == Standing.SETTLED) & picture.decision.seen.fresh
-        asleep = proved & (picture.view.table.state == MinerState.CURTAILED)
-        self.asleep.append((time.monotonic() - self.began_s, float(asleep.mean())))
-
-    def reached_s(self, share: float) -> float | None:
-        """When this share was first confirmed; None: not yet."""
-        return next((round(at_s, 2) for at_s, got in self.asleep if got >= share), None)
+METER = """
+[[meter]]
+name = "main"
+kind = "modbus"
+host = "127.0.0.1"
+port = {port}
+site = true
+period_s = 0.5
+registers = [{{ name = "kw", address = 0, type = "f32" }}]
+"""
 
 
 @click.command()
@@ -124,16 +86,22 @@ async def _measure(miners: int, interval_s: float, signals: int, *, foreign: boo
         folder = Path(name)
         async with crowd(miners, MIX, folder) as farms:
             await stock(folder, farms.places)
-            result = await _controlled(folder, miners, interval_s, signals)
+            result = await _controlled(folder, farms, interval_s, signals)
         return result | (await _pyasic() if foreign else {})
 
 
-async def _controlled(folder: Path, miners: int, interval_s: float, signals: int) -> dict[str, Any]:
+async def _controlled(folder: Path, farms: Crowd, interval_s: float, signals: int) -> dict[str, Any]:
+    miners = len(farms.places)
     port, watch, stop, path = free_port(), Stopwatch(), asyncio.Event(), folder / "farm.toml"
     rated_kw = 4.0 * miners
-    text = site_text(folder, rated_kw=rated_kw, interval_s=interval_s, more=CONTROL.format(port=port))
-    await asyncio.to_thread(path.write_text, text)
-    async with broker(port=port) as served, Dispatcher("127.0.0.1", port, op="grid-op", site="crowd") as grid:
+    async with (
+        site_meter(farms.controls, rated_kw) as metered,
+        broker(port=port) as served,
+        Dispatcher("127.0.0.1", port, op="grid-op", site="crowd") as grid,
+    ):
+        more = CONTROL.format(port=port) + METER.format(port=metered)
+        text = site_text(folder, rated_kw=rated_kw, interval_s=interval_s, more=more)
+        await asyncio.to_thread(path.write_text, text)
         await grid.wait_online()
         listeners = Listeners(pictures=(watch.see,), watches=(watch,))
         async with built(load(path, environment={}), stop=stop, listeners=listeners) as farm:
@@ -142,7 +110,7 @@ async def _controlled(folder: Path, miners: int, interval_s: float, signals: int
                 await warm(farm, interval_s)
                 steal = StealWatch()
                 await _small(grid, farm, watch, signals)
-                shed = await _shed(grid, farm, watch)
+                shed = await _shed(grid, farm, watch, farms.pids)
             finally:
                 stop.set()
                 await running
@@ -182,27 +150,40 @@ async def _small(grid: Dispatcher, farm: Farm, watch: Stopwatch, signals: int) -
         await asyncio.sleep(0.7)
 
 
-async def _shed(grid: Dispatcher, farm: Farm, watch: Stopwatch) -> dict[str, Any]:
+async def _shed(grid: Dispatcher, farm: Farm, watch: Stopwatch, peers: tuple[int, ...]) -> dict[str, Any]:
     await asyncio.sleep(SETTLE_S)
-    cpu_s = time.process_time()
+    cpu_s, peer_s = time.process_time(), sum(cpu_of(pid) for pid in peers)
     watch.start()
+    watching = asyncio.create_task(watch.watch(farm))
     await grid.emergency(limit_kw=0.0)
     for _ in range(int(SHED_LIMIT_S / 0.1)):
-        if watch.reached_s(1.0) is not None:
+        if watch.over:
             break
         await asyncio.sleep(0.1)
-    cpu_s = time.process_time() - cpu_s
+    cpu_s, peer_s = time.process_time() - cpu_s, sum(cpu_of(pid) for pid in peers) - peer_s
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
     acked = watch.acked_s or [float("nan")]
     return {
         "shed_commands": len(watch.acked_s),
         "shed_failed": watch.failed,
         "first_ack_ms": round(min(acked) * 1e3, 1),
+        "half_acked_s": watch.told_s(0.5),
         "last_ack_ms": round(max(acked) * 1e3, 1),
-        "confirmed_50_s": watch.reached_s(0.5),
-        "confirmed_90_s": watch.reached_s(0.9),
-        "confirmed_100_s": watch.reached_s(1.0),
+        **{
+            f"{by}_{round(100 * share)}_s": reached_s(course, min(share, whole))
+            for by, course, whole in (
+                ("metered", watch.metered, ALL),
+                ("read", watch.read, ALL),
+                ("confirmed", watch.asleep, 1.0),
+            )
+            for share in (0.5, 0.9, 1.0)
+        },
         "confirmed_share": round(watch.asleep[-1][1], 4) if watch.asleep else 0.0,
+        "shed_polls": watch.polls,
         "ours_cpu_ms_per_confirmed_stop": round(1e3 * cpu_s / max(len(farm.fleet.links), 1), 3),
+        "peers_cpu_s": round(peer_s, 2),
     }
 
 

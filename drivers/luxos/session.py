@@ -14,6 +14,10 @@ BUSY_WAITS_S = (0.3, 0.7)
 """Pauses before logging on again: another actor that acts and logs off needs about a second."""
 
 
+HELD_POLLS = 3
+"""The look on the way, the one that finds it there, and then one of the sweep."""
+
+
 class SessionBusyError(TryAgainError):
     """Another actor holds the miner's only session; it expires within a minute of their last write."""
 
@@ -25,8 +29,9 @@ class Session:
         self.host = host
         self.port = port
         self._id = ""
-        self._held = False
-        """An urgent write is done: a whole fleet's log-offs wait until it is asleep, a third of its requests."""
+        self._held = 0
+        """Polls until an urgent write's session is given back: a whole fleet's log-offs, a quarter of its requests,
+        wait until it was looked at on its way and seen asleep."""
         self._turn = asyncio.Lock()
 
     async def prepare(self) -> None:
@@ -47,14 +52,16 @@ class Session:
                 await self._log_off()
                 raise
             # Silence and cancellation must not cost a second deadline: the session is kept and used again.
-            self._held = hold
+            self._held = HELD_POLLS if hold else 0
             if not hold:
                 await self._log_off()
 
     async def settle(self) -> None:
-        """Log off what an urgent write held, if there is anything."""
-        if self._held and not self._turn.locked():
-            self._held = False
+        """One more poll went by: log off what an urgent write held, if there is anything and it was spared enough."""
+        if not self._held or self._turn.locked():
+            return
+        self._held -= 1
+        if not self._held:
             async with self._turn:
                 await self._log_off()
 

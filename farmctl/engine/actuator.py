@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import structlog
 from typing_extensions import override
 
 from farmctl.core.model import Command, Fate, Lane, MinerId
 from farmctl.engine.fleet import FleetKeeper
+from farmctl.engine.journey import Journey, journey
 from farmctl.engine.link import Link
 from farmctl.errors import FarmError
 from farmctl.ports.devices import AppliesFast, AppliesPoint
@@ -23,9 +24,8 @@ from farmctl.ports.site import Clock
 log = structlog.get_logger(__name__)
 
 NOT_OURS = "the right to command this shard has ended"
-FAST_S, MOST_TRAVEL_S = 1.5, 5.0
-"""Fast firmware is first looked at after its own time; slower kinds every 1.5 s, which also shows how they move."""
-
+BURST = 25
+"""Commands begun in one turn of the loop: what all of 500 connections cost lay before the first byte of any."""
 MOST_PRESSED_S = 5.0
 """For so long urgent commands keep polls off the wire; then both share it, or a fleet would be shed blind."""
 
@@ -95,6 +95,10 @@ class Hastens(Protocol):
 
     def hasten(self, link: Link, within_s: float | None = None) -> None:
         """Poll this link soon."""
+        ...
+
+    def follow(self, link: Link, way: Journey) -> None:
+        """Poll this link when it may have got somewhere."""
         ...
 
 
@@ -175,11 +179,13 @@ class Actuator(Sender):
                 self._work.clear()
                 self._start(Lane.URGENT, self._rules.urgent_in_flight, tasks)
                 self._start(Lane.NORMAL, self._rules.normal_in_flight, tasks)
+                await asyncio.sleep(0)
 
     def _start(self, lane: Lane, bound: int, tasks: asyncio.TaskGroup) -> None:
         queue = self._lanes[lane]
         waiting: list[MinerId] = []
-        while queue and self._in_flight[lane] < bound:
+        left = BURST
+        while queue and left and self._in_flight[lane] < bound:
             miner = queue.popleft()
             command, link = self._queued.get(miner), self._links.get(miner)
             if command is None or command.lane is not lane:
@@ -193,7 +199,10 @@ class Actuator(Sender):
                 del self._queued[miner]
                 link.commanding = True
                 self._in_flight[lane] += 1
+                left -= 1
                 tasks.create_task(self._send(command, link))
+        if queue and not left:
+            self._work.set()
         queue.extend(waiting)
 
     async def _send(self, command: Command, link: Link) -> None:
@@ -213,14 +222,22 @@ class Actuator(Sender):
         else:
             self._keeper.refused(link.row, now_ms)
         self._fate(command, fate, detail, self._clock.monotonic_s() - started)
-        # Looked at when it may have got there: sooner would cost a poll and prove nothing.
-        travel_s = self._keeper.travel_s(link.row, command.step) if fate is Fate.ACKNOWLEDGED else 0.0
-        self._poller.hasten(link, travel_s if FAST_S < travel_s <= MOST_TRAVEL_S else None)
+        way = None if fate is not Fate.ACKNOWLEDGED else self._way(command, link)
+        if way is None:
+            self._poller.hasten(link)
+        else:
+            self._poller.follow(link, way)
+
+    def _way(self, command: Command, link: Link) -> Journey | None:
+        keeper, row = self._keeper, link.row
+        travel_s = keeper.travel_s(row, command.step)
+        return journey(self._clock.monotonic_s(), travel_s, keeper.drawn_w(row), keeper.point_w(row, command.step))
 
     async def _applied(self, command: Command, link: Link) -> tuple[Fate, str]:
         if self._clock.now_ms() >= command.deadline_ms:
             return Fate.EXPIRED, "waited too long for a slot"
-        if not isinstance(link.device, AppliesPoint):
+        device: object = link.device
+        if not _applies(device):
             return Fate.FAILED, "this driver cannot command"
         if self._gate is not None and not self._gate.may_send(command):
             return Fate.FAILED, NOT_OURS
@@ -234,7 +251,7 @@ class Actuator(Sender):
             async with asyncio.timeout(self._rules.deadline_s):
                 if link.lost and await _is_another(link):
                     return Fate.FAILED, "another miner answers at its address"
-                await self._apply(link.device, command)
+                await self._apply(device, command)
         except (FarmError, TimeoutError) as error:
             log.debug("command_failed", miner=command.miner, setting=command.point.setting, error=str(error))
             return Fate.FAILED, f"{type(error).__name__}: {error}"
@@ -248,7 +265,7 @@ class Actuator(Sender):
             await self._told(device, command)
 
     async def _told(self, device: AppliesPoint, command: Command) -> None:
-        if command.lane is Lane.URGENT and isinstance(device, AppliesFast):
+        if command.lane is Lane.URGENT and _applies_fast(device):
             await device.apply_fast(command.point)
         else:
             await device.apply(command.point)
@@ -256,6 +273,25 @@ class Actuator(Sender):
     def _fate(self, command: Command, fate: Fate, detail: str = "", seconds: float = 0.0) -> None:
         self._watch.fated(command, fate, seconds)
         self._fates.append(CommandFate(command=command, fate=fate, at_ms=self._clock.now_ms(), detail=detail))
+
+
+_KNOWN: dict[tuple[type, type], bool] = {}
+"""What a driver's devices can do: to ask one device is 8 us, of the 260 that a command costs."""
+
+
+def _is_a(kind: type, port: type) -> bool:
+    known = _KNOWN.get((kind, port))
+    if known is None:
+        known = _KNOWN[kind, port] = issubclass(kind, port)
+    return known
+
+
+def _applies(device: object) -> TypeGuard[AppliesPoint]:
+    return _is_a(type(device), AppliesPoint)
+
+
+def _applies_fast(device: object) -> TypeGuard[AppliesFast]:
+    return _is_a(type(device), AppliesFast)
 
 
 async def _is_another(link: Link) -> bool:

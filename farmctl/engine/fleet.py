@@ -155,6 +155,18 @@ class FleetKeeper:
             return 0.0
         return (self.book.down_s if step == 0 else self.book.trim_s).item(number)
 
+    def drawn_w(self, row: int) -> float:
+        """What a miner drew when it was last heard, W; NaN where that is unknown."""
+        return self.table.power_w.item(row)
+
+    def point_w(self, row: int, step: int) -> float:
+        """What a miner draws at a point of its ladder, W; NaN where it has none."""
+        number = self._number[row]
+        if number == NO_LADDER:
+            return math.nan
+        watts = self._watts[number][step]
+        return watts * self.table.power_scale.item(row) if step > 0 else watts
+
     def acked(self, row: int, now_ms: int) -> None:
         """The device said yes."""
         self.table.acked_ms[row] = now_ms

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from farmctl.core.model import MinerId
 from farmctl.core.units import MS_PER_S
+from farmctl.engine.journey import Journey
 from farmctl.ports.devices import Device
 
 LOST_AFTER = 2
@@ -33,6 +34,8 @@ class Link:
     prepare_due_ms: int = 0
     """When its token or session is to be renewed, so that an urgent command finds one."""
     uptime_s: float = 0.0
+    way: Journey | None = None
+    """Of the last command, while it is not confirmed."""
     offset_ms: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +29,12 @@ class _Reading:
 
 
 @click.command("meter")
-@click.option("--control", required=True, help="Address of farmsim's control API, http://HOST:PORT.")
+@click.option(
+    *("--control", "controls"),
+    required=True,
+    multiple=True,
+    help="Address of farmsim's control API, http://HOST:PORT; repeatable, their watts add up.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=5020, show_default=True, help="Modbus TCP port; 0 picks a free one.")
 @click.option("--seed", default=0, show_default=True)
@@ -38,7 +44,7 @@ class _Reading:
 @click.option("--rated-kw", default=10_000.0, show_default=True, help="Full load, for the voltage sag.")
 @click.option("--fault", "faults", multiple=True, help="KIND@START+SECONDS, e.g. frozen@30+20; repeatable.")
 def main(  # noqa: PLR0913, PLR0917 - one parameter per option
-    control: str,
+    controls: tuple[str, ...],
     host: str,
     port: int,
     seed: int,
@@ -60,7 +66,7 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
         electrical=Electrical(rated_w=rated_kw * 1_000),
     )
     try:
-        asyncio.run(_serve(meter, reading, control.rstrip("/"), script))
+        asyncio.run(_serve(meter, reading, [control.rstrip("/") for control in controls], script))
     except KeyboardInterrupt:
         return
 
@@ -76,12 +82,12 @@ def _parse_fault(text: str) -> tuple[MeterFault, float, float]:
 
 
 async def _serve(
-    meter: SimMeter, reading: _Reading, control: str, script: list[tuple[MeterFault, float, float]]
+    meter: SimMeter, reading: _Reading, controls: Sequence[str], script: list[tuple[MeterFault, float, float]]
 ) -> None:
     loop = asyncio.get_running_loop()
     timeout = aiohttp.ClientTimeout(total=1.0)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        await _follow(session, control, reading)
+        await _follow(session, controls, reading)
         await meter.start()
         try:
             for fault, start_s, length_s in script:
@@ -99,19 +105,24 @@ async def _serve(
             click.echo(json.dumps(ready))
             while True:
                 await asyncio.sleep(HISTORY_PERIOD_S)
-                await _follow(session, control, reading)
+                await _follow(session, controls, reading)
                 if time.monotonic() - reading.at_s > LOST_SOURCE_S:
                     meter.set_fault(MeterFault.GONE, for_s=2 * HISTORY_PERIOD_S)
         finally:
             await meter.stop()
 
 
-async def _follow(session: aiohttp.ClientSession, control: str, reading: _Reading) -> None:
-    try:
-        async with session.get(f"{control}/total") as response:
-            response.raise_for_status()
-            body = await response.json()
-            reading.power_w = float(body["power_w"])
-            reading.at_s = time.monotonic()
-    except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
-        click.echo(f"meter: {control}/total: {error!r}, expected a JSON object with power_w", err=True)
+async def _follow(session: aiohttp.ClientSession, controls: Sequence[str], reading: _Reading) -> None:
+    """Take the sum of all; where one says nothing, the last sum stands and ages."""
+    power_w = 0.0
+    for control in controls:
+        try:
+            async with session.get(f"{control}/total") as response:
+                response.raise_for_status()
+                body = await response.json()
+                power_w += float(body["power_w"])
+        except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
+            click.echo(f"meter: {control}/total: {error!r}, expected a JSON object with power_w", err=True)
+            return
+    reading.power_w = power_w
+    reading.at_s = time.monotonic()

@@ -14,6 +14,7 @@ from farmctl.core.model import Command, Fate, Lane, MinerId, OperatingPoint
 from farmctl.core.reasons import Reason
 from farmctl.engine.actuator import Actuator, ActuatorRules
 from farmctl.engine.fleet import FleetKeeper, Seat
+from farmctl.engine.journey import Journey
 from farmctl.engine.link import Link
 from farmctl.ports.devices import AppliesFast, AppliesPoint, Device, Driver, Facts, Reading
 from farmctl.ports.store import InventoryRow
@@ -144,6 +145,9 @@ class Watch:
 class Patient:
     def hasten(self, link: Link, within_s: float | None = None) -> None:
         del link, within_s
+
+    def follow(self, link: Link, way: Journey) -> None:
+        del link, way
 
 
 def command(lane: Lane) -> Command:

@@ -9,7 +9,7 @@ import pytest
 
 from drivers._wire.cgminer import ask, request
 from drivers.luxos.driver import LuxosDriver
-from drivers.luxos.session import SessionBusyError
+from drivers.luxos.session import HELD_POLLS, SessionBusyError
 from farmctl.core.model import MinerState, OperatingPoint, PointKind
 from farmctl.errors import MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import (
@@ -189,13 +189,15 @@ async def test_a_session_prepared_ahead_serves_the_write_and_is_given_back() -> 
         assert await bench.session() == ""
 
 
-async def test_an_urgent_write_leaves_its_log_off_to_the_next_poll() -> None:
+async def test_an_urgent_write_leaves_its_log_off_to_a_poll_of_the_sweep_behind_the_looks_that_prove_it() -> None:
     async with luxos() as bench:
         assert isinstance(bench.device, AppliesFast)
         point = OperatingPoint(kind=PointKind.SLEEP, power_w=30.0, hash_rate_hs=0.0, setting="sleep")
         await bench.device.apply_fast(point)
         assert bench.sim.is_asleep
-        assert await bench.session()
+        for _ in range(HELD_POLLS - 1):
+            await bench.device.poll()
+            assert await bench.session()
         await bench.device.poll()
         assert not await bench.session()
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from farmctl.core.model import MinerId, MinerState, PowerSource
 from farmctl.engine.fleet import FleetKeeper, Seat
+from farmctl.engine.journey import EARLY, Journey
 from farmctl.engine.link import Link
 from farmctl.engine.poller import FAST_PER_S, Poller, PollRules
 from farmctl.engine.tally import Tally
@@ -114,6 +115,27 @@ def test_a_miner_with_an_open_command_is_polled_fast_until_it_is_confirmed() -> 
     assert polled[3][0] >= 9
     assert polled[4][0] <= 2
     assert polled[3][1] + polled[3][2] <= 4
+
+
+def test_a_miner_of_a_fast_kind_is_looked_at_on_its_way_and_at_its_stated_time_and_not_in_its_slot_between() -> None:
+    site = Round(20)
+
+    async def story() -> None:
+        await asyncio.sleep(25.0)
+        pending = np.zeros(20, dtype=np.bool_)
+        pending[:] = True
+        site.poller.expect(pending)
+        for link in site.links:
+            site.poller.follow(link, Journey(told_s=site.clock.monotonic_s(), travel_s=4.0, from_w=3_300.0, to_w=25.0))
+        await asyncio.sleep(5.0)
+        site.poller.expect(np.zeros(20, dtype=np.bool_))
+        await asyncio.sleep(30.0)
+
+    site.run(story())
+    for device in site.devices:
+        after = [at - 25.0 for at in device.polls_s if at >= 25.0]
+        assert [round(at, 1) for at in after[:2]] == [round(EARLY * 4.0, 1), 4.0]
+        assert len([at for at in after if at > 6.0]) <= 4
 
 
 def test_a_whole_fleet_with_open_commands_is_polled_no_faster_than_the_loop_bears() -> None:
