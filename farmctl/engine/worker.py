@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import structlog
-from typing_extensions import override
 
 from farmctl.core.model import Command, Lane, MinerId
 from farmctl.core.reasons import Reason
 from farmctl.core.units import MS_PER_S
 from farmctl.engine import pages
-from farmctl.engine.actuator import Actuator, Gate
+from farmctl.engine.actuator import Actuator
 from farmctl.engine.beside import Beside
 from farmctl.engine.burden import Burden
 from farmctl.engine.fleet import FleetKeeper
+from farmctl.engine.gate import ShardGate
 from farmctl.engine.link import Link
 from farmctl.engine.poller import Poller
 from farmctl.engine.records import fate_records
@@ -72,20 +72,6 @@ class _Shard:
     """Highest `rev` of a set-point that was taken."""
 
 
-class ShardGate(Gate):
-    """Commands leave for shards whose lease lives; without the database, also those that lower."""
-
-    def __init__(self, shard_of: Mapping[MinerId, str], leases: Leases) -> None:
-        self._shard_of = shard_of
-        self._leases = leases
-        self.lowering: set[MinerId] = set()
-        """Miners whose open command lowers and was decided here, with the database gone."""
-
-    @override
-    def may_send(self, command: Command) -> bool:
-        return command.miner in self.lowering or self._leases.may_send(self._shard_of[command.miner])
-
-
 class Worker:
     """One process's share of the site; `actuator` comes with `arm`."""
 
@@ -128,7 +114,7 @@ class Worker:
     def lower_directly(self, commands: Sequence[Command]) -> None:
         """Send what lowers without the database: for the controller in this process, and for the fail-safe."""
         mine = [command for command in commands if self._p.shard_of.get(command.miner) in self._mine]
-        self._gate.lowering |= {command.miner for command in mine}
+        self._gate.admit(mine)
         self._actuator.submit(mine)
 
     async def _beat(self) -> None:
@@ -225,7 +211,7 @@ class Worker:
     async def _tell(self) -> None:
         """What became of commands: into their rows, and into the journal."""
         fates = self._actuator.drain_fates()
-        self._gate.lowering -= {fate.command.miner for fate in fates}
+        self._gate.forget([fate.command for fate in fates])
         if not fates:
             return
         told = []

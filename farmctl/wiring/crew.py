@@ -20,13 +20,14 @@ from farmctl.control.standby import StandbyDoor
 from farmctl.engine.actuator import Actuator
 from farmctl.engine.beside import Beside as Heard
 from farmctl.engine.clock import SystemClock
+from farmctl.engine.gate import ShardGate
 from farmctl.engine.leading import Leading, LeadingParts
 from farmctl.engine.pages import rows_of
 from farmctl.engine.poller import Poller
 from farmctl.engine.supervisor import supervise
 from farmctl.engine.tally import Tally
 from farmctl.engine.watchdog import Watchdog
-from farmctl.engine.worker import ShardGate, Worker, WorkerParts
+from farmctl.engine.worker import Worker, WorkerParts
 from farmctl.errors import ConfigError, RefusedError, StoreError
 from farmctl.metrics.server import MetricsAddressError
 from farmctl.ports.shards import Crew, Held, Role
@@ -166,7 +167,7 @@ async def _worker(
     await post.open_shares(sorted(set(shards.values())))
     poller = Poller(fleet.keeper, clock, poll_rules(config), tally)
     poller.drop(fleet.links.values())
-    gate = ShardGate(shards, leases)
+    gate = ShardGate(shards, leases, fleet.keeper, clock)
     actuator = Actuator(fleet.keeper, poller, clock, actuator_rules(config), tally, gate)
     actuator.take(fleet.links)
     poller.gives_way = actuator.presses
