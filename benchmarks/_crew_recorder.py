@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from simulators.fronts.cgminer import Request
@@ -35,6 +36,11 @@ class Sent:
     command: str
     raises: bool
     """All but what surely lowers, which needs no lease, by rule: a sleep, or less than the miner was told before."""
+    miner: str = ""
+    """As farmctl writes it."""
+    from_w: float = 0.0
+    to_w: float = 0.0
+    """What the miner was told to draw, before and after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,8 @@ class Gap:
     to_word_s: float
     hops: int
     """Holders that were hit themselves before they said a word."""
-    without_database: bool
-    """The database was down in between, for as long as a lease or less: nobody could claim."""
+    since_back_s: float | None = None
+    """From when the database answered again, where an outage fell in between: nobody could claim. None: none did."""
 
     @property
     def long_s(self) -> float:
@@ -77,26 +83,47 @@ class Recorder:
         """Shard and worker -> times of its requests."""
         self.faults: dict[int, list[Befell]] = defaultdict(list)
         """Worker -> what befell it, in order."""
-        self.crashes: list[tuple[float, float]] = []
-        """When the database went and came back."""
+        self.restarts: list[tuple[float, float]] = []
+        """When the database went and answered again: stopped and started at once."""
+        self.outages: list[tuple[float, float]] = []
+        """The same, where it stayed away for a while."""
         self.talked: dict[int, float] = {}
         """Worker -> when it last began, or was in, a conversation that commands."""
+        self.begun: dict[str, float] = {}
+        """Miner -> when a conversation that commands last began."""
         self.over_cap = 0
         self.highest_w = 0.0
 
-    def watch(self, miners: Sequence[SimMiner]) -> None:
-        """Listen in at every LuxOS miner of this process."""
+    def _told_of(self, sent: Sent, claims: Sequence[Claim]) -> str:
+        """For people: who sent what, how long after another's claim, and what had befallen the sender last."""
+        claim = [each for each in claims if each.shard == sent.shard and each.at_s <= sent.at_s][-1]
+        faults = [each for each in self.faults[sent.slot] if each.at_s <= sent.at_s]
+        last = f"{faults[-1].kind} {sent.at_s - faults[-1].at_s:.2f} s before" if faults else "nothing before"
+        return (
+            f"{sent.command} of {sent.slot} to {sent.shard}, {sent.from_w:.0f} to {sent.to_w:.0f} W, "
+            f"{sent.at_s - claim.at_s:.2f} s after {claim.slot} claimed; {last}"
+        )
+
+    @contextmanager
+    def listening(self, miners: Sequence[SimMiner]) -> Iterator[None]:
+        """Listen in at these LuxOS miners of this process."""
         self._miners = miners
-        answer = LuxosFront.answer
+        ours, answer = {id(miner) for miner in miners}, LuxosFront.answer
 
         def heard(front: LuxosFront, request: Request) -> bytes:
             miner = front._miner  # noqa: SLF001 - a benchmark that looks over its shoulder
+            if id(miner) not in ours:
+                return answer(front, request)
             before_w = _told_w(miner)
             reply = answer(front, request)
-            self._hear(miner, request, raises=_told_w(miner) >= before_w and "sleep" not in request.parameter)
+            self._hear(miner, request, before_w)
             return reply
 
         LuxosFront.answer = heard  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            LuxosFront.answer = answer  # type: ignore[method-assign]
 
     def begin(self) -> None:
         """Count from here on."""
@@ -106,19 +133,31 @@ class Recorder:
         """What all miners were told to draw, by their own profiles."""
         return sum(_told_w(miner) for miner in self._miners)
 
+    def stale(self, log: Sequence[Claim]) -> list[Sent]:
+        """What raises, or may, and was sent by another than the shard's holder."""
+        claims = [each for each in log if not each.let_go]
+        return [sent for sent in self.sent if sent.raises and _is_anothers(sent, claims)]
+
     def told(self, log: Sequence[Claim]) -> dict[str, object]:
         """The verdict."""
         claims, let_go = [each for each in log if not each.let_go], {(c.shard, c.epoch) for c in log if c.let_go}
-        strange = [sent for sent in self.sent if _is_anothers(sent, claims)]
-        stale = [sent for sent in strange if sent.raises]
+        strange = sum(_is_anothers(sent, claims) for sent in self.sent)
+        stale_ones = self.stale(log)
+        stale = len(stale_ones)
         found = self._gaps(claims, let_go)
-        gaps, crashed = ([gap for gap in found if gap.without_database is each] for each in (False, True))
-        longest = [f"{gap.kind} {gap.to_claim_s:.1f}+{gap.to_word_s:.1f} s, {gap.hops} hops" for gap in gaps[-3:]]
+        gaps = [gap.long_s for gap in found if gap.since_back_s is None]
+        outage = [gap for gap in found if gap.since_back_s is not None]
+        back = sorted(gap.since_back_s for gap in outage if gap.since_back_s is not None)
+        longest = [
+            f"{gap.kind} {gap.to_claim_s:.1f}+{gap.to_word_s:.1f} s, {gap.hops} hops, since back {gap.since_back_s}"
+            for gap in found[-3:]
+        ]
         return {
             "commands": len(self.sent),
             "raises": sum(sent.raises for sent in self.sent),
-            "stale_commands": len(stale),
-            "lowered_without_lease": len(strange) - len(stale),
+            "stale_commands": stale,
+            "stale_told": [self._told_of(sent, claims) for sent in stale_ones],
+            "lowered_without_lease": strange - stale,
             "over_cap": self.over_cap,
             "highest_setpoints_kw": round(self.highest_w / 1e3, 2),
             "cap_kw": round(self._cap_w / 1e3, 2),
@@ -128,22 +167,29 @@ class Recorder:
             "takeover_p99_s": _at(gaps, 0.99),
             "takeover_max_s": _at(gaps, 1.0),
             "takeover_longest": longest,
-            "takeovers_without_database": len(crashed),
-            "takeover_without_database_p99_s": _at(crashed, 0.99),
-            "database_down_s": [round(end - begin, 1) for begin, end in self.crashes],
-            "takeovers_s": [round(gap.long_s, 2) for gap in gaps],
-            "takeovers_without_database_s": [round(gap.long_s, 2) for gap in crashed],
+            "takeovers_outage": len(outage),
+            "takeover_outage_since_back_p99_s": _at(back, 0.99),
+            "takeover_outage_p99_s": _at([gap.long_s for gap in outage], 0.99),
+            "takeover_all_p99_s": _at([gap.long_s for gap in found], 0.99),
+            "restarts_s": [round(end - begin, 1) for begin, end in self.restarts],
+            "outages_s": [round(end - begin, 1) for begin, end in self.outages],
         }
 
-    def _hear(self, miner: SimMiner, request: Request, *, raises: bool) -> None:
+    def _hear(self, miner: SimMiner, request: Request, before_w: float) -> None:
+        after_w = _told_w(miner)
+        raises = after_w >= before_w and "sleep" not in request.parameter
         slot, now_s = self._slot_of.get(request.peer, -1), time.time()
         shard = miner.identity.container
         self.contacts[shard, slot].append(now_s)
         if request.command == "logon" or request.command in WRITES:
             self.talked[slot] = now_s
+        if request.command == "logon":
+            self.begun[miner.identity.mac.lower()] = now_s
         if request.command not in WRITES or not self._counting:
             return
-        self.sent.append(Sent(now_s, shard, slot, f"{request.command} {request.parameter}", raises))
+        self.sent.append(
+            Sent(now_s, shard, slot, f"{request.command} {request.parameter}", raises, miner.identity.mac.lower())
+        )
         asked_w = self.setpoints_w()
         self.highest_w = max(self.highest_w, asked_w)
         self.over_cap += asked_w > self._cap_w + 1.0
@@ -163,11 +209,12 @@ class Recorder:
             words = self.contacts[claim.shard, claim.slot]
             place = bisect_right(words, claim.at_s)
             if place < len(words) and not _is_over(words[place], claim, claims):
+                back_s = [end for begin, end in self.outages if begin <= claim.at_s and end >= fault.at_s]
                 gaps.append(
                     Gap(
                         kind=fault.kind, hops=hops,
                         to_claim_s=claim.at_s - fault.at_s, to_word_s=words[place] - claim.at_s,
-                        without_database=any(begin <= claim.at_s and end >= fault.at_s for begin, end in self.crashes),
+                        since_back_s=round(words[place] - max(back_s), 2) if back_s else None,
                     )
                 )  # fmt: skip
             else:
@@ -177,7 +224,7 @@ class Recorder:
     def _ended(self, old: Claim, new: Claim) -> Befell | None:
         """What took the shard from its old holder: the first fault that is longer than a lease, else the database's."""
         faults = [each for each in self.faults[old.slot] if old.at_s - 1.0 <= each.at_s <= new.at_s]
-        lasting = [each for each in faults if each.kind != "database"]
+        lasting = [each for each in faults if each.kind not in {"restart", "outage"}]
         return lasting[0] if lasting else faults[-1] if faults else None
 
 
@@ -199,5 +246,6 @@ def _told_w(miner: SimMiner) -> float:
     return float(miner.profile.watts) if miner.profile is not None else miner.personality.full_w
 
 
-def _at(gaps: Sequence[Gap], share: float) -> float | None:
-    return round(gaps[min(int(len(gaps) * share), len(gaps) - 1)].long_s, 2) if gaps else None
+def _at(seconds: Sequence[float], share: float) -> float | None:
+    """Of sorted ones."""
+    return round(seconds[min(int(len(seconds) * share), len(seconds) - 1)], 2) if seconds else None

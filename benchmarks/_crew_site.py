@@ -26,7 +26,7 @@ CAP = 0.7
 """The site's cap as a share of what its miners draw at full."""
 MOVES = (0.62, 0.35)
 """Targets in turn, as shares of the same; the first is close under the cap."""
-MOVE_S = 8.0
+MOVE_S = 6.0
 HORIZON_S = 7_200
 MODEL, DRIVER = "luxos-s19kpro", "luxos"
 
@@ -62,13 +62,19 @@ def world(size: Size, network: str) -> World:
     return World(read_plan(farm + groups))
 
 
-async def stocked(dsn: str, schema: str, made: World) -> None:
+def full_w(made: World) -> float:
+    """What all miners draw at full."""
+    return sum(miner.personality.full_w for miner in made.miners)
+
+
+async def stocked(dsn: str, made: World) -> None:
     """Migrate, put the miners into the inventory, and have every change of holder logged."""
     known = inventory_rows(made)
     places = [Endpoint(host=each["host"], ports=each["ports"]) for each in known]
     found = await identified(places, list(load_drivers((DRIVER,)).values()))
     await put(Database(dsn=dsn, name="chaos"), known, found)
     connection = await asyncpg.connect(dsn)
+    schema = await connection.fetchval("SELECT current_schema()")
     await connection.execute(_LOG.format(schema=schema))
     await connection.close()
 
@@ -138,20 +144,28 @@ socket = "{home}/farmctl.sock"
     return path
 
 
-def schedule(folder: Path, made: World, number: int = 0) -> None:
-    """A target from now on, for longer than anybody looks ahead: nobody is woken for what is known to end soon."""
-    full_kw = sum(miner.personality.full_w for miner in made.miners) / 1e3
+def schedule(folder: Path, made: World, number: int = 0, share: float | None = None) -> None:
+    """A target from now on, for longer than anybody looks ahead: nobody is woken for what is known to end soon.
+
+    `share` of what all draw at full; None: the next of MOVES.
+    """
+    share = MOVES[number % len(MOVES)] if share is None else share
     start = datetime.now(UTC).replace(microsecond=0)
     entry = {
         "name": f"move-{number}",
         "start": start.isoformat(),
         "end": (start + timedelta(seconds=HORIZON_S)).isoformat(),
-        "targetKw": round(MOVES[number % len(MOVES)] * full_kw, 3),
+        "targetKw": round(share * full_w(made) / 1e3, 3),
         "class": "TARGET",
     }
     new = folder / "schedule.new"
     new.write_text(json.dumps({"timezone": "UTC", "entry": [entry]}), encoding="utf-8")
     new.replace(folder / "schedule.json")
+
+
+def target_kw(folder: Path) -> float:
+    """What the schedule wants now."""
+    return float(json.loads((folder / "schedule.json").read_text(encoding="utf-8"))["entry"][0]["targetKw"])
 
 
 async def moving(folder: Path, made: World) -> None:

@@ -1,8 +1,14 @@
-"""Lease chaos on the real engine: `farmctl run` in namespaces is killed, stopped, cut off; the database crashes.
+"""Lease chaos on the real engine: `farmctl run` in namespaces is killed, stopped, cut off; the database restarts.
 
 Simulated miners record who commanded them and when.  Counts commands of a worker whose shard somebody else had claimed
 before, moments when the set-points together were above the site's cap, and how long a shard waited for its next worker.
-Exit 1 where there was one.  `--unchecked` leaves out the deadline check, to see it fail.
+
+A restart of the database is a stop and a start at once, in order or as after a crash.  An outage, of as long as a lease
+or longer, is a kind of its own: nobody can claim meanwhile, so takeovers with one in between are told apart, counted
+from the fault as all are and from when the database answered again.
+
+Exit 1 where there was a stale command or a moment above the cap, or where a takeover took more than 10 s at p99.
+`--unchecked` leaves out the deadline check, to see it fail.
 """
 
 from __future__ import annotations
@@ -12,207 +18,81 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 import uvloop
 
 from benchmarks import _crew_site as site
-from benchmarks._cable import Cable
-from benchmarks._crew_recorder import Befell, Recorder
-from benchmarks._crew_worker import FREEZE
+from benchmarks._crew_hosts import in_rooms
+from benchmarks._crew_recorder import Befell
+from benchmarks._crew_stage import Stage, staged
 from benchmarks._host import StealWatch
 from benchmarks._netns import DATABASE, Room, possible, rooms
 from benchmarks._postgresql import Cluster, binaries, running
-from simulators.broker import free_port
 from simulators.faults import Fault
 
 KINDS = ("kill", "stop", "partition", "freeze")
-DATABASE_EVERY = 25
-"""Each so many-th fault is a crash of the database."""
+RESTART_EVERY = 13
+OUTAGE_EVERY = 51
+"""Each so many-th fault is the database's, in place of a worker's."""
+OUTAGE = (0.3, 1.2)
+"""How long, in lifetimes of a lease."""
 SLOW_S = 0.15
 """Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
-READY_S = 240.0
-FREEZE_S = 20.0
-"""So long a freeze waits for a command of that worker."""
-TALK_S = 4.0
-"""So long a stop or a cut waits for a worker that is commanding, to hit it there."""
-PACE = (0.25, 0.6)
+PACE = (0.12, 0.35)
 """Between two faults, in lifetimes of a lease."""
+MOST_TAKEOVER_S = 10.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """Everything that a fault can befall."""
-
-    cluster: Cluster
-    rooms: list[Room]
-    commands: list[list[str]]
-    recorder: Recorder
-    logs: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    starts: int = 0
-    froze: int = 0
-    """How often a process was stopped in front of its fence."""
-
-    def start(self, slot: int) -> subprocess.Popen[bytes]:
-        """One worker, in its room."""
-        self.starts += 1
-        with (self.logs / f"w-{slot}.log").open("ab") as log:
-            return subprocess.Popen(self.commands[slot], stdout=log, stderr=log)  # noqa: S603 - our own words
-
-    def kill(self, slot: int) -> None:
-        """Kill -9, and a new process in its place."""
-        self.processes[slot].kill()
-        self.processes[slot].wait()
-        self.processes[slot] = self.start(slot)
-
-    async def stopped(self, slot: int, for_s: float) -> None:
-        """SIGSTOP, and SIGCONT in the middle of whatever it was doing."""
-        process = self.processes[slot]
-        process.send_signal(signal.SIGSTOP)
-        try:
-            await asyncio.sleep(for_s)
-        finally:
-            process.send_signal(signal.SIGCONT)
-
-    async def frozen(self, slot: int, for_s: float) -> None:
-        """Stopped by itself between the last look at its lease and the bytes; not at all if it commands nobody."""
-        mark = frozen_mark(self.logs, slot)
-        await asyncio.to_thread(mark.touch)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FREEZE_S):
-                while mark.exists():  # noqa: ASYNC110 - the process is stopped and tells nobody
-                    await asyncio.sleep(0.01)
-        if mark.exists():
-            mark.unlink(missing_ok=True)
-            return
-        self.recorder.faults[slot].append(Befell(time.time(), "freeze"))
-        self.froze += 1
-        await asyncio.sleep(for_s)
-        self.processes[slot].send_signal(signal.SIGCONT)
-
-    async def partitioned(self, slot: int, for_s: float) -> None:
-        """No packet to the database; the miners are reached as before."""
-        await asyncio.to_thread(self.rooms[slot].cut)
-        try:
-            await asyncio.sleep(for_s)
-        finally:
-            await asyncio.to_thread(self.rooms[slot].mend)
-
-    async def crash(self, down_s: float) -> None:
-        """The database goes without a word and comes back later."""
-        began_s = time.time()
-        await asyncio.to_thread(self.cluster.stop)
-        await asyncio.sleep(down_s)
-        await asyncio.to_thread(self.cluster.start)
-        self.recorder.crashes.append((began_s, time.time()))
-
-    async def talking(self, slots: Sequence[int], otherwise: int) -> int:
-        """One of these workers in the middle of a command; `otherwise` where none commands for a while."""
-        since_s = time.time()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TALK_S):
-                while True:
-                    for slot in slots:
-                        if self.recorder.talked.get(slot, 0.0) > since_s:
-                            return slot
-                    await asyncio.sleep(0.01)
-        return otherwise
-
-    def end(self) -> None:
-        """Kill them all."""
-        for process in self.processes:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
-
-
-def frozen_mark(folder: Path, slot: int) -> Path:
-    """The file that stops a worker in front of its fence."""
-    return folder / f"freeze-{slot}"
-
-
-async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], folder: Path) -> dict[str, object]:
+async def chaos(cluster: Cluster, asked: argparse.Namespace, hosts: list[Room], folder: Path) -> dict[str, Any]:
     """Run the story; what the miners saw."""
     size = site.Size(shards=asked.shards, miners=asked.miners)
     made = site.world(size, ".".join(DATABASE.split(".")[:2]))
-    full_w = sum(miner.personality.full_w for miner in made.miners)
-    recorder = Recorder({room.address: slot for slot, room in enumerate(hosts)}, site.CAP * full_w)
-    await made.start()
     dsn = cluster.schema("chaos")
-    await site.stocked(dsn, "chaos", made)
-    recorder.watch(made.miners)
-    cable = Cable(dsn, DATABASE)
-    there = urlsplit(await cable.laid())
-    site.schedule(folder, made)
-    stage = Stage(cluster=cluster, rooms=hosts, commands=[], recorder=recorder, logs=folder)
-    for slot, room in enumerate(hosts):
-        config = site.configured(folder, slot, made, dsn=urlunsplit(there), lease_s=asked.ttl, metrics_port=free_port())
-        words = [
-            "env",
-            f"{FREEZE}={frozen_mark(folder, slot)}",
-            sys.executable,
-            "-m",
-            "benchmarks._crew_worker",
-            *(["--unchecked"] if asked.unchecked else []),
-        ]
-        stage.commands.append(room.command(*words, "run", "--config", str(config)))
-    counts = dict.fromkeys((*KINDS, "database"), 0)
-    began_s = time.monotonic()
-    moving = asyncio.create_task(site.moving(folder, made))
-    try:
-        stage.processes = [stage.start(slot) for slot in range(len(hosts))]
-        await _under_the_cap(recorder, made.miners[0].personality.full_w * len(made.miners))
-        ready_s = time.monotonic() - began_s
-        rows = list(range(len(made.miners)))
-        made.put_fault(rows, Fault.SLOW, params={"delay_s": SLOW_S})
-        if asked.slowest:
-            made.put_fault(rows[::2], Fault.SLOW, params={"delay_s": asked.slowest})
-        recorder.begin()
-        await _faults(stage, asked.faults, asked.ttl, asked.seed, counts)
-        await asyncio.sleep(2 * asked.ttl)
-        log = await site.claims(dsn)
-    finally:
-        moving.cancel()
-        stage.end()
-        await cable.removed()
-        await made.stop()
+    counts = dict.fromkeys((*KINDS, "restart", "outage"), 0)
+    unchecked = range(len(hosts)) if asked.unchecked else ()
+    async with (
+        in_rooms(dsn, hosts) as there,
+        staged(cluster, dsn, made, there, folder, lease_s=asked.ttl, unchecked=unchecked) as stage,
+    ):
+        moving, began_s = asyncio.create_task(site.moving(folder, made)), time.monotonic()
+        try:
+            stage.start_all()
+            await stage.ready(site.CAP * site.full_w(made))
+            ready_s = time.monotonic() - began_s
+            rows = list(range(len(made.miners)))
+            made.put_fault(rows, Fault.SLOW, params={"delay_s": SLOW_S})
+            if asked.slowest:
+                made.put_fault(rows[::2], Fault.SLOW, params={"delay_s": asked.slowest})
+            stage.recorder.begin()
+            await _faults(stage, asked.faults, asked.ttl, asked.seed, counts)
+            await asyncio.sleep(2 * asked.ttl)
+            log = await site.claims(dsn)
+        finally:
+            moving.cancel()
     return {
-        "faults": counts, **recorder.told(log), "ttl_s": asked.ttl, "workers": len(hosts), "shards": asked.shards,
-        "miners": len(made.miners), "deadline_check": not asked.unchecked, "ready_s": round(ready_s, 1),
-        "froze": stage.froze, "starts": stage.starts, "seed": asked.seed,
+        "faults": counts, **stage.recorder.told(log), "ttl_s": asked.ttl, "workers": len(hosts),
+        "shards": asked.shards, "miners": len(made.miners), "deadline_check": not asked.unchecked,
+        "ready_s": round(ready_s, 1), "froze": stage.froze, "starts": stage.starts, "seed": asked.seed,
     }  # fmt: skip
-
-
-async def _under_the_cap(recorder: Recorder, full_w: float) -> None:
-    """Wait until the workers have the site where its cap wants it."""
-    async with asyncio.timeout(READY_S):
-        while recorder.setpoints_w() > site.CAP * full_w:  # noqa: ASYNC110 - the miners tell nobody
-            await asyncio.sleep(0.2)
 
 
 async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: dict[str, int]) -> None:
     dice = random.Random(seed)  # noqa: S311 - which fault comes when, no secret
     running_on: dict[int, asyncio.Task[None]] = {}
     for number in range(1, faults + 1):
-        slot, long_s = dice.randrange(len(stage.rooms)), ttl_s * dice.uniform(1.1, 1.6)
-        kind = "database" if number % DATABASE_EVERY == 0 else KINDS[number % len(KINDS)]
+        kind, long_s = _kind(number), ttl_s * dice.uniform(1.1, 1.6)
+        while not (well := [slot for slot in range(len(stage.hosts)) if _is_well(running_on.get(slot))]):
+            await asyncio.wait(running_on.values(), return_when=asyncio.FIRST_COMPLETED)
+        slot = dice.choice(well)
         if kind in {"stop", "partition"}:
-            well = [each for each in range(len(stage.rooms)) if each not in running_on or running_on[each].done()]
             slot = await stage.talking(well, slot)
-        if slot in running_on:
-            await running_on.pop(slot)
         counts[kind] += 1
-        befallen = range(len(stage.rooms)) if kind == "database" else () if kind == "freeze" else (slot,)
+        befallen = range(len(stage.hosts)) if kind in {"restart", "outage"} else () if kind == "freeze" else (slot,)
         for each in befallen:
             stage.recorder.faults[each].append(Befell(time.time(), kind))
         match kind:
@@ -221,13 +101,25 @@ async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: di
             case "freeze":
                 running_on[slot] = asyncio.create_task(stage.frozen(slot, long_s))
             case "partition":
-                running_on[slot] = asyncio.create_task(stage.partitioned(slot, long_s))
+                running_on[slot] = asyncio.create_task(stage.hosts[slot].without_database(long_s))
             case "kill":
                 await asyncio.to_thread(stage.kill, slot)
+            case "restart":
+                await stage.restart(dice.choice(("fast", "immediate")))
             case _:
-                await stage.crash(dice.uniform(0, ttl_s))
+                await stage.outage(ttl_s * dice.uniform(*OUTAGE))
         await asyncio.sleep(dice.uniform(*PACE) * ttl_s)
     await asyncio.gather(*running_on.values())
+
+
+def _is_well(befalling: asyncio.Task[None] | None) -> bool:
+    return befalling is None or befalling.done()
+
+
+def _kind(number: int) -> str:
+    if number % OUTAGE_EVERY == 0:
+        return "outage"
+    return "restart" if number % RESTART_EVERY == 0 else KINDS[number % len(KINDS)]
 
 
 def main() -> int:
@@ -257,7 +149,8 @@ def main() -> int:
         told = uvloop.run(chaos(cluster, asked, hosts, folder))
     told |= {"wall_s": round(time.monotonic() - began, 1), "steal_pct": steal.steal_pct()}
     print(json.dumps(told))
-    return 1 if told["stale_commands"] or told["over_cap"] else 0
+    late = (told["takeover_p99_s"] or 0.0) > MOST_TAKEOVER_S
+    return 1 if told["stale_commands"] or told["over_cap"] or late else 0
 
 
 if __name__ == "__main__":

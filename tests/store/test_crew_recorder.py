@@ -29,7 +29,7 @@ def test_a_raise_after_anothers_claim_is_stale_and_lowering_is_counted_apart() -
 
 
 def test_a_takeover_counts_from_the_first_fault_that_outlasts_a_lease_to_the_first_word_at_the_miners() -> None:
-    faults = {0: [Befell(3.0, "database"), Befell(4.0, "stop"), Befell(6.0, "kill")]}
+    faults = {0: [Befell(3.0, "restart"), Befell(4.0, "stop"), Befell(6.0, "kill")]}
     told = judged(Claim("C1", 0, 1, 1.0), Claim("C1", 1, 2, 10.0), faults=faults, words={1: 10.5})
     assert (told["takeovers"], told["takeover_max_s"]) == (1, 6.5)
 
@@ -43,5 +43,5 @@ def test_whoever_takes_over_and_is_lost_before_a_word_makes_the_gap_longer_and_n
 
 def test_a_shard_that_was_let_go_in_good_order_is_no_takeover() -> None:
     log = Claim("C1", 0, 1, 1.0), Claim("C1", 0, 1, 8.0, let_go=True), Claim("C1", 1, 2, 12.0)
-    told = judged(*log, faults={0: [Befell(3.0, "database")]}, words={1: 12.1})
+    told = judged(*log, faults={0: [Befell(3.0, "restart")]}, words={1: 12.1})
     assert told["takeovers"] == 0
