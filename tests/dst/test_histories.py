@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
+from farmctl.engine import cycle
 from tests.dst.mutants import MUTANTS, Mutant
 from tests.dst.run import run_history
 
@@ -27,6 +28,15 @@ def test_no_law_is_broken_whatever_fails(seed: int) -> None:
     outcome = run_history(seed)
     assert not outcome.broken, f"python -m tests.dst --first {seed} --seeds 1"
     assert outcome.faults > 50
+    assert outcome.commands > 30
+
+
+def test_a_large_fleet_whose_cycle_leaves_the_loop_is_decided_and_remembered_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cycle, "OFF_LOOP_ROWS", 0)
+    outcome = run_history(SEEDS[0])
+    assert not outcome.broken
     assert outcome.commands > 30
 
 
