@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from farmctl.core.circuits import ancestors_at, depths, node_load_w
@@ -146,6 +146,8 @@ def test_more_budget_never_plans_less_hash_rate_beyond_one_step_of_one_miner(
     policy: str, world: World, low: float, more: float
 ) -> None:
     plans = [_decide(_asked(world, share), policy) for share in (low, low + more)]
+    # Under a circuit that is too full a deadline puts to sleep whoever is asleep in time, without one the last tier goes.
+    assume(plans[0].budget.urgent == plans[1].budget.urgent or len(set(world.view.table.tier.tolist())) == 1)
     small, large = (_hash_hs(world, plan) for plan in plans)
     ladder = world.view.table.ladder
     one_step = float(world.view.ladders.hash_rate_hs[ladder].max()) if len(ladder) else 0.0
