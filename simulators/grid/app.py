@@ -17,6 +17,7 @@ from simulators.grid.trace import Trace, TraceError, play
 from simulators.grid.uplink import TERMINAL
 
 TRACES = Path(__file__).parent.parent / "traces"
+CANCEL_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +135,17 @@ async def _run(  # noqa: PLR0913 - hands the options on
             await dispatcher.wait_online()
         except TimeoutError as error:
             raise click.ClickException(f"no MQTT broker at {host}:{port}") from error
-        playing = asyncio.ensure_future(play(dispatcher, trace))
         # Ended early, by the demo or by Ctrl-C, the summary is about what was played so far.
+        playing, told_to_stop = asyncio.ensure_future(play(dispatcher, trace)), asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
-        await asyncio.wait([playing])
+            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        stopping = asyncio.ensure_future(told_to_stop.wait())
+        await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        while not playing.done():
+            # Again until it ends: wait_for of 3.11 loses a cancel that comes with what it waits for (CPython #86296).
+            playing.cancel()
+            await asyncio.wait([playing], timeout=CANCEL_AGAIN_S)
         complete = not playing.cancelled()
         if complete:
             playing.result()

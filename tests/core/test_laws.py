@@ -146,7 +146,7 @@ def test_more_budget_never_plans_less_hash_rate_beyond_one_step_of_one_miner(
     policy: str, world: World, low: float, more: float
 ) -> None:
     plans = [_decide(_asked(world, share), policy) for share in (low, low + more)]
-    # Under a circuit that is too full a deadline puts to sleep whoever is asleep in time, without one the last tier goes.
+    # A circuit that is too full is relieved by whoever sleeps in time under a deadline, by the last tier without one.
     assume(plans[0].budget.urgent == plans[1].budget.urgent or len(set(world.view.table.tier.tolist())) == 1)
     small, large = (_hash_hs(world, plan) for plan in plans)
     ladder = world.view.table.ladder

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 
@@ -12,6 +14,7 @@ import pytest
 from typing_extensions import override
 
 from farmctl.engine.scan import Progress, ScanReport, ScanRules, Stage, diff, read_ranges, scan
+from farmctl.engine.scan.doors import open_doors
 from farmctl.errors import CredentialError, SilentPeerError
 from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Identity
 from farmctl.ports.store import InventoryRow
@@ -134,6 +137,22 @@ async def test_a_stranger_that_listens_is_listed_with_its_open_ports() -> None:
     assert [(spot.endpoint.host, spot.listening, spot.locked) for spot in report.unknown] == [
         (f"{NET}.27.9", ("http",), False)
     ]
+
+
+async def test_a_scanner_that_was_held_up_past_the_deadline_sees_who_has_answered_meanwhile() -> None:
+    host = f"{NET}.28.1"
+    with socket.create_server((host, 0)) as miner, socket.socket() as nobody:
+        nobody.bind((host, 0))
+        ports = {"api": miner.getsockname()[1], "http": nobody.getsockname()[1]}
+        knocking = asyncio.create_task(open_doors(host, ports, 0.2))
+        while not miner_has_a_caller(miner):  # noqa: ASYNC110 - a listening socket wakes nobody who does not accept
+            await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251 - a host that gives us no processor for a while
+        assert await knocking == ("api",)
+
+
+def miner_has_a_caller(miner: socket.socket) -> bool:
+    return bool(select.select([miner], [], [], 0)[0])
 
 
 async def test_only_addresses_that_were_given_are_knocked_at() -> None:
