@@ -7,15 +7,16 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # pytest-asyncio asks for the current loop before it makes its own; on 3.11 that would create one that
 # nobody closes, and its ResourceWarning would fail whichever test runs when it is collected.
 asyncio.set_event_loop(None)
 
 # The machine that runs the tests is shared: how long one example takes says nothing about the code.
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", UNHURRIED)
+settings.register_profile("ci", UNHURRIED, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

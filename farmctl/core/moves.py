@@ -79,7 +79,8 @@ def downward(  # noqa: PLR0913 - who may do what is three masks, in which order 
     low = throttle_step(view)
     trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low), from_w=plan_w)
     sleep_from = np.where(throttles, np.minimum(step, low), step)
-    from_w = np.where(sleep_from < step, nominal_w(view, sleep_from), plan_w)
+    # A row that should run and does not gives up nothing, whatever its ladder says of the point that it passes.
+    from_w = np.where(sleep_from < step, np.minimum(nominal_w(view, sleep_from), plan_w), plan_w)
     off = _segment(view, sleep_from, np.zeros_like(step), policy, may_sleep & (sleep_from > 0), from_w=from_w)
     both = _joined(trim, off)
     late = np.concatenate([trim_late[trim.row], off_late[off.row] | (trim_late & throttles)[off.row]])

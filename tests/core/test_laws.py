@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from farmctl.core.circuits import ancestors_at, depths, node_load_w
 from farmctl.core.confirm import confirm, nominal_w, top_step
+from farmctl.core.draft import planned_w
 from farmctl.core.fleet import FleetTable
 from farmctl.core.grid import EventClass
 from farmctl.core.memory import Memory, RowMemory, Standing
+from farmctl.core.moves import downward
 from farmctl.core.plug import BOUNDS, at_the_plug, taught
 from farmctl.core.policies import POLICIES
 from farmctl.core.reasons import ORDER, Reason
@@ -123,6 +125,21 @@ def test_a_node_is_planned_above_its_rating_only_when_nothing_under_it_can_give_
     for n in above:
         under = ancestors_at(tree, int(depths(tree)[n]))[node] == n
         assert not (under & may_give).any()
+
+
+@policies
+@LAW
+@given(world=worlds())
+def test_no_row_gives_up_more_than_it_draws(policy: str, world: World) -> None:
+    decision = _decide(world, policy)
+    seen, view = decision.seen, world.view
+    step, plan_w = np.maximum(seen.rows.wanted, 0).astype(np.int64), planned_w(seen)
+    moves = downward(
+        view, step, POLICIES[policy], may_throttle=seen.movable, may_sleep=seen.movable, soon_s=np.inf,
+        trim_soon_s=np.inf, wear=seen.rows.cycles, plan_w=plan_w,
+    )  # fmt: skip
+    given_up_w = np.bincount(moves.row, weights=moves.power_w, minlength=len(plan_w))
+    assert (given_up_w <= plan_w + EPSILON_W).all()
 
 
 @policies
