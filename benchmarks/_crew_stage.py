@@ -26,6 +26,8 @@ FREEZE_S = 20.0
 TALK_S = 2.5
 """So long a stop or a cut waits for a worker that is commanding, to hit it there."""
 LOOK_S = 0.01
+FAREWELL_S = 1.0
+"""The miners' ends of what the killed had open are closed by what this loop hears then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,6 +158,7 @@ async def staged(
             yield stage
     finally:
         stage.end()
+        await asyncio.sleep(FAREWELL_S)
         await made.stop()
 
 
