@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -246,3 +249,18 @@ async def _status_of(miner: SimMiner, script: str) -> int:
     ):
         await reply.read()
         return reply.status
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_whoever_calls_in_the_moment_of_the_end_is_hung_up_on(world: World, miner: SimMiner, turns: int) -> None:
+    with contextlib.ExitStack() as callers:
+        place = (miner.endpoint.host, miner.endpoint.api)
+        lines = [callers.enter_context(socket.create_connection(place)) for _ in range(20)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await world.stop()
+        for line in lines:
+            line.settimeout(ANSWER_S)
+            with contextlib.suppress(ConnectionResetError):
+                assert line.recv(1) == b""
+        gc.collect()  # a connection that nobody closed is a ResourceWarning here
