@@ -45,6 +45,8 @@ SLOW_S = 0.15
 """Each answer of a miner takes as long: a command is a conversation of three, and faults hit in the middle of it."""
 PACE = (0.12, 0.35)
 """Between two faults, in lifetimes of a lease."""
+LEFT_WELL = 1
+"""So many workers nothing is done to: a crew of which nobody is well takes nothing over, however soon it might."""
 MOST_TAKEOVER_S = 10.0
 
 
@@ -86,8 +88,9 @@ async def _faults(stage: Stage, faults: int, ttl_s: float, seed: int, counts: di
     running_on: dict[int, asyncio.Task[None]] = {}
     for number in range(1, faults + 1):
         kind, long_s = _kind(number), ttl_s * dice.uniform(1.1, 1.6)
-        while not (well := [slot for slot in range(len(stage.hosts)) if _is_well(running_on.get(slot))]):
-            await asyncio.wait(running_on.values(), return_when=asyncio.FIRST_COMPLETED)
+        while len(well := [slot for slot in range(len(stage.hosts)) if _is_well(running_on.get(slot))]) <= LEFT_WELL:
+            busy = [befalling for befalling in running_on.values() if not befalling.done()]
+            await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
         slot = dice.choice(well)
         if kind in {"stop", "partition"}:
             slot = await stage.talking(well, slot)
@@ -146,6 +149,7 @@ def main() -> int:
     steal, began = StealWatch(), time.monotonic()
     with running(programs) as cluster, rooms(asked.workers) as hosts, tempfile.TemporaryDirectory() as scratch:
         folder = asked.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
         told = uvloop.run(chaos(cluster, asked, hosts, folder))
     told |= {"wall_s": round(time.monotonic() - began, 1), "steal_pct": steal.steal_pct()}
     print(json.dumps(told))

@@ -10,12 +10,15 @@ NEWS = frozenset({RecordKind.SIGNAL, RecordKind.EVENT, RecordKind.OVERRIDE})
 """After one of these a miner may be put to sleep for a reason that is no restart."""
 MARGIN = 1.02
 SLEEP = "sleep"
+SETTLED = frozenset({"confirmed", "gave_up"})
 
 
 class Restarts:
     """Fed with every record in order; until the first news of a life nobody is shed who was not told to sleep before.
 
-    Unless the site draws more than the last life wanted: a kill in the middle of a fall is gone on with.
+    Unless the site draws more than the last life wanted: a kill in the middle of a fall is gone on with. Lives after a
+    kill in the middle of a raise are not judged: until it is polled a miner counts at the most that it may draw by now,
+    and the raise, or another's watts, may be taken back for it.
     """
 
     def __init__(self) -> None:
@@ -28,17 +31,21 @@ class Restarts:
         self._goal_w = float("inf")
         self._power_w = 0.0
         self._told: dict[str, str] = {}
+        self._rising: set[str] = set()
+        """Raises that no telemetry has confirmed."""
 
     def feed(self, stored: StoredRecord) -> Iterator[str]:
         """What this record breaks."""
         record = stored.record
         match record.kind:
             case RecordKind.START:
-                self._quiet, self._counted = not self._unread, False
+                self._quiet, self._counted = not (self._unread or self._rising), False
             case RecordKind.DECISION:
                 self._decided(record.body["goal_w"], record.body["power_w"])
             case RecordKind.COMMAND:
                 yield from self._commanded(stored)
+            case RecordKind.FATE if record.body["fate"] in SETTLED:
+                self._rising.difference_update(_miners(stored))
             case RecordKind.SIGNAL if record.body.get("kind") == "SnapshotPut":
                 pass  # the dispatcher's own memory, told at every start: where it brings news an event moves
             case kind if kind in NEWS:
@@ -57,9 +64,8 @@ class Restarts:
         self._goal_w = float(goal_w) if isinstance(goal_w, int | float) else float("inf")
 
     def _commanded(self, stored: StoredRecord) -> Iterator[str]:
-        setting, miners = str(stored.record.body["setting"]), stored.record.body["miners"]
-        assert isinstance(miners, list | tuple)
-        for miner in map(str, miners):
+        setting = str(stored.record.body["setting"])
+        for miner in _miners(stored):
             new = setting == SLEEP and self._told.get(miner) != SLEEP
             if new and self._quiet and self._power_w <= MARGIN * self._goal_w:
                 yield (
@@ -67,3 +73,10 @@ class Restarts:
                     f" of the {self._goal_w:.0f} W that were wanted before"
                 )
             self._told[miner] = setting
+            (self._rising.discard if setting == SLEEP else self._rising.add)(miner)
+
+
+def _miners(stored: StoredRecord) -> list[str]:
+    miners = stored.record.body["miners"]
+    assert isinstance(miners, list | tuple)
+    return [str(miner) for miner in miners]

@@ -52,4 +52,8 @@ def test_the_law_of_restarts_tells_a_shed_from_an_order_and_from_what_was_under_
     assert told(*before, start, decided(5e3, 5e3), sleep("a")) == [], "told again"
     assert told(*before, start, signal, decided(4e3, 5e3), sleep("b")) == [], "the grid asked for it"
     assert told(*before, start, decided(5e3, 7e3), sleep("b")) == [], "the fall was under way"
+    raised: tuple[RecordKind, dict[str, JsonValue]] = (RecordKind.COMMAND, {"setting": "full", "miners": ["b"]})
+    assert told(*before, raised, start, decided(4e3, 5e3), sleep("b")) == [], "a raise was under way"
+    arrived: tuple[RecordKind, dict[str, JsonValue]] = (RecordKind.FATE, {"fate": "confirmed", "miners": ["b"]})
+    assert len(told(*before, raised, arrived, start, decided(4e3, 5e3), sleep("b"))) == 1
     assert told(*before, signal, start, decided(4e3, 5e3), sleep("b")) == [], "heard before the kill"
