@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -17,6 +19,7 @@ log = structlog.get_logger(__name__)
 MODE = 0o660
 BACKLOG = 128
 KNOCK_S = 2.0
+ACCEPTED_TURNS = 4
 
 
 class SocketError(AskHumanError):
@@ -42,6 +45,17 @@ def open_socket(path: Path, group: str | None) -> socket.socket:
     door.settimeout(0.0)
     _give(path, group)
     return door
+
+
+async def take_no_more(door: socket.socket) -> None:
+    """Accept nobody from now on, and let whoever was accepted become a connection, which takes three turns of the loop.
+
+    One whose server closes in between is closed by nobody: asyncio 3.11 gives up on it with an assertion.
+    """
+    with contextlib.suppress(RuntimeError, NotImplementedError):  # a loop that accepts in its own way, such as uvloop
+        asyncio.get_running_loop().remove_reader(door)
+    for _ in range(ACCEPTED_TURNS):
+        await asyncio.sleep(0)
 
 
 def close_socket(door: socket.socket, path: Path) -> None:

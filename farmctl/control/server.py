@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from farmctl.control.answers import CALLER, Answers, Handler
-from farmctl.control.door import close_socket, open_socket
+from farmctl.control.door import close_socket, open_socket, take_no_more
 from farmctl.control.identity import caller_of
 from farmctl.control.parts import ControlParts
 from farmctl.control.remote import RemoteError
@@ -62,6 +62,7 @@ class ControlServer:
                         task.cancel()
         finally:
             self.streamer.close()
+            await take_no_more(door)
             await runner.cleanup()
             close_socket(door, path)
 

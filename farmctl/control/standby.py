@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from farmctl.control.door import close_socket, open_socket
+from farmctl.control.door import close_socket, open_socket, take_no_more
 from farmctl.control.wire import answer
 from farmctl.core.units import MS_PER_S
 from farmctl.ports.shards import Member
@@ -45,6 +45,7 @@ class StandbyDoor:
             await web.SockSite(runner, door).start()
             yield
         finally:
+            await take_no_more(door)
             await runner.cleanup()
             close_socket(door, self._path)
 
