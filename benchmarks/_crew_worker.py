@@ -18,7 +18,7 @@ from drivers.luxos.session import Session
 from farmctl.cli import main
 from farmctl.ports.fence import fence, fenced
 from farmctl.store.leases import Lease, LeaseKeeper
-from farmctl.wiring import crew
+from farmctl.wiring import process
 
 FREEZE = "FARMCTL_CHAOS_FREEZE"
 """A file: where it is there, the next write to a LuxOS miner that is not a sleep takes it away and stops the process in
@@ -68,7 +68,7 @@ def _call_from(address: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "--unchecked":
         del sys.argv[1]
-        crew.LeaseKeeper = Unchecked  # type: ignore[attr-defined]
+        process.LeaseKeeper = Unchecked  # type: ignore[attr-defined]
     if (address := os.environ.get(ADDRESS)) is not None:
         _call_from(address)
     Session._send = freezing  # type: ignore[method-assign, assignment]  # noqa: SLF001 - a benchmark that stops it there

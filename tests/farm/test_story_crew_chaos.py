@@ -72,8 +72,8 @@ async def everything_befalls(stage: Stage, office: Office) -> asyncio.Task[None]
     froze = await asyncio.gather(*(stage.freezes(slot, LONG_S) for slot in (UNCHECKED, CHECKED)))
     assert all(froze), "a worker raised nobody"
     cut = asyncio.create_task(stage.hosts[CUT].without_database(CUT_S))
+    stage.kill(KILLED)  # its next process starts while the database does
     await stage.restart("immediate")
-    stage.kill(KILLED)  # after that: a process that starts while the database does ends, for systemd to start it again
 
     async def one_holds_all() -> bool:
         return await office.holders() == {KILLED}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from structlog.testing import capture_logs
 
 from benchmarks._postgresql import Cluster
 from farmctl.config.load import load
@@ -17,6 +19,8 @@ from farmctl.control.client import ControlClient
 from farmctl.errors import FarmError
 from farmctl.ports.shards import Role
 from farmctl.ports.store import RecordKind
+from farmctl.store.connection import LostSessionError
+from farmctl.wiring import crew
 from farmctl.wiring.crew import run_crew
 from simulators.broker import find_mosquitto, free_port
 from tests.farm.setting import Setting
@@ -116,3 +120,40 @@ async def test_two_workers_share_the_site_and_the_one_that_is_left_goes_on_with_
         kinds = [each.record.kind for each in await there.journal(RecordKind.START, RecordKind.FATE)]
         assert kinds.count(RecordKind.START) >= len(parts), "who loses the seat for want of time takes it again"
         assert RecordKind.FATE in kinds
+
+
+async def test_a_part_that_starts_while_the_database_restarts_waits_for_it_and_joins(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    setting = Setting(net=234, mix={"luxos-s19kpro": 1, "luxos-s21": 1}, dsn=cluster.schema("late"))
+    async with site(tmp_path, setting) as there:
+        await asyncio.to_thread(cluster.stop)
+        try:
+            with capture_logs() as logs:
+                early, given_up = Part(there, "early"), Part(there, "given_up")
+                async with asyncio.timeout(LONG_S):
+                    while not _waiting(logs) >= 2:  # noqa: ASYNC110 - a log tells nobody
+                        await asyncio.sleep(0.1)
+            await given_up.end()  # asked to stop while it waits: it ends at once, and that is no error
+        finally:
+            await asyncio.to_thread(cluster.start)
+        await early.led_by({"early"})
+        await early.end()
+
+
+async def test_whoever_started_a_part_is_told_in_the_end_that_there_is_no_database(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "AWAITED_S", 0.0)
+    setting = Setting(net=234, mix={"luxos-s19kpro": 1, "luxos-s21": 1}, dsn=cluster.schema("never"))
+    async with site(tmp_path, setting) as there:
+        await asyncio.to_thread(cluster.stop)
+        try:
+            with pytest.raises(LostSessionError, match="went away"):
+                await run_crew(load(config_of(there, "lone"), environment={}), Role.ALL, asyncio.Event())
+        finally:
+            await asyncio.to_thread(cluster.start)
+
+
+def _waiting(logs: Sequence[Mapping[str, Any]]) -> int:
+    return sum(each["event"] == "database_awaited" for each in logs)
