@@ -187,9 +187,8 @@ class Recorder:
             self.begun[miner.identity.mac.lower()] = now_s
         if request.command not in WRITES or not self._counting:
             return
-        self.sent.append(
-            Sent(now_s, shard, slot, f"{request.command} {request.parameter}", raises, miner.identity.mac.lower())
-        )
+        words, mac = f"{request.command} {request.parameter}", miner.identity.mac.lower()
+        self.sent.append(Sent(now_s, shard, slot, words, raises, mac, before_w, after_w))
         asked_w = self.setpoints_w()
         self.highest_w = max(self.highest_w, asked_w)
         self.over_cap += asked_w > self._cap_w + 1.0
