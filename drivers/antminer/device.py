@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import nan
+from math import isfinite, nan
 from time import monotonic
 
 from drivers._wire import cgminer
@@ -17,8 +17,10 @@ from farmctl.errors import FarmError, MalformedReplyError, RefusedError, SilentP
 from farmctl.ports.devices import Credentials, Endpoint, Facts, Identity, PoolLogin, Reading
 
 FACTORY = Credentials(user="root", password="root")  # noqa: S106  printed in Bitmain's manual, same on every unit
-WRITE_ANSWER_S = 10.0
-"""`set_miner_conf.cgi` writes flash, syncs and sleeps a second before it answers; 3 s is not enough under load."""
+WRITE_ANSWER_S = 25.0
+"""`set_miner_conf.cgi` answers after 21 s on an S19j Pro of December 2022 (asic-rs issue 245), elsewhere after 1-2.
+
+A second write beside the first would rewrite the same file."""
 BOOT_S = 600.0
 """Stock firmware needs 2-6 min from wake to hashing; after this an awake machine without hash rate is at fault."""
 REREAD_S = 3600.0
@@ -61,18 +63,22 @@ class AntminerDevice:
         self._idle_since_s: float | None = None
         self._percent: PercentRange | None = None
         self._percent_known = False
+        self._tells_watts: bool | None = None
+        """Whether the page's figures have watts in them; None: not yet asked, or asked an hour ago."""
 
     async def poll(self) -> Reading:
         """Read 4028 `stats` in one connection; pages only where it says no hash rate, after a write, and hourly.
 
-        Stock firmware reports no watts: `power_w` is NaN with source NAMEPLATE. A page that fails leaves the state
-        UNKNOWN; only a work mode that was read makes it CURTAILED.
+        Nearly all stock firmware reports no watts: `power_w` is NaN with source NAMEPLATE. A page that fails leaves the
+        state UNKNOWN; only a work mode that was read makes it CURTAILED.
         """
         live = await self._live()
         if live is None or not live.hash_rate_hs > 0:
             return await self._reading_without_hash(live)
         self._idle_since_s = None
         setting = await self._setting()
+        if self._tells_watts is None:
+            live = await self._with_watts(live)
         return _reading(live, _awake(setting), setting)
 
     async def facts(self) -> Facts:
@@ -156,12 +162,23 @@ class AntminerDevice:
     async def _live(self) -> Live | None:
         """None where the port is shut, as asleep; a machine that does not answer at all raises SilentPeerError."""
         try:
+            if self._tells_watts:
+                return pages.read_stats(await self._api(wire.STATS_PAGE), f"{self._host}:{self._api_port} stats")
             return wire.read_stats(await self._api(wire.STATS))
         except SilentPeerError as silence:
             # TimeoutError is an OSError but no ConnectionError: refused, reset and closed without a byte are.
             if isinstance(silence.__cause__, ConnectionError):
                 return None
             raise
+
+    async def _with_watts(self, live: Live) -> Live:
+        """What the page would say where that has watts too, else the same; asked once an hour, on port 4028."""
+        try:
+            page = pages.read_stats(await self._api(wire.STATS_PAGE), f"{self._host}:{self._api_port} stats")
+        except MalformedReplyError:
+            page = None  # firmware that does not know the word may answer as it likes
+        self._tells_watts = page is not None and page.hash_rate_hs > 0 and isfinite(page.power_w)
+        return page if page is not None and self._tells_watts else live
 
     async def _reading_without_hash(self, live: Live | None) -> Reading:
         try:
@@ -204,10 +221,24 @@ class AntminerDevice:
         return self._conf.setting if self._conf else None
 
     async def _read_conf(self) -> WorkConf:
+        """Raises RefusedError, and asks no further, where the firmware's scripts take forms and not JSON."""
+        if not self._takes_json:
+            await self._must_take_json()
         self._conf = pages.read_conf(await self._web.get(pages.CONF), self._at(pages.CONF))
-        self._takes_json = True
         self._conf_due_s = self._clock() + REREAD_S
+        self._tells_watts = self._tells_watts or None  # other firmware may run by now
         return self._conf
+
+    async def _must_take_json(self) -> None:
+        """Asked until answered, and never guessed: a JSON body in a script that takes forms erases the pools."""
+        system = pages.read_system(await self._web.get(pages.SYSTEM), self._at(pages.SYSTEM))
+        if system.takes_json is None:
+            # Firmware that tells neither; only what takes JSON has this page, and gives it in JSON.
+            pages.read_stats_page(await self._web.get(pages.STATS), self._at(pages.STATS))
+        elif not system.takes_json:
+            said = "shows what firmware shows whose scripts take forms, expected one whose scripts take JSON"
+            raise RefusedError(f"{self._at(pages.SYSTEM)}: {said}: watching it, not commanding it")
+        self._takes_json = True
 
     async def _keys(self, setting: str) -> dict[str, int | str]:
         """What is written for a setting."""
@@ -266,8 +297,8 @@ def _awake(setting: str | None) -> MinerState:
 def _reading(live: Live, state: MinerState, setting: str | None) -> Reading:
     return Reading(
         state=state,
-        power_w=nan,
-        power_source=PowerSource.NAMEPLATE,
+        power_w=live.power_w,
+        power_source=PowerSource.DEVICE if isfinite(live.power_w) else PowerSource.NAMEPLATE,
         hash_rate_hs=live.hash_rate_hs,
         temperature_c=live.temperature_c,
         uptime_s=live.uptime_s,

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from drivers._wire.fields import hashes, mac, number, row, rows, rpm, seconds, text, whole
+from drivers._wire.fields import hashes, mac, number, row, rows, rpm, seconds, text, watts, whole
 from drivers._wire.json_repair import loads
 from drivers.antminer.wire import HASHES, Live, sensors
 from farmctl.errors import MalformedReplyError, RefusedError
@@ -29,6 +29,12 @@ MODE_KEY = "miner-mode"
 (S21+, S21 Hyd., T21, S21XP Imm., S21 test fixture) read this name and no other."""
 PERCENT_KEY = "bitmain-hashrate-percent"
 SHOWN_MODE_KEYS = ("bitmain-work-mode", "miner-mode")
+
+JSON_KEYS = frozenset({"firmware_type", "serinum"})
+"""Shown by `get_system_info` of firmware whose other scripts take JSON (S19 Pro 2025, S21+ 2025)."""
+FORM_KEYS = frozenset({"loadaverage", "mem_total", "ant_hwv"})
+"""Shown by that of firmware whose scripts take forms by position (S17+ 202006): it has a work mode too, and would take
+a JSON body for the address of its first pool and nothing for the rest."""
 
 HIGHEST_PERCENT = 1000
 """No range goes further, whatever overclocking firmware calls a hundred."""
@@ -88,6 +94,8 @@ class System:
     firmware: str
     mac: str
     serial: str
+    takes_json: bool | None
+    """Whether its scripts take JSON; None: the page does not tell."""
 
 
 def read_system(body: bytes, where: str) -> System:
@@ -97,7 +105,8 @@ def read_system(body: bytes, where: str) -> System:
         model=text(found.get("minertype")),
         firmware=text(found.get("system_filesystem_version")),
         mac=_own_mac(text(found.get("macaddr"))),
-        serial=text(found.get("serinum")),
+        serial=_own_serial(text(found.get("serinum"))),
+        takes_json=False if found.keys() & FORM_KEYS else bool(found.keys() & JSON_KEYS) or None,
     )
 
 
@@ -108,7 +117,9 @@ def read_conf(body: bytes, where: str) -> WorkConf:
     body in the form-encoded script of S9-class firmware would read as empty pools.
     """
     found = page(body, where)
-    mode = whole(next((number(found[key]) for key in SHOWN_MODE_KEYS if key in found), nan))
+    shown = next((found[key] for key in SHOWN_MODE_KEYS if key in found), "missing")
+    # The script of S21 251009 is a `jq` that names the key: null is a mode that nobody ever set.
+    mode = Mode.NORMAL if shown is None and isinstance(found.get("pools"), list) else whole(number(shown))
     if mode is None:
         raise MalformedReplyError(f"{where}: no {SHOWN_MODE_KEYS[0]}, expected a number: not touching this firmware")
     percent = number(found.get(PERCENT_KEY))
@@ -125,12 +136,17 @@ def read_conf(body: bytes, where: str) -> WorkConf:
 
 def read_stats_page(body: bytes, where: str) -> Live | None:
     """Parse `stats.cgi`; None where STATS is empty, as asleep. Raises MalformedReplyError where it is missing."""
-    found = page(body, where)
+    return read_stats(page(body, where), where)
+
+
+def read_stats(found: Mapping[str, Any], where: str) -> Live | None:
+    """The same from an object, wherever it came from."""
     if not isinstance(found.get("STATS"), list):
         raise MalformedReplyError(f"{where}: no STATS, expected a list")
     if not found["STATS"]:
         return None
     stats = row(found, "STATS")
+    power_w = watts(stats.get("watt"))
     unit = HASHES.get(text(stats.get("rate_unit")).upper().partition("/")[0], nan)
     chains = rows(stats, "chain")
     boards = tuple(max(sensors(chain.get("temp_pcb")), default=nan) for chain in chains)
@@ -144,6 +160,7 @@ def read_stats_page(body: bytes, where: str) -> Live | None:
         board_temperatures_c=boards,
         fans_rpm=tuple(rpm(speed) for speed in fans) if isinstance(fans, list) else (),
         boards=len(chains) or None,
+        power_w=power_w if power_w > 0 else nan,
     )
 
 
@@ -195,3 +212,8 @@ def page(body: bytes, where: str) -> Mapping[str, Any]:
 def _own_mac(said: str) -> str:
     found = mac(said)
     return "" if found == "00:00:00:00:00:00" else found
+
+
+def _own_serial(said: str) -> str:
+    # What the script says where /config/sn is empty: not one miner of a farm, but all of them.
+    return "" if said.lower() == "unknown" else said

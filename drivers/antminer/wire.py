@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
+import orjson
+
 from drivers._wire.cgminer import request
 from drivers._wire.fields import LEAST_C, MOST_C, hashes, number, row, rows, rpm, seconds, text
 from farmctl.ports.devices import Pool
@@ -15,6 +17,8 @@ from farmctl.ports.devices import Pool
 API_PORT = 4028
 VERSION = request("version")
 STATS = request("stats")
+STATS_PAGE = orjson.dumps({"command": "stats", "new_api": True})
+"""What `stats.cgi` of S21+ 202503 asks port 4028 for, and hands on: the page's figures without the page."""
 POOLS = request("pools")
 
 HASHES = {"": 1e9, "KH": 1e3, "MH": 1e6, "GH": 1e9, "TH": 1e12}
@@ -54,6 +58,8 @@ class Live:
     """Hottest sensor of each board that is present."""
     fans_rpm: tuple[float, ...]
     boards: int | None
+    power_w: float = nan
+    """Only the newest firmware tells it, and only on its page (S23 Hyd., June 2026: `watt`)."""
 
 
 def read_version(reply: Mapping[str, Any]) -> Version | None:

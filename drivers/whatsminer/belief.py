@@ -28,9 +28,11 @@ class Belief:
 
     __slots__ = (
         "_due_in",
+        "_errors_due_in",
         "_settling",
         "_uptime_s",
         "commanded_limit_w",
+        "errors",
         "is_off",
         "is_stable",
         "limit_w",
@@ -50,7 +52,9 @@ class Belief:
         self.original_limit_w = nan
         """The limit that was found before we set one, W."""
         self.percent_needs_v2 = False
-        self._due_in = 0
+        self.errors: tuple[str, ...] = ()
+        """Of the last answer that told any or none."""
+        self._due_in = self._errors_due_in = 0
         self._settling = 0
         self._uptime_s = nan
 
@@ -61,6 +65,9 @@ class Belief:
     def learn_summary(self, summary: Summary) -> None:
         """Take in a summary."""
         self._due_in -= 1
+        self._errors_due_in -= 1
+        if summary.errors is not None:
+            self.errors = summary.errors
         if summary.uptime_s < self._uptime_s:
             self._due_in = 0
             self.percent = None  # it restarted, and a percentage does not survive that
@@ -84,6 +91,19 @@ class Belief:
         if _mines(summary):
             return self._due_in <= 0 or self.is_off is True
         return self._due_in <= 0 or not self.is_off or not summary.power_w < STANDBY_W
+
+    def needs_errors(self, summary: Summary) -> bool:
+        """Whether the codes have to be asked for: the summary tells none, and they are old."""
+        if summary.errors is not None or self.is_off:
+            return False
+        if not _mines(summary):
+            self._errors_due_in = min(self._errors_due_in, ASLEEP_STATUS_EVERY)
+        return self._errors_due_in <= 0
+
+    def learn_errors(self, codes: tuple[str, ...] | None, summary: Summary) -> None:
+        """Take in the codes; None: they could not be read, and the old ones stand."""
+        self.errors = self.errors if codes is None else codes
+        self._errors_due_in = STATUS_EVERY if _mines(summary) else ASLEEP_STATUS_EVERY
 
     def learn_status(self, status: MinerStatus | None, summary: Summary | None = None) -> None:
         """Take in a status; None: it could not be read, so what it would tell is unknown."""
@@ -118,7 +138,7 @@ class Belief:
         if self.is_off:
             # On its way down, or lying: off is what draws nothing.
             return MinerState.UNKNOWN if summary.power_w >= STANDBY_W else MinerState.CURTAILED
-        if summary.errors or summary.uptime_s > UP_FREQ_S:
+        if self.errors or summary.uptime_s > UP_FREQ_S:
             return MinerState.FAULT
         return MinerState.BOOTING
 

@@ -60,6 +60,8 @@ class WhatsminerDevice(Device):
         belief.learn_summary(summary)
         if belief.needs_status(summary):
             belief.learn_status(await self._status(), summary)
+        if belief.needs_errors(summary):
+            belief.learn_errors(await self._error_codes(), summary)
         return Reading(
             state=belief.state(summary),
             power_w=summary.power_w,
@@ -71,7 +73,7 @@ class WhatsminerDevice(Device):
             power_limit_w=summary.power_limit_w,
             fans_rpm=summary.fans_rpm,
             board_temperatures_c=(summary.board_temperature_c,),
-            errors=summary.errors,
+            errors=belief.errors,
             ambient_c=summary.ambient_c,
         )
 
@@ -210,14 +212,23 @@ class WhatsminerDevice(Device):
         except MiningProcessDownError:
             return wire.NO_SUMMARY
         summary = wire.parse_summary(reply)
-        if summary is None:
-            raise MalformedReplyError(f"{self.host}:{self.port} answered summary without a SUMMARY row")
-        return summary
+        if summary is not None:
+            return summary
+        if wire.is_process_down(reply):
+            return wire.NO_SUMMARY
+        raise MalformedReplyError(f"{self.host}:{self.port} answered summary without a SUMMARY row")
 
     async def _status(self) -> MinerStatus | None:
         """Status, or None where it cannot be read now: unknown, and no reason to lose the poll."""
         try:
             return wire.parse_status(await ask(self.host, self.port, wire.STATUS))
+        except FarmError:
+            return None
+
+    async def _error_codes(self) -> tuple[str, ...] | None:
+        """Codes of firmware whose summary has none; None where they cannot be read now."""
+        try:
+            return wire.parse_error_codes(await ask(self.host, self.port, wire.GET_ERROR_CODE))
         except FarmError:
             return None
 
@@ -237,17 +248,18 @@ async def _identify(host: str, port: int) -> Identity | None:
     # API 3 takes its writes on port 4433 with other tokens: not this driver's family.
     if version is None or version.api.startswith("3."):
         return None
-    mac = wire.parse_info_mac(await _ask_or_nothing(host, port, wire.GET_MINER_INFO))
-    mac = mac or wire.parse_summary_mac(await _ask_or_nothing(host, port, wire.SUMMARY))
-    if not mac:
+    label = wire.parse_label(await _ask_or_nothing(host, port, wire.GET_MINER_INFO))
+    mac = label.mac or wire.parse_summary_mac(await _ask_or_nothing(host, port, wire.SUMMARY))
+    if not (mac or label.serial):
         raise MalformedReplyError(f"{host}:{port} is a Whatsminer that says no MAC in get_miner_info or summary")
     model, _ = wire.parse_boards(await _ask_or_nothing(host, port, wire.DEVDETAILS))
     return Identity(
-        miner_id=MinerId(mac),
+        miner_id=MinerId(mac or label.serial),
         driver=WhatsminerDriver.name,
-        model=model,
+        model=model or version.model,
         firmware=version.firmware,
         mac=mac,
+        serial=label.serial,
     )
 
 

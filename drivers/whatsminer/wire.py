@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -30,6 +30,7 @@ SUMMARY = request("summary")
 STATUS = request("status")
 GET_VERSION = request("get_version")
 GET_MINER_INFO = request("get_miner_info")
+GET_ERROR_CODE = request("get_error_code")
 DEVDETAILS = request("devdetails")
 DEVS = request("devs")
 POOLS = request("pools")
@@ -39,12 +40,16 @@ HASHES_PER_MEGAHASH = 1e6
 HASHES_PER_GIGAHASH = 1e9
 OK = 131
 MOST_POOLS = 3
+MOST_ERRORS = 64
 
 _HASH_FIELDS = ("HS RT", "MHS 5s", "MHS 1m", "MHS 5m", "MHS av")
 """Best first. "HS RT" is in MH/s whatever its name says: 67394800.97 on a 67 TH/s M21S, fw 20210322.22."""
 
 _POWER_FIELDS = ("Power", "Power_RT")
-"""The field that every firmware has comes first; fw 20210322.22 has both, 3417 and 3427 W."""
+"""The field that every firmware has comes first; fw 20210322.22 has both, 3417 and 3427 W. -1 is not measured."""
+
+_MODEL_FIELDS = ("miner_type", "minertype")
+"""In get_version of firmware that refuses devdetails (20250915: M50S+, 20251209: M60S_VK40)."""
 
 _PERCENT_FIELDS = ("Power Percent", "hash_percent")
 
@@ -64,7 +69,8 @@ class Summary:
     is_stable: bool | None
     """Whether the frequencies have finished rising."""
     fans_rpm: tuple[float, ...]
-    errors: tuple[str, ...]
+    errors: tuple[str, ...] | None
+    """None: this firmware does not tell them here, but in get_error_code."""
     ambient_c: float
 
 
@@ -83,27 +89,34 @@ class Version:
 
     api: str
     firmware: str
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Who the answer to get_miner_info says it is; empty where the firmware lacks the command or the field."""
+
+    mac: str
+    serial: str
 
 
 def parse_summary(reply: Mapping[str, Any]) -> Summary | None:
     """Read a summary; None where the reply holds none (an error, another family)."""
-    fields = row(reply, "SUMMARY") or table(reply, "Msg")
+    fields = _summary(reply)
     if not fields:
         return None
-    count = fields.get("Error Code Count")
-    heat_c = degrees(fields.get("Temperature"))
-    chips = fields.get("Chip Temp Max")
+    heat_c, chips_c = degrees(fields.get("Temperature")), degrees(fields.get("Chip Temp Max"))
     return Summary(
-        watts(first_number(fields, *_POWER_FIELDS)),
-        hashes(first_number(fields, *_HASH_FIELDS), HASHES_PER_MEGAHASH),
-        degrees(chips) if chips else heat_c,  # 0: the chips are off
+        _first_known(fields, _POWER_FIELDS, watts),
+        _first_known(fields, _HASH_FIELDS, _megahashes),
+        chips_c if chips_c > 0 else heat_c,  # 0: the chips are off
         heat_c,
         seconds(first_number(fields, "Elapsed", "Uptime")),
         watts(fields.get("Power Limit")),
         _percent(first_number(fields, *_PERCENT_FIELDS)),
         flag(fields.get("Hash Stable")),
         (rpm(fields.get("Fan Speed In")), rpm(fields.get("Fan Speed Out"))),
-        _errors(fields, int(count)) if isinstance(count, int) and count > 0 else (),
+        _errors(fields, number(fields["Error Code Count"])) if "Error Code Count" in fields else None,
         number(fields.get("Env Temp")),
     )
 
@@ -123,10 +136,15 @@ def parse_status(reply: Mapping[str, Any]) -> MinerStatus:
 def parse_version(reply: Mapping[str, Any]) -> Version | None:
     """Read get_version; None where no Whatsminer answers: others know no such command."""
     msg = reply.get("Msg")
-    if head_of(reply).code != OK or not isinstance(msg, dict):
+    # Firmware of 2025 was seen with a head that has no code.
+    if not isinstance(msg, dict) or (head_of(reply).code != OK and "fw_ver" not in msg):
         return None
-    # Firmware of 2021 says "whatsminer v1.4.0", later ones "2.0.5".
-    return Version(api=text(msg.get("api_ver")).removeprefix("whatsminer v"), firmware=text(msg.get("fw_ver")))
+    return Version(
+        # Firmware of 2021 says "whatsminer v1.4.0", later ones "2.0.5".
+        api=text(msg.get("api_ver")).removeprefix("whatsminer v"),
+        firmware=text(msg.get("fw_ver")),
+        model=next((model for name in _MODEL_FIELDS if (model := text(msg.get(name)))), ""),
+    )
 
 
 def is_of_the_make(reply: Mapping[str, Any]) -> bool:
@@ -137,7 +155,7 @@ def is_of_the_make(reply: Mapping[str, Any]) -> bool:
 
 def parse_old_version(reply: Mapping[str, Any]) -> Version:
     """Firmware as a summary tells it: "'20190801.00.REL'", or nothing."""
-    return Version(api="1", firmware=text(row(reply, "SUMMARY").get("Firmware Version")))
+    return Version(api="1", firmware=text(_summary(reply).get("Firmware Version")))
 
 
 def count_boards(reply: Mapping[str, Any]) -> int | None:
@@ -145,20 +163,34 @@ def count_boards(reply: Mapping[str, Any]) -> int | None:
     return len(rows(reply, "DEVS")) or None
 
 
-def parse_info_mac(reply: Mapping[str, Any]) -> str:
-    """MAC in the answer to get_miner_info; empty on firmware that lacks the command or the field."""
-    msg = reply.get("Msg")
-    return mac(msg.get("mac")) if isinstance(msg, dict) else ""
+def parse_label(reply: Mapping[str, Any]) -> Label:
+    """Read get_miner_info."""
+    msg = table(reply, "Msg")
+    return Label(mac=mac(msg.get("mac")), serial=text(msg.get("minersn")))
+
+
+def parse_error_codes(reply: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read get_error_code: `["110"]`, `[{"110": "<when>"}]` or the dictionary alone; what is no code is left out."""
+    said = table(reply, "Msg").get("error_code")
+    found: list[str] = []
+    for entry in (said if isinstance(said, list) else [said])[:MOST_ERRORS]:
+        found += [code for code in (entry if isinstance(entry, dict) else [text(entry)]) if code.isdecimal()]
+    return tuple(found)
+
+
+def is_process_down(reply: Mapping[str, Any]) -> bool:
+    """Whether an answer says that the mining process is down: "btminer process is down err"."""
+    return "process is down" in head_of(reply).message
 
 
 def parse_summary_mac(reply: Mapping[str, Any]) -> str:
     """MAC in a summary: old firmware says it there and nowhere else."""
-    return mac(row(reply, "SUMMARY").get("MAC"))
+    return mac(_summary(reply).get("MAC"))
 
 
 def parse_nominal_hs(reply: Mapping[str, Any]) -> float:
     """Hash rate that the factory measured, H/s."""
-    return hashes(row(reply, "SUMMARY").get("Factory GHS"), HASHES_PER_GIGAHASH)
+    return hashes(_summary(reply).get("Factory GHS"), HASHES_PER_GIGAHASH)
 
 
 def parse_boards(reply: Mapping[str, Any]) -> tuple[str, int | None]:
@@ -199,10 +231,29 @@ def _percent(value: float) -> int | None:
     return int(value) if 0 < value <= 100 else 100  # noqa: PLR2004 - a percentage
 
 
-def _errors(fields: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    codes = (text(fields.get(f"Error Code {index}")) for index in range(min(count, 64)))
+def _summary(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one row of a summary: in a list as cgminer has it, or in `Msg`, as on 7 of 20 of one farm."""
+    return row(reply, "SUMMARY") or table(reply, "Msg")
+
+
+def _first_known(fields: Mapping[str, Any], names: Sequence[str], parse: Callable[[object], float]) -> float:
+    """The first of these fields whose figure can be true; NaN where none can, and it differs from itself."""
+    for name in names:
+        if name in fields and (found := parse(fields[name])) == found:
+            return found
+    return nan
+
+
+def _megahashes(value: object) -> float:
+    return hashes(value, HASHES_PER_MEGAHASH)
+
+
+def _errors(fields: Mapping[str, Any], count: float) -> tuple[str, ...]:
+    if not 0 < count <= MOST_ERRORS:
+        return ()
+    codes = (text(fields.get(f"Error Code {index}")) for index in range(int(count)))
     return tuple(code for code in codes if code)
 
 
-NO_SUMMARY = Summary(nan, nan, nan, nan, nan, nan, None, None, (), (), nan)
+NO_SUMMARY = Summary(nan, nan, nan, nan, nan, nan, None, None, (), None, nan)
 """What is known of a miner whose mining process is down."""

@@ -17,8 +17,8 @@ from farmctl.ports.shards import Crew
 from farmctl.ports.store import Store
 from farmctl.wiring.fleet import Fleet
 
-WRITE_DEADLINE_S = 15.0
-"""Backstop of one command: a session, a token, a wake and a slow configuration write."""
+WRITE_DEADLINE_S = 30.0
+"""Backstop of one command: a session, a token, a wake and a configuration write, which is 21 s on some Antminers."""
 NORMAL_IN_FLIGHT = 100
 FAST_POLL_S = 1.5
 CALLS_PER_POLL = 4
