@@ -14,6 +14,7 @@ from farmctl.store.connection import DEADLINE_S, LostSessionError, Session, SqlV
 from farmctl.store.queries import load_migrations, load_queries
 from farmctl.store.reader import SqlReader
 from farmctl.store.schema import NewerDatabaseError, OlderDatabaseError
+from farmctl.store.servers import Servers
 from farmctl.store.sqlstore import SqlStore
 from farmctl.store.writer import Writer
 
@@ -149,6 +150,7 @@ async def pool_of(dsn: str, size: int, deadline_s: float = DEADLINE_S) -> asyncp
     settings = {"application_name": "farmctl", "synchronous_commit": "on"}
     return await asyncpg.create_pool(
         dsn,
+        connect=Servers(dsn).connect,
         min_size=0,  # asyncpg 0.32 logs a traceback a second for a floor that it cannot keep while the server is down
         max_size=size,
         init=become,
@@ -182,10 +184,8 @@ async def asked(pool: asyncpg.Pool, query: str, *values: object, within_s: float
 
 async def migrated(dsn: str) -> str:
     """Bring the schema up to date, all missing migrations in one transaction or none; where it is, for errors."""
-    with _without_the_extra():
-        import asyncpg  # noqa: PLC0415 - see above
-    with reported("the PostgreSQL of the DSN", "connect"):
-        connection = await asyncpg.connect(dsn, timeout=DEADLINE_S, command_timeout=DEADLINE_S)
+    with _without_the_extra(), reported("the PostgreSQL of the DSN", "connect"):
+        connection = await Servers(dsn).connect(timeout=DEADLINE_S, command_timeout=DEADLINE_S)
     try:
         host, port = connection._addr if isinstance(connection._addr, tuple) else (connection._addr, 0)  # noqa: SLF001 - no public way
         name = await connection.fetchval("SELECT current_database()")
@@ -257,6 +257,7 @@ def reported(place: str, doing: str) -> Iterator[None]:
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,  # shut down under us, or restarting
         asyncpg.ReadOnlySQLTransactionError,  # a standby, or a primary that was demoted
+        asyncpg.TargetServerAttributeNotMatched,  # all of them stand by: nobody was promoted yet
         TimeoutError,
         OSError,
     )

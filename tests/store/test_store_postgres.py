@@ -114,3 +114,22 @@ def test_the_verb_copies_and_tells_what_came_over(dsn: str, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["records"] == 2
+
+
+async def test_an_owner_without_the_right_to_make_roles_migrates_where_the_administrator_made_them(dsn: str) -> None:
+    administrator = await asyncpg.connect(dsn)
+    await administrator.execute(
+        f"DO $$ BEGIN CREATE ROLE {ROLE} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        f"DROP ROLE IF EXISTS lone_owner, lone_worker; CREATE ROLE lone_owner LOGIN IN ROLE {ROLE};"
+        f"CREATE ROLE lone_worker LOGIN IN ROLE {ROLE}; CREATE SCHEMA lone AUTHORIZATION lone_owner"
+    )
+    place = dsn.partition("?")[0].partition("@")[2]
+    owner = await open_postgres(f"postgresql://lone_owner@{place}?search_path=lone")
+    worker = await open_postgres(f"postgresql://lone_worker@{place}?search_path=lone")
+    try:
+        assert await worker.append([record(1)]) == await owner.head(), "the worker's login needs no more than the role"
+    finally:
+        await owner.close()
+        await worker.close()
+        await administrator.execute("DROP SCHEMA lone CASCADE; DROP ROLE lone_owner, lone_worker")
+        await administrator.close()

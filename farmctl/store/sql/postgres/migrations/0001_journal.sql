@@ -1,7 +1,10 @@
 -- Who writes: every session takes this role, also one whose login owns the tables.  Roles belong to the cluster.
+-- Where the administrator made it (configs/patroni/roles.sql), the owner of the tables needs no right to make roles.
 DO $$
 BEGIN
-    CREATE ROLE farmctl_writer NOLOGIN;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'farmctl_writer') THEN
+        CREATE ROLE farmctl_writer NOLOGIN;
+    END IF;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
