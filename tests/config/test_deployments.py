@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,8 @@ def test_a_process_among_several_has_a_name_a_socket_and_a_port_of_its_own() -> 
 def test_what_the_environment_sets_is_a_key_of_the_configuration() -> None:
     for where, variables in environment():
         for variable in variables:
+            if variable == "CREDENTIALS_DIRECTORY":
+                continue
             assert variable.startswith("FARMCTL_")
             table: type[Table] = FarmConfig
             *tables, key = variable.removeprefix("FARMCTL_").lower().split("__")
@@ -98,4 +101,19 @@ def test_what_a_pod_mounts_is_a_volume_of_the_pod_and_its_journal_outlives_it() 
         for container in pod["containers"]:
             mounts = {each["mountPath"]: volumes[each["name"]] for each in container["volumeMounts"]}
             assert "hostPath" in mounts["/var/lib/farmctl"]
+            variables = {each["name"]: each.get("value") for each in container["env"]}
+            assert "secret" in mounts[variables["CREDENTIALS_DIRECTORY"]]
+            probe = container["livenessProbe"]["httpGet"]
+            assert f"{probe['host']}:{probe['port']}" == variables["FARMCTL_METRICS__LISTEN"]
+            # A volume in a read-only one has no place to be mounted at.
+            assert not any(a != b and Path(a).is_relative_to(b) for a in mounts for b in mounts)
         assert manifest["spec"]["selector"]["matchLabels"] == manifest["spec"]["template"]["metadata"]["labels"]
+
+
+def test_the_image_is_built_from_all_that_its_wheel_takes_in() -> None:
+    document = yaml.safe_load((CONFIGS / "compose.yaml").read_text(encoding="utf-8"))
+    recipe = document["x-farmctl"]["build"]["dockerfile_inline"]
+    copied = {word for line in recipe.splitlines() if line.startswith("COPY ") for word in line.split()[1:-1]}
+    wheel = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    taken = {*wheel["targets"]["wheel"]["packages"], *wheel["targets"]["wheel"]["force-include"]}
+    assert taken <= copied
