@@ -177,7 +177,18 @@ def _renamed(row: Mapping[str, Any], at_ms: int) -> dict[str, Any]:
 
 
 def _jobs(rows: Sequence[Mapping[str, Any]], at_ms: int) -> tuple[JobView, ...]:
-    return _JOBS.validate_python([{**row, "elapsed_s": -_until_s(row["at"], at_ms, low=-np.inf)} for row in rows])
+    """Jobs as they are shown; of the progress only its figures, for `by_reason` is a table of its own."""
+    shown = [
+        {**row, "elapsed_s": -_until_s(row["at"], at_ms, low=-np.inf), "progress": _figures(row["progress"])}
+        for row in rows
+    ]
+    return _JOBS.validate_python(shown)
+
+
+def _figures(progress: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if progress is None:
+        return None
+    return {name: figure for name, figure in progress.items() if not isinstance(figure, Mapping | list)}
 
 
 def _until_s(moment: str | None, at_ms: int, low: float = 0.0) -> float:

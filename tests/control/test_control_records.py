@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
 from farmctl.control.client import ControlClient, ControllerRefusedError
 from farmctl.control.identity import Role
+from farmctl.control.mirror import first_image
 from tests.control.glasshouse import Asker, Glasshouse
 
 
@@ -120,6 +122,8 @@ async def test_an_engineer_restarts_some_miners_and_the_job_counts_them(house: G
     assert await _ended(ask, job) == "partial"
     progress = (await ask.get(f"/v1/jobs/{job}"))["job"]["progress"]
     assert (progress["ok"], progress["failed"], progress["by_reason"]) == (9, 1, {"no such capability": 1})
+    seen = first_image(orjson.dumps(await ask.get("/v1/snapshot"))).jobs[0]
+    assert (seen.id, seen.state, (seen.progress or {})["failed"]) == (job, "partial", 1)
     with pytest.raises(ControllerRefusedError) as refused:
         await ask.post(**{**order, "selector": "cont=C999"})
     assert refused.value.status == 404
