@@ -44,7 +44,14 @@ def read(model: type[Told], body: bytes) -> Told:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))
-        raise ApiError(400, f"{field or 'body'}: {first['msg']}", field=field) from None
+        raise ApiError(400, fault_told(field, first["type"], first["msg"]), field=field) from None
+
+
+def fault_told(field: str, kind: str, message: str) -> str:
+    """What is wrong with a field of a body, in words that a person at the CLI can use."""
+    if field == "reason" and kind in {"missing", "string_too_short", "string_pattern_mismatch"}:
+        return "reason: expected why, in a few words; it stands in the journal"
+    return f"{field or 'body'}: {message.replace('Input should be', 'expected', 1)}"
 
 
 async def ordered(orders: Orders, verb: str, caller: Caller, by: By, do: Callable[[], Awaitable[Done]]) -> Done:

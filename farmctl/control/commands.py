@@ -177,6 +177,7 @@ class CommandDoor:
         if order.if_rev is not None and order.if_rev < self._changed_rev:
             message = f"if_rev {order.if_rev}: an order changed the site at revision {self._changed_rev}"
             raise ApiError(412, message, field="if_rev", hint="look at the site again")
+        await self._sensible(order, picture)
         await self._confirmed(order, picture, chosen)
         now_ms = self._clock.now_ms()
         sets = isinstance(order, OverrideSet | SetPower)
@@ -280,10 +281,30 @@ class CommandDoor:
             raise ApiError(400, message, field="selector", hint="hold a container or the site: override_set")
         return found
 
+    async def _sensible(self, order: Order, picture: SitePicture | None) -> None:
+        """There is something to resume, to release, to maintain. Raises ApiError 404, 409."""
+        match order:
+            case Resume() if not self._orders.stop_all:
+                raise ApiError(409, "resume: nothing is stopped", hint="farmctl status says who decides, and why")
+            case OverrideRelease() if all(o.override_id != order.params.id for o in self._orders.overrides):
+                message = f"override {order.params.id}: no such override is live"
+                raise ApiError(409, message, field="params.id", hint="farmctl override list")
+            case Maintenance() if order.params.on and picture is not None:
+                columns = await asyncio.to_thread(self._roster, picture)
+                known = frozenset(columns.words["cont"].tolist())
+                strange = [name for name in order.params.containers if name not in known]
+                if strange:
+                    message = f"container {strange[0]}: the site has no such container"
+                    raise ApiError(404, message, field="params.containers", hint="farmctl containers list")
+            case _:
+                pass
+
     async def _confirmed(self, order: Order, picture: SitePicture | None, chosen: IdColumn) -> None:
-        """A large change must name the site. Raises ApiError 400."""
+        """A large change must name the site, and no change may name another one. Raises ApiError 400."""
         if isinstance(order, StopAll | Maintenance | Locate):
             return
+        if order.params.confirm not in ("", self._site.name):
+            raise self._unnamed(order.verb, f"was meant for {order.params.confirm}")
         if picture is None:
             raise ApiError(503, f"{order.verb}: no cycle has run yet, so its effect is unknown")
         if isinstance(order, EmergencyRelease | EventOptOut):
@@ -319,11 +340,11 @@ class CommandDoor:
             }  # fmt: skip
         if isinstance(order, Maintenance | EmergencyRelease | EventOptOut):
             raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
-        if isinstance(order, OverrideRelease) and all(o.override_id != order.params.id for o in self._orders.overrides):
-            raise ApiError(409, f"override {order.params.id}: no such override is live", field="params.id")
+        await self._sensible(order, picture)
         scope = scope_of(order, picture, _ids(order, chosen))
         imagined = await asyncio.to_thread(imagine, picture, view_after(order, picture, scope), self._site, scope)
-        return told(imagined, self._site, PLAN_ROWS)
+        made = told(imagined, self._site, PLAN_ROWS)
+        return {**made, "confirm": None} if isinstance(order, StopAll) else made
 
 
 def _ids(order: Order, chosen: IdColumn) -> tuple[str, ...]:

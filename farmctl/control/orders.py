@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from farmctl.control.asked import fault_told
 from farmctl.control.identity import Role
 from farmctl.control.wire import ApiError
 from farmctl.core.grid import OptReason
@@ -203,7 +204,7 @@ def read_order(body: bytes) -> Order:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"] if part not in ROLE_FOR)
-        raise ApiError(400, f"{field or 'body'}: {first['msg']}", field=field) from None
+        raise ApiError(400, fault_told(field, first["type"], first["msg"]), field=field) from None
     if order.verb in SELECTING and not order.selector.strip():
         raise ApiError(400, f"selector: {order.verb} is about some miners; expected a filter", field="selector")
     if order.verb not in SELECTING and order.selector:

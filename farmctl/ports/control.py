@@ -145,6 +145,11 @@ class Orders(Protocol):
         """Who holds manual authority, None for nobody."""
         ...
 
+    @property
+    def stop_all(self) -> bool:
+        """The whole site is stopped."""
+        ...
+
     async def set_override(self, order: Override, by: By) -> None:
         """Take one on."""
         ...

@@ -139,7 +139,7 @@ async def test_stop_all_and_resume(house: Glasshouse, shell: Shell) -> None:
 async def test_orders_without_a_terminal_need_yes_and_always_a_reason(house: Glasshouse, shell: Shell) -> None:
     for words in (
         ["stop-all", "--reason", "x"],
-        ["resume", "--reason", "x"],
+        ["hold", "--reason", "x"],
         ["stop-all", "--yes"],
         ["override", "set", "--to", "100kW", "--for", "1h", "--reason", "x"],
         ["override", "set", "--to", "100kW", "--for", "1h", "--yes"],

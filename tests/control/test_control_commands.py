@@ -164,10 +164,27 @@ async def test_a_large_change_must_name_the_site(house: Glasshouse, door: Path) 
         assert house.desk.overrides == ()
         assert (await strict.post(**hold(house, 0.5, dry_run=True)))["plan"]["confirm"] == "demo"
         await strict.post(**hold(house, 0.95))
+        body = hold(house, 0.95)
+        body["params"]["confirm"] = "north"
+        assert "meant for north" in str(await refused(strict, **body))
         body = hold(house, 0.5)
         body["params"]["confirm"] = "demo"
         await strict.post(**body)
+        plan = (await strict.post(verb="stop_all", reason="never needs a name", dry_run=True))["plan"]
+        assert plan["confirm"] is None
         await strict.post(verb="stop_all", reason="never needs a name")
+
+
+async def test_what_would_change_nothing_is_refused_with_why(house: Glasshouse, ask: Asker) -> None:
+    for dry_run in (True, False):
+        error = await refused(ask, verb="resume", reason="over", dry_run=dry_run)
+        assert (error.status, "nothing is stopped" in str(error)) == (409, True)
+    error = await refused(ask, verb="maintenance", reason="fans", params={"on": True, "containers": ["C001", "C04l"]})
+    assert (error.status, error.field) == (404, "params.containers")
+    assert house.desk.maintained == ()
+    await ask.post(verb="maintenance", reason="gone", params={"on": False, "containers": ["C04l"]})
+    error = await refused(ask, verb="stop_all", reason="  ")
+    assert "expected why" in str(error)
 
 
 @pytest.mark.parametrize(
