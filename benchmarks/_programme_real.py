@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import logging
 import signal
@@ -15,10 +16,13 @@ from pathlib import Path
 from farmctl.core.programme.sites import Site
 from farmctl.engine.clock import SystemClock
 from farmctl.engine.programme import Unit, seen
+from farmctl.ports.grid import Refusal
 from farmctl.ports.programme import ShareOrder
+from farmctl.signals._intake.keys import IssuerKey, Keyring
 from farmctl.signals.keyfiles import seed_in
 from farmctl.signals.kit.book import Book
 from farmctl.signals.kit.console import Console
+from farmctl.signals.kit.gate import Gate, GateTerms
 from farmctl.signals.kit.link import BrokerAddress
 from farmctl.signals.kit.unit import SiteUnit, UnitTerms
 from farmctl.signals.kit.voice import Voice
@@ -75,7 +79,10 @@ async def _site(name: str, miners: int) -> AsyncIterator[RealSite]:
         host, _, at = ready["broker"].rpartition(":")
         voice = Voice(op=OP, site=name, kid=ready["kid"], seed=seed_in(Path(ready["key"])))
         clock = SystemClock()
-        console = Console(BrokerAddress(host=host, port=int(at)), voice, Book(epoch=clock.now_ms() // 1_000), clock)
+        refused: list[Refusal] = []
+        gate = _gate(name, ready["site_key"], refused)
+        address, book = BrokerAddress(host=host, port=int(at)), Book(epoch=clock.now_ms() // 1_000)
+        console = Console(address, voice, book, clock, gate=gate)
         unit = SiteUnit(UnitTerms(programme="surplus-dispatch", firm_w=miners * RATED_W), console)
         running = asyncio.ensure_future(unit.run())
         try:
@@ -83,10 +90,22 @@ async def _site(name: str, miners: int) -> AsyncIterator[RealSite]:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+        if refused:
+            raise RuntimeError(f"{name}: {len(refused)} of its own messages were refused: {refused[0].detail}")
     finally:
         with suppress(ProcessLookupError):
             child.terminate()
         await child.wait()
+
+
+def _gate(site: str, public_key: str, refused: list[Refusal]) -> Gate:
+    """As headquarters has it."""
+
+    async def refuse(refusal: Refusal) -> None:
+        refused.append(refusal)
+
+    keys = Keyring(keys={"site": IssuerKey(public=base64.b64decode(public_key))})
+    return Gate(GateTerms(site=site, root=f"site/v1/{site}", keys=keys, stale_ms=30_000), refuse)
 
 
 async def _serve(site: str, miners: int) -> int:
@@ -97,7 +116,8 @@ async def _serve(site: str, miners: int) -> int:
         if seat.keys is None:
             raise ValueError("expected a signed demo")
         grid = seat.keys.grid
-        print(json.dumps({"broker": seat.broker, "key": str(grid.file), "kid": grid.kid}), flush=True)
+        told = {"broker": seat.broker, "key": str(grid.file), "kid": grid.kid, "site_key": seat.keys.site.public_key}
+        print(json.dumps(told), flush=True)
         await stop.wait()
         return 0
 

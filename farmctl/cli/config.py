@@ -25,6 +25,7 @@ def validate(config_path: str | None, output: str) -> int:
     from farmctl.config.fault import ConfigFaultsError  # noqa: PLC0415 - start-up of every verb would pay for it
     from farmctl.config.load import load, search  # noqa: PLC0415 - see above
     from farmctl.config.parts import Known  # noqa: PLC0415 - see above
+    from farmctl.config.unsigned import unsigned_sites  # noqa: PLC0415 - see above
     from farmctl.core.policies import POLICIES  # noqa: PLC0415 - see above
     from farmctl.wiring.drivers import driver_places  # noqa: PLC0415 - see above
 
@@ -36,13 +37,15 @@ def validate(config_path: str | None, output: str) -> int:
         if output != "json":
             raise
         faults = [{"file": f.file, "line": f.line, "key": f.key, "expected": f.expected} for f in error.faults]
-        print_json({"ok": False, "files": [], "faults": faults})
+        print_json({"ok": False, "files": [], "faults": faults, "sites_without_key": []})
         return Exit.USAGE
-    files = [str(file) for file in loaded.files]
+    files, keyless = [str(file) for file in loaded.files], unsigned_sites(loaded.config)
     if output == "json":
-        print_json({"ok": True, "files": files, "faults": []})
-    else:
-        say(f"{', '.join(files)}: no fault")
+        print_json({"ok": True, "files": files, "faults": [], "sites_without_key": list(keyless)})
+        return Exit.OK
+    say(f"{', '.join(files)}: no fault")
+    for site in keyless:
+        say(f"site {site}: no key, so it is believed unsigned; its broker is on loopback")
     return Exit.OK
 
 

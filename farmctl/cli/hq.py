@@ -23,6 +23,7 @@ def hq(config_path: str | None, *, observe: bool) -> int:
     import uvloop  # noqa: PLC0415 - only what runs a loop pays for it
 
     from farmctl.config.load import load, search  # noqa: PLC0415 - see above
+    from farmctl.config.unsigned import unsigned_sites  # noqa: PLC0415 - see above
     from farmctl.errors import ConfigError  # noqa: PLC0415 - see above
 
     path = search(Path(config_path) if config_path else None, os.environ, Path.cwd())
@@ -41,6 +42,8 @@ def hq(config_path: str | None, *, observe: bool) -> int:
         stop_on_signals(stop, said)
         mode = "observing: no site is told anything" if observe else "armed"
         say(f"farmctl: {loaded.config.site.name}, {len(programme.site)} sites by {programme.rule}, from {path}, {mode}")
+        if keyless := unsigned_sites(loaded.config):
+            say(f"farmctl: believed unsigned, for want of a key: {', '.join(keyless)}")
         await run_farm(loaded, stop)
         say(f"farmctl: stopped by {', '.join(said) or 'request'}; each share holds until its validity ends")
 

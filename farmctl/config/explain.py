@@ -52,9 +52,12 @@ _FROM_CONTEXT = {
 
 def explain(error: ValidationError, path: KeyPath, document: Document) -> Iterator[Fault]:
     """One fault for each thing that pydantic lists about the table at `path`."""
-    for detail in error.errors(include_url=False):
-        where = (*path, *detail["loc"])
+    details = error.errors(include_url=False)
+    for detail in details:
+        where, depth = (*path, *detail["loc"]), len(detail["loc"])
         match detail["type"]:
+            case "too_short" if any(d["loc"][:depth] == detail["loc"] and len(d["loc"]) > depth for d in details):
+                continue  # pydantic counts the items that have no fault
             case "missing":
                 yield document.fault(where, f"missing; {_meaning(where)}")
             case "extra_forbidden":

@@ -20,6 +20,7 @@ from farmctl.alarms.watches.stall import StallWatch
 from farmctl.config.build import circuit_tree, site_rules
 from farmctl.config.load import Loaded
 from farmctl.config.schema import FarmConfig, MqttTable
+from farmctl.config.unsigned import takes_unsigned
 from farmctl.control.server import ControlServer
 from farmctl.core.fleet import CircuitTree
 from farmctl.core.memory import Memory
@@ -208,7 +209,7 @@ async def _assembled(
     await desk.restore()
     alarms = AlarmDesk(store, clock, CATALOGUE, wake.set)
     await alarms.restore()
-    programme = programme_parts(config, store, clock)
+    programme = programme_parts(config, store, clock, inbox)
     metered = site_meter(config, clock, lambda: _fleet_w(fleet)) if programme is None else programme.meter()
     meter = SiteMeter(metered[0] if metered else None, clock, metered[1] if metered else 1.0, wake)
     sources = signal_sources(config, clock, fleet)
@@ -242,7 +243,7 @@ async def _assembled(
         policy=config.control.policy,
         seed=config.control.seed,
         period_s=config.control.cycle_s,
-        signed=not any(getattr(table, "auth", "").startswith("unsigned") for table in config.signal),
+        signed=not takes_unsigned(config),
         uplinks=sources,
         telemetry_s=min((s.telemetry_period_s for s in config.signal if isinstance(s, MqttTable)), default=2.0),
         recording=recording,

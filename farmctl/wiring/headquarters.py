@@ -15,19 +15,23 @@ from farmctl.core.programme.split import Rule
 from farmctl.core.units import MS_PER_S, WATTS_PER_KW
 from farmctl.engine.programme import Headquarters, Unit
 from farmctl.engine.summed import SummedUplink, SumMeter
-from farmctl.ports.grid import GridEnd
+from farmctl.ports.grid import GridEnd, Inbox
 from farmctl.ports.programme import ProgrammePicture, SiteLink, SiteReport
 from farmctl.ports.site import Clock
 from farmctl.ports.store import Store
 from farmctl.signals.keyfiles import key_in, seed_in
 from farmctl.signals.kit.book import opened
 from farmctl.signals.kit.console import Console
+from farmctl.signals.kit.gate import Gate, GateTerms
 from farmctl.signals.kit.link import BrokerAddress
 from farmctl.signals.kit.unit import SiteUnit, UnitTerms
 from farmctl.signals.kit.voice import Voice
+from farmctl.wiring.signals import keyring_of
 from farmctl.wiring.uplinks import JournalKeeper
 
 METER_PERIOD_S = 1.0
+UNSIGNED_CHANNELS = frozenset({"telemetry"})
+"""What the contract lets a site publish without a signature (SIGNALS section 6)."""
 BOOKS = "sites"
 """Folder beside the journal with what each site was told: it outlives a restart."""
 
@@ -63,12 +67,15 @@ class ProgrammeParts:
         return tuple(report for link in self.links if (report := link.report()) is not None)
 
 
-def programme_parts(config: FarmConfig, store: Store, clock: Clock) -> ProgrammeParts | None:
-    """None for a site with miners of its own. Raises ConfigError."""
+def programme_parts(config: FarmConfig, store: Store, clock: Clock, inbox: Inbox) -> ProgrammeParts | None:
+    """None for a site with miners of its own; the inbox is told what sites, or others in their name, said in vain.
+
+    Raises ConfigError.
+    """
     table = config.programme
     if table is None:
         return None
-    units = tuple(_unit(config, table, each, store, clock) for each in table.site)
+    units = tuple(_unit(config, table, each, store, (clock, inbox)) for each in table.site)
     links = tuple(unit.link for unit in units)
     manners = Manners(
         step_w=table.step_kw * WATTS_PER_KW,
@@ -86,7 +93,10 @@ def programme_parts(config: FarmConfig, store: Store, clock: Clock) -> Programme
     )
 
 
-def _unit(config: FarmConfig, programme: ProgrammeTable, table: UnitTable, store: Store, clock: Clock) -> Unit:
+def _unit(
+    config: FarmConfig, programme: ProgrammeTable, table: UnitTable, store: Store, beside: tuple[Clock, Inbox]
+) -> Unit:
+    clock, inbox = beside
     host, port = split_endpoint(table.broker)
     key = table.signing_key_file
     address = BrokerAddress(
@@ -110,7 +120,24 @@ def _unit(config: FarmConfig, programme: ProgrammeTable, table: UnitTable, store
     keeper = None if config.control.observe else JournalKeeper(site=table.name, store=store)
     firm_kw = table.rated_kw if table.firm_kw is None else table.firm_kw
     link = SiteUnit(
-        UnitTerms(programme=programme.name, firm_w=firm_kw * WATTS_PER_KW, speaks=not config.control.observe),
-        Console(address, voice, book, clock, up_root=table.up_root, keeper=keeper),
+        UnitTerms(
+            programme=programme.name,
+            firm_w=firm_kw * WATTS_PER_KW,
+            speaks=not config.control.observe,
+            signs_telemetry=table.signs_telemetry or not table.keys,
+        ),
+        Console(address, voice, book, clock, up_root=table.up_root, keeper=keeper, gate=_gate(programme, table, inbox)),
     )
     return Unit(link=link, rated_w=table.rated_kw * WATTS_PER_KW, floor_w=table.floor_kw * WATTS_PER_KW)
+
+
+def _gate(programme: ProgrammeTable, table: UnitTable, inbox: Inbox) -> Gate:
+    """What the site says counts by its signature, never because it came from its broker."""
+    terms = GateTerms(
+        site=table.name,
+        root=f"{table.canonical_root or table.up_root}/{table.name}",
+        keys=keyring_of(table.keys),
+        stale_ms=round(programme.stale_s * MS_PER_S),
+        bare=frozenset() if table.signs_telemetry else UNSIGNED_CHANNELS,
+    )
+    return Gate(terms, inbox.refuse)

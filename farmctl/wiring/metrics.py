@@ -17,6 +17,7 @@ from farmctl.config.credentials import read_secret
 from farmctl.config.schema import FarmConfig
 from farmctl.config.schema.kinds import split_endpoint
 from farmctl.config.shipped import runbook
+from farmctl.config.unsigned import takes_unsigned
 from farmctl.control.server import ControlServer
 from farmctl.core.fleet import NO_LADDER, MeterSample
 from farmctl.core.grid import EventState
@@ -152,7 +153,7 @@ class MetricsWatch:
                 meters=self._meters(picture),
                 frequency_hz=self._frequency_hz(picture),
                 energy_j=self._energy.joules if self._probed and self._probed.meter else float("nan"),
-                unsigned=any(getattr(table, "auth", "").startswith("unsigned") for table in self._config.signal),
+                unsigned=takes_unsigned(self._config),
             )
             self.server.publish(decision.at_ms, partial(snapshot_of, sight))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from farmctl.config.credentials import read_secret
-from farmctl.config.schema import CompatTable, FarmConfig, MqttTable
+from farmctl.config.schema import CompatTable, FarmConfig, KeyTable, MqttTable
 from farmctl.config.schema.signals import AnySignal, IssuerTable
 from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 from farmctl.core.events import TERMINAL
@@ -91,7 +91,7 @@ def source_config(config: FarmConfig, table: MqttTable) -> MqttSourceConfig:
         rating_w=site.rated_kw * WATTS_PER_KW,
         emergency_w=emergency_kw * WATTS_PER_KW,
         auth=table.auth,
-        keys=_keyring(issuer),
+        keys=None if issuer is None else keyring_of(issuer.keys, issuer.root_key),
         forms=frozenset(Form(form) for form in table.forms),
         programmes=frozenset(table.programmes),
         groups=frozenset(table.groups),
@@ -155,19 +155,19 @@ def _rule(table: MqttTable, issuer: IssuerTable | None) -> IssuerRule:
     )
 
 
-def _keyring(issuer: IssuerTable | None) -> Keyring | None:
-    if issuer is None or not issuer.keys:
+def keyring_of(keys: Sequence[KeyTable], root_key: str | None = None) -> Keyring | None:
+    """Pinned public keys; None where there are none."""
+    if not keys:
         return None
-    keys = {
+    pinned = {
         key.kid: IssuerKey(
             public=base64.b64decode(key.public_key),
             not_before_ms=int(key.valid_from.timestamp() * MS_PER_S) if key.valid_from else 0,
             not_after_ms=int(key.valid_until.timestamp() * MS_PER_S) if key.valid_until else FOREVER_MS,
         )
-        for key in issuer.keys
+        for key in keys
     }
-    root = b"" if issuer.root_key is None else base64.b64decode(issuer.root_key)
-    return Keyring(keys=keys, root=root)
+    return Keyring(keys=pinned, root=b"" if root_key is None else base64.b64decode(root_key))
 
 
 def _host_port(text: str) -> tuple[str, int]:

@@ -72,6 +72,27 @@ def test_the_doctor_says_what_to_do_where_nothing_runs(folder: Path) -> None:
     assert rows["config lint"]["level"] == "ok"
 
 
+def test_the_doctor_names_the_sites_of_a_programme_that_cannot_prove_what_they_say(folder: Path, config: Path) -> None:
+    unit = '[[programme.site]]\nname = "{}"\nbroker = "127.0.0.1:1"\nop = "hq"\nrated_kw = 9.0\n{}'
+    key = '[[programme.site.keys]]\nkid = "k"\npublic_key = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="\n'
+    over = key.replace("A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+    told = config.read_text() + "[programme]\nstep_kw = 5.0\n"
+
+    def found(*units: str) -> list[tuple[str, str]]:
+        config.write_text(told + "".join(units))
+        rows = Shell(folder / "none.sock").now("doctor", "--quick", "-o", "json").data["rows"]
+        return [(row["level"], row["found"]) for row in rows if row["check"] == "site keys"]
+
+    proved, bare = unit.format("proved", key), unit.format("bare", f"signs_telemetry = false\n{key}")
+    assert found(proved) == [("ok", "all 1 sites sign what they say")]
+    assert found(bare)[0][0] == "warn"
+    keyless, ended = found(
+        proved, unit.format("open", ""), unit.format("late", f"{over}valid_until = 2020-01-01T00:00:00Z\n")
+    )
+    assert keyless == ("warn", "open: no key, so whoever can publish there speaks for it")
+    assert ended == ("fail", "late: no key is valid now, nothing that it says counts")
+
+
 async def test_the_doctor_counts_the_miners_that_have_the_password_that_everybody_knows(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,16 @@ class TestConfig:
     def test_a_good_configuration_has_no_fault(self, verb: Verb, site: Path) -> None:
         code, out, _ = verb("config", "validate", "-o", "json")
         assert code == Exit.OK
-        assert parsed(out) == {"ok": True, "files": [str(site / "farm.toml")], "faults": []}
+        assert parsed(out) == {
+            "ok": True, "files": [str(site / "farm.toml")], "faults": [], "sites_without_key": [],
+        }  # fmt: skip
+
+    def test_sites_that_nobody_proves_are_named(self, verb: Verb, site: Path) -> None:
+        unit = '[[programme.site]]\nname = "north"\nbroker = "127.0.0.1:1883"\nop = "hq"\nrated_kw = 9.0\n'
+        file = site / "farm.toml"
+        file.write_text(file.read_text(encoding="utf-8") + f"\n[programme]\nstep_kw = 5.0\n{unit}", encoding="utf-8")
+        assert parsed(verb("config", "validate", "-o", "json")[1])["sites_without_key"] == ["north"]
+        assert "site north: no key, so it is believed unsigned" in verb("config", "validate")[2]
 
     def test_every_fault_is_listed_with_file_line_key_and_expectation(self, verb: Verb, site: Path) -> None:
         file = site / "farm.toml"

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from farmctl.config.fault import ConfigFaultsError
 from farmctl.config.load import load, parse
 from farmctl.config.parts import Known
+from farmctl.config.unsigned import unsigned_sites
 from farmctl.errors import AskHumanError, ConfigError
 
 KNOWN = Known(drivers=frozenset({"whatsminer", "luxos"}), policies=frozenset({"efficiency_first"}))
 SITE = '[site]\nname = "site-07"\nrated_kw = 1000.0\n'
 KEY = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
+OTHER_KEY = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 SIGNAL = f"""
 [[signal]]
 name = "grid"
@@ -174,6 +176,36 @@ def test_unsigned_is_accepted_on_loopback_only() -> None:
         parse(SITE + demo.replace("broker.example:8883", broker))
     for broker in ("10.0.0.1:1883", "localhost.example:1883", "[::2]:1883", "0.0.0.0:1883"):
         assert "expected a loopback address" in faults_of(SITE + demo.replace("broker.example:8883", broker))[0]
+
+
+UNIT = """
+[[programme.site]]
+name = "{name}"
+broker = "{broker}"
+op = "hq"
+rated_kw = 9.0
+"""
+SITE_KEY = "[[programme.site.keys]]\nkid = '{kid}'\npublic_key = '{key}'\n"
+
+
+def test_a_site_of_a_programme_without_a_key_is_believed_on_loopback_only() -> None:
+    programme = SITE + "[programme]\nstep_kw = 5.0\n"
+    near, far = UNIT.format(name="near", broker="127.0.0.1:1883"), UNIT.format(name="far", broker="far.example:8883")
+    assert unsigned_sites(parse(programme + near).config) == ("near",)
+    (fault,) = faults_of(programme + near + far)
+    assert fault.startswith("farm.toml:13: programme.site[1].keys: missing; expected [[programme.site.keys]]"), fault
+    assert 'who can publish at "far.example:8883" could say for far that it has shed' in fault
+    keyed = far + SITE_KEY.format(kid="a", key=KEY)
+    assert unsigned_sites(parse(programme + keyed).config) == ()
+    (fault,) = faults_of(programme + keyed + SITE_KEY.format(kid="a", key=OTHER_KEY))
+    assert "programme.site[0].keys[1].kid: expected a name of its own" in fault
+    (fault,) = faults_of(programme + far + SITE_KEY.format(kid="a", key="AAAA"))
+    assert "programme.site[0].keys[0].public_key: expected an Ed25519 public key" in fault
+    (fault,) = faults_of(programme + keyed + near + SITE_KEY.format(kid="b", key=KEY))
+    assert "site[1].keys[0].public_key: expected a key of its own, got that of far: each could speak for" in fault
+    late = "valid_from = 2027-01-01T00:00:00Z\nvalid_until = 2026-01-01T00:00:00Z\n"
+    (fault,) = faults_of(programme + keyed + late)
+    assert "programme.site[0].keys[0].valid_until: expected a time after valid_from" in fault
 
 
 def test_a_missing_or_open_or_empty_secret_is_a_fault(tmp_path: Path) -> None:

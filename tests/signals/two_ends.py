@@ -9,8 +9,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from farmctl.signals._intake.duration import rfc3339
 from farmctl.signals.kit import BrokerAddress, Console
 from farmctl.signals.kit.book import Book
+from farmctl.signals.kit.gate import Gate
 from farmctl.signals.kit.holding import Keeper
 from farmctl.signals.kit.voice import Voice
 from tests.signals.conftest import Mosquitto
@@ -50,6 +52,7 @@ class TwoEnds:
         self.goes_on = asyncio.Event()
         """While it is cleared time stands still: connecting takes none."""
         self.goes_on.set()
+        self._stands = asyncio.Event()
 
     def quiet(self) -> bool:
         beat = self.site.source._intake.hearing.beat
@@ -62,8 +65,17 @@ class TwoEnds:
         while True:
             await self.site.cycle()
             await self.site.until(self.quiet)
+            self._stands.set()
             await self.goes_on.wait()
+            self._stands.clear()
             await asyncio.sleep(0.001)
+
+    async def stands_still(self) -> None:
+        """No time passes any more, and what the site has said was heard; `goes_on` ends it."""
+        self.goes_on.clear()
+        await self._stands.wait()
+        heard, now = self.console.heard.latest, rfc3339(self.site.clock.at_ms)
+        await self.site.until(lambda: "telemetry" in heard and heard["telemetry"].body["ts"] == now)
 
     async def passes(self, seconds: float) -> None:
         """So much time goes by."""
@@ -72,7 +84,12 @@ class TwoEnds:
 
 @contextlib.asynccontextmanager
 async def two_ends(
-    mosquitto: Mosquitto, *, far: Mosquitto | None = None, keeper: Keeper | None = None, **changes: Any
+    mosquitto: Mosquitto,
+    *,
+    far: Mosquitto | None = None,
+    keeper: Keeper | None = None,
+    gate: Gate | None = None,
+    **changes: Any,
 ) -> AsyncIterator[TwoEnds]:
     """A site and a dispatcher that both run while the block does; `far` is the broker of a dispatcher elsewhere."""
     await mosquitto.start()
@@ -80,7 +97,7 @@ async def two_ends(
     voice = Voice(op="grid-op", site="site-07", kid=KID, seed=SEED)
     there = far or mosquitto
     address = BrokerAddress(host=there.host, port=there.port)
-    ends = TwoEnds(site, Console(address, voice, Book(epoch=EPOCH), StoryTime(site.clock), keeper=keeper))
+    ends = TwoEnds(site, Console(address, voice, Book(epoch=EPOCH), StoryTime(site.clock), keeper=keeper, gate=gate))
     async with site.running(), ends.console, asyncio.TaskGroup() as tasks:
         await site.until(lambda: any(link.connected for link in site.inbox.links))
         passing = tasks.create_task(ends.seconds())

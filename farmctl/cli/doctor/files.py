@@ -1,15 +1,17 @@
-"""Checks of configuration and store: lint, disk, journal chain, alert route, unsigned mode, factory passwords."""
+"""Checks of configuration and store: lint, disk, journal, alert route, unsigned mode, site keys, factory logins."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from farmctl.cli.doctor.finding import Finding, fail, ok, warn
 from farmctl.cli.doctor.patient import Patient
 from farmctl.cli.doctor.site import Check
 from farmctl.cli.places import journal_of
+from farmctl.config.unsigned import unsigned_sites, unsigned_sources
 from farmctl.errors import FarmError
 from farmctl.store.journal import Intact
 from farmctl.store.places import open_reader
@@ -83,12 +85,34 @@ def _route(patient: Patient) -> Iterator[Finding]:
 def _unsigned(patient: Patient) -> Iterator[Finding]:
     if patient.loaded is None:
         return
-    open_ones = [s.name for s in patient.loaded.config.signal if str(getattr(s, "auth", "")).startswith("unsigned")]
+    open_ones = unsigned_sources(patient.loaded.config)
     if open_ones:
         fix = 'auth = "ed25519" with the issuer\'s key; unsigned is for a demo, or only ever lowers the load'
         yield warn("unsigned mode", f"{', '.join(open_ones)} takes unsigned messages", fix)
     else:
         yield ok("unsigned mode", "no source takes unsigned messages")
+
+
+def _sites(patient: Patient) -> Iterator[Finding]:
+    """Sites of a programme that cannot prove what they say."""
+    programme = None if patient.loaded is None else patient.loaded.config.programme
+    if patient.loaded is None or programme is None:
+        return
+    now = datetime.now(UTC)
+    keyless = unsigned_sites(patient.loaded.config)
+    over = [unit.name for unit in programme.site if unit.keys and not any(key.valid_at(now) for key in unit.keys)]
+    bare = [unit.name for unit in programme.site if unit.keys and not unit.signs_telemetry]
+    if keyless:
+        fix = "[[programme.site.keys]] with the public half of the site's signing_key_file; unsigned is for a demo"
+        yield warn("site keys", f"{', '.join(keyless)}: no key, so whoever can publish there speaks for it", fix)
+    if over:
+        fix = "[[programme.site.keys]] with the key that the site signs with now"
+        yield fail("site keys", f"{', '.join(over)}: no key is valid now, nothing that it says counts", fix)
+    if bare:
+        fix = "have it sign telemetry, then take signs_telemetry out"
+        yield warn("site keys", f"{', '.join(bare)}: its telemetry is not signed; it counts at its share at least", fix)
+    if not (keyless or over or bare):
+        yield ok("site keys", f"all {len(programme.site)} sites sign what they say")
 
 
 def _logins(patient: Patient) -> Iterator[Finding]:
@@ -111,4 +135,4 @@ def _logins(patient: Patient) -> Iterator[Finding]:
     yield warn("factory passwords", f"{len(found)} of {len(rows)} miners; {first}: {why}", fix)
 
 
-CHECKS: tuple[Check, ...] = (_lint, _disk, _chain, _route, _unsigned, _logins)
+CHECKS: tuple[Check, ...] = (_lint, _disk, _chain, _route, _unsigned, _sites, _logins)

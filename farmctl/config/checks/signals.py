@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from farmctl.config.checks.names import repeated, unknown_name
 from farmctl.config.checks.sources import openadr_faults, price_faults
-from farmctl.config.fault import Fault
+from farmctl.config.fault import Fault, KeyPath
 from farmctl.config.parts import Parts
-from farmctl.config.schema import CompatTable, MqttTable
+from farmctl.config.schema import CompatTable, KeyTable, MqttTable
 from farmctl.config.schema.kinds import split_endpoint
 from farmctl.config.schema.sources import OpenAdr2Table, OpenAdr3Table, PriceTable, ScheduleTable
 
@@ -117,11 +117,17 @@ def _issuers(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:
     for place, issuer in enumerate(signal.issuers):
         if issuer.max_kw is not None and issuer.max_kw < issuer.min_kw:
             yield fault((*here, place, "max_kw"), f"expected at least min_kw = {issuer.min_kw:g}")
-        keys = (*here, place, "keys")
-        yield from repeated(parts, keys, ((n, key.kid) for n, key in enumerate(issuer.keys)), key="kid")
-        for spot, key in enumerate(issuer.keys):
-            if key.valid_from is not None and key.valid_until is not None and key.valid_from >= key.valid_until:
-                yield fault((*keys, spot, "valid_until"), f"expected a time after valid_from = {key.valid_from}")
+        yield from key_faults(parts, (*here, place, "keys"), issuer.keys)
+
+
+def key_faults(parts: Parts, here: KeyPath, keys: Sequence[KeyTable]) -> Iterator[Fault]:
+    """Key ids that stand twice, and times in which no key is valid."""
+    yield from repeated(parts, here, ((n, key.kid) for n, key in enumerate(keys)), key="kid")
+    for spot, key in enumerate(keys):
+        if key.valid_from is not None and key.valid_until is not None and key.valid_from >= key.valid_until:
+            yield parts.document.fault(
+                (*here, spot, "valid_until"), f"expected a time after valid_from = {key.valid_from}"
+            )
 
 
 def _times(parts: Parts, number: int, signal: MqttTable) -> Iterator[Fault]:

@@ -17,7 +17,6 @@ def site_faults(parts: Parts, known: Known) -> Iterator[Fault]:
     yield from _levels(parts)
     yield from _zone(parts)
     yield from _polling(parts)
-    yield from _programme(parts)
     if parts.control is not None and known.policies is not None:
         yield from unknown_name(parts, ("control", "policy"), parts.control.policy, known.policies, "policy")
     for number, driver in parts.names("credentials", "driver") if known.drivers is not None else ():
@@ -41,21 +40,6 @@ def _levels(parts: Parts) -> Iterator[Fault]:
             yield fault(("site", key), f"expected at most rated_kw = {site.rated_kw:g}, got {level:g}")
         elif level is not None and level < site.safe_min_kw <= site.rated_kw:
             yield fault(("site", key), f"expected at least safe_min_kw = {site.safe_min_kw:g}, got {level:g}")
-
-
-def _programme(parts: Parts) -> Iterator[Fault]:
-    """Headquarters has no meter of its own, and no floor above what a site can take."""
-    programme, fault = parts.programme, parts.document.fault
-    if programme is None:
-        return
-    for number, meter in parts.meters.items():
-        if meter.site:
-            yield fault(("meter", number, "site"), "expected no site meter beside [programme]: the sites are metered")
-    for number, unit in enumerate(programme.site):
-        for key, level in (("floor_kw", unit.floor_kw), ("firm_kw", unit.firm_kw)):
-            if level is not None and level > unit.rated_kw:
-                text = f"expected at most rated_kw = {unit.rated_kw:g}, got {level:g}"
-                yield fault(("programme", "site", number, key), text)
 
 
 def _zone(parts: Parts) -> Iterator[Fault]:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from farmctl.config.schema.kinds import AtLeastZero, Endpoint, Positive, SiteName, SitePath, Table, Text
-from farmctl.config.schema.signals import Topic
+from farmctl.config.schema.kinds import AtLeastZero, Endpoint, Positive, SiteName, SitePath, Switch, Table, Text
+from farmctl.config.schema.signals import KeyTable, Topic
 
 
 class UnitTable(Table):
@@ -41,6 +41,12 @@ class UnitTable(Table):
     """First levels of the topics to the site."""
     up_root: Topic = "site/v1"
     """First levels of the topics from the site."""
+    canonical_root: Topic | None = None
+    """up_root as the site signed it, where a bridge renames topics; left out: up_root."""
+    signs_telemetry: Switch = True
+    """False: a site of another make that signs acks, reports and state, and its telemetry not."""
+    keys: tuple[KeyTable, ...] = ()
+    """Public halves of the site's signing_key_file; without one it is believed unsigned, on a loopback broker only."""
 
 
 class ProgrammeTable(Table):

@@ -18,10 +18,10 @@ Seconds10To120 = Annotated[float, Field(strict=True, ge=10, le=120)]
 
 
 class KeyTable(Table):
-    """One public key of an issuer; two may be valid during a rotation."""
+    """One public key of an issuer, or of a site of a programme; two may be valid during a rotation."""
 
     kid: Label
-    """Key id as it stands in signed messages."""
+    """Key id as it stands in signed messages; those of a site name none."""
     public_key: Annotated[str, AfterValidator(check_ed25519)]
     """Ed25519 public key, 32 bytes in base64; it is no secret."""
     valid_from: AwareDatetime | None = None

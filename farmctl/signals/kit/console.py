@@ -12,6 +12,7 @@ from typing import Self
 from farmctl.errors import SilentPeerError
 from farmctl.ports.site import Clock
 from farmctl.signals.kit.book import Book, Payload
+from farmctl.signals.kit.gate import Gate
 from farmctl.signals.kit.heard import Heard
 from farmctl.signals.kit.holding import Holding, Keeper
 from farmctl.signals.kit.link import BrokerAddress, Link
@@ -40,8 +41,12 @@ class Console:
         *,
         up_root: str = "site/v1",
         keeper: Keeper | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        """With a keeper the site's acks and reports are made durable there and acknowledged."""
+        """With a keeper the site's acks and reports are made durable there and acknowledged.
+
+        With a gate only what it admits was ever heard; without one the broker is believed.
+        """
         self.voice = voice
         self.book = book
         self.clock = clock
@@ -53,10 +58,14 @@ class Console:
         self._snapshot: Payload = {}
         self._snapshot_ms = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self.holding = None if keeper is None else Holding(voice.site, keeper)
+        self._gate = gate
+        repeated = None if gate is None else gate.repeated
+        self.holding = None if keeper is None else Holding(voice.site, keeper, repeated=repeated)
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._link.keep())]
+        if self._gate is not None:
+            self._tasks.append(asyncio.create_task(self._gate.run()))
         try:
             await self._link.is_online()
         except BaseException:
@@ -210,7 +219,10 @@ class Console:
             await self.clock.sleep(HELD_PAUSE_S)
 
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as the link hands it over
-        said = self.heard.take(topic, payload, retained=retained, at_ms=self.clock.now_ms())
+        now_ms = self.clock.now_ms()
+        if self._gate is not None and not self._gate.admits(topic.removeprefix(f"{self.up}/"), payload, now_ms):
+            return
+        said = self.heard.take(topic, payload, retained=retained, at_ms=now_ms)
         if said is not None and self.holding is not None:
             self.holding.take(said)
 

@@ -102,7 +102,17 @@ class Heard:
         return self.modes[-1][1] if self.modes else ""
 
 
-def is_signed(said: Said, topic: str, public_key: bytes) -> bool:
-    """Whether that message carries the site's own signature."""
-    bare = {name: value for name, value in said.body.items() if name != "sig"}
-    return is_genuine(public_key, said.body.get("sig"), topic, bare)
+def header_of(channel: str, body: Payload) -> Payload | None:
+    """Where a message says who and when, and carries its signature; None where a report has no such place."""
+    header = body.get("x-farmctl") if channel == "report" else body
+    return header if isinstance(header, dict) else None
+
+
+def is_signed(channel: str, body: Payload, topic: str, public_key: bytes) -> bool:
+    """Whether that message carries the site's own signature over its topic."""
+    header = header_of(channel, body)
+    if header is None:
+        return False
+    bare = {name: value for name, value in header.items() if name != "sig"}
+    unsigned = bare if header is body else {**body, "x-farmctl": bare}
+    return is_genuine(public_key, header.get("sig"), topic, unsigned)

@@ -6,7 +6,7 @@ import asyncio
 import bisect
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,11 +89,13 @@ class Spans:
 class Holding:
     """What one site's acks and reports go through before they are acknowledged."""
 
-    def __init__(self, site: str, keeper: Keeper) -> None:
+    def __init__(self, site: str, keeper: Keeper, *, repeated: Callable[[Letter], None] | None = None) -> None:
+        """`repeated` is called with each letter that was held already."""
         self.repeats = 0
         """How many came that were held already."""
         self._site = site
         self._keeper = keeper
+        self._repeated = repeated
         self._boxes: dict[str, Spans] | None = None
         self._waiting: deque[Letter] = deque()
         self._news = asyncio.Event()
@@ -125,17 +127,23 @@ class Holding:
         self._news.clear()
         taken = list(self._waiting)
         fresh: list[Letter] = []
+        again: list[Letter] = []
         for letter in taken:
             spans = after.pop(letter.box, None) or Spans()
             after[letter.box] = spans  # heard last
-            if letter.number not in spans:
+            if letter.number in spans:
+                again.append(letter)
+            else:
                 spans.add(letter.number)
                 fresh.append(letter)
         after = dict(list(after.items())[-MOST_BOXES:])
         if fresh:
             await self._keeper.keep(fresh, _written(after))
         self._boxes = after
-        self.repeats += len(taken) - len(fresh)
+        self.repeats += len(again)
+        if self._repeated is not None:
+            for letter in again:
+                self._repeated(letter)
         for _ in taken:
             self._waiting.popleft()
         return {box: after[box] for box in {letter.box for letter in taken} if box in after}

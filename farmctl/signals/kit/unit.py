@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -25,6 +25,8 @@ AGAIN_S = 1.0
 REPORTS = ("DEMAND", "USAGE")
 """What a site tells of every minute of a share: mean power and energy at its meter, for settlement."""
 SECONDS_PER_MINUTE = 60.0
+MEASURED = frozenset({EventState.REACHED, EventState.COMPLETED})
+"""States that a site tells only of what its own meter has shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class UnitTerms:
     """What it may draw while nobody has told it anything, W."""
     speaks: bool = True
     """False: listen only."""
+    signs_telemetry: bool = True
+    """False: anybody may have written what it draws; only what its acks say they measured is proof."""
 
 
 class SiteUnit(SiteLink):
@@ -86,7 +90,11 @@ class SiteUnit(SiteLink):
         if said is None or not isinstance(said.body.get("kw"), int | float):
             return None
         state, able = self._body("state"), self._body("capability")
-        return _report(said.at_ms, said.body, able, self._own_limit_w(state))
+        report = _report(said.at_ms, said.body, able, self._own_limit_w(state))
+        if report is None or self._terms.signs_telemetry:
+            return report
+        quality = Quality.ESTIMATED if report.quality is Quality.OK else report.quality
+        return replace(report, power_w=max(report.power_w, self.granted_w()), quality=quality)
 
     @override
     def granted_w(self) -> float:
@@ -153,6 +161,8 @@ class SiteUnit(SiteLink):
             state = said.body.get("state")
             if number is None or state == EventState.RECEIVED:
                 continue
+            if state != EventState.REJECTED and not self._terms.signs_telemetry and state not in MEASURED:
+                continue  # it will obey; until it has, only forgeable telemetry would say what it still draws
             if state == EventState.REJECTED:
                 del self._sent[number]
                 self._refused = str(said.body.get("reason") or "refused")

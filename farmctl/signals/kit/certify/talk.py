@@ -237,7 +237,8 @@ async def signatures(stage: Stage) -> None:
     if stage.site_key is None:
         raise NotTriedError("no --site-key given: acks were not checked for the site's signature")
     topic = f"{stage.console.up}/ack"
-    bad = [said.body.get("eventId") for said in stage.console.heard.acks if not is_signed(said, topic, stage.site_key)]
+    acks = [said.body for said in stage.console.heard.acks]
+    bad = [body.get("eventId") for body in acks if not is_signed("ack", body, topic, stage.site_key)]
     if bad:
         raise BrokenRuleError(
             f"{len(bad)} of {len(stage.console.heard.acks)} acks are not signed by the site: {bad[:3]}"
