@@ -86,6 +86,21 @@ class LazyVerbs(click.Group):
         return command
 
     @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is meant; a slip of the finger is answered with the verb that is near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes pays
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.format_message()} Did you mean {near[0]}?", ctx) from None
+
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing any."""
         with formatter.section("Commands"):
@@ -108,8 +123,22 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except FarmError as error:
-        click.echo(f"farmctl: {error}", err=True)
+        click.echo(f"farmctl: {error}{_next_step(error)}", err=True)
         sys.exit(exit_of(error))
+    except OSError as error:
+        # a file that a verb was given: the folder is missing, it is there already, the disk is full
+        named = f"{error.filename}: " if error.filename else ""
+        click.echo(f"farmctl: {named}{error.strerror or error}", err=True)
+        sys.exit(Exit.ERROR)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _next_step(error: FarmError) -> str:
+    """What to do about a controller that is not there."""
+    from farmctl.control.client import ControllerSilentError  # noqa: PLC0415 - stdlib, but 20 ms of it
+
+    if not isinstance(error, ControllerSilentError):
+        return ""
+    return "\nfarmctl: farmctl doctor says what is wrong; --config, --socket or --context name another controller"

@@ -12,7 +12,7 @@ from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import object_option, output_option, print_object, print_rows, say
 from farmctl.control.client import ControlClient, part
-from farmctl.control.sizes import span_s
+from farmctl.control.sizes import lasting_s
 
 COLUMNS = ("id", "priority", "state", "since", "n", "detail", "response", "owner")
 ONCE = "once"
@@ -61,7 +61,7 @@ def shelve(*, door: Door, alarm_id: str, for_text: str, reason: str, output: str
     if for_text == ONCE:
         until = ONCE
     else:
-        until = (datetime.now(UTC) + timedelta(seconds=span_s(for_text))).isoformat(timespec="seconds")
+        until = (datetime.now(UTC) + timedelta(seconds=lasting_s(for_text))).isoformat(timespec="seconds")
     return _told(_order(door, alarm_id, "shelve", reason=reason, until=until), alarm_id, output)
 
 
@@ -88,7 +88,7 @@ def report(*, door: Door, alarm: str, for_text: str | None, over: bool, output: 
     """Tell what another system of the site sees: fire panel, cooling plant, backup job."""
     body: dict[str, object] = {"alarm": alarm, "holds": not over, **told_by}
     if for_text is not None:
-        ends = datetime.now(UTC) + timedelta(seconds=span_s(for_text))
+        ends = datetime.now(UTC) + timedelta(seconds=lasting_s(for_text))
         body["until"] = ends.isoformat(timespec="seconds")
     told = door.client().post("/v1/alarms/report", body)
     if output != "table":

@@ -44,6 +44,9 @@ def support_bundle(*, door: Door, out: Path | None, logs: tuple[Path, ...], outp
     from farmctl.cli.doctor.patient import Patient  # noqa: PLC0415 - see above
     from farmctl.cli.redact import Redactor  # noqa: PLC0415 - see above
 
+    if out is not None and (out.exists() or not out.parent.is_dir()):
+        what = "is there already: expected a new file" if out.exists() else "expected a folder that is there"
+        raise click.UsageError(f"--out {out}: {what}")
     patient = Patient(door, quick=True)
     redactor = Redactor.of(patient.loaded)
     path = out or Path(f"farmctl-support-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tgz")

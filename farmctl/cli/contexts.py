@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ FILE = "contexts.toml"
 KEYS = ("socket", "url", "ca_file", "token_file", "colour")
 COLUMNS = ("name", "current", "where", "ca_file", "token_file")
 LONGEST_TOKEN = 4096
+_URL = re.compile(r"https://[^/\s]+/?")
 
 
 class ContextError(ConfigError):
@@ -71,10 +73,13 @@ def set_context(name: str, **table: str | None) -> int:
     """Name a controller, or change what a name means."""
     if (table["socket"] is None) == (table["url"] is None):
         raise click.UsageError("expected one of --socket PATH and --url https://HOST:PORT")
+    if table["url"] is not None and not _URL.fullmatch(table["url"]):
+        raise click.UsageError(f"--url {table['url']}: expected https://HOST:PORT")
     path = contexts_file()
     current, known = _read(path)
     known[name] = {key: value for key, value in table.items() if value is not None}
     _write(path, current, known)
+    say(f"farmctl: {name} is set in {path}; farmctl context use {name} makes it the usual one")
     return Exit.OK
 
 

@@ -39,6 +39,12 @@ def curtail(*, door: Door, wish: Wish, site: str, output: str, **asked: str | No
         target_kw = kilowatts(asked["to"], state["rated_kw"])
     elif asked["by"] is not None:
         target_kw = max(state["power_kw"] - kilowatts(asked["by"], state["power_kw"]), 0.0)
+    drawn_kw = max(state["power_kw"], state["target_kw"])
+    if target_kw > drawn_kw:
+        raise click.UsageError(
+            f"{target_kw:.1f} kW is more than the {drawn_kw:.1f} kW of now, and curtail only lowers: "
+            "expected less, or farmctl override set"
+        )
     wanted = {} if asked["ramp"] is None else {"ramp_kw_per_min": ramp_kw(asked["ramp"], state["rated_kw"])}
     ends = end_or_usual(asked["for_text"], asked["until"], state["timezone"])
     return held(client, state, target_kw, ends, wish, output, confirm=site, **wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,8 @@ def certify(**options: Any) -> int:
     if options["with_demo"]:
         return asyncio.run(_certified_demo(options))
     if not options["yes"]:
+        if not sys.stdin.isatty():
+            raise click.UsageError("this moves real load: without a terminal to ask on, expected --yes")
         click.confirm(
             f"site {options['site']}: this moves real load for about ten minutes. Go on?", abort=True, err=True
         )
@@ -253,7 +256,8 @@ def _console(options: dict[str, Any], broker: str | None, *, listens: bool = Fal
 
     host, _, port = (broker or "").rpartition(":")
     if not host or not port.isdecimal():
-        raise click.UsageError(f"--broker {broker!r}: expected HOST:PORT")
+        said = "expected --broker HOST:PORT" if broker is None else f"--broker {broker!r}: expected HOST:PORT"
+        raise click.UsageError(said)
     op, site, key = options["op"], options["site"], options["key_file"]
     file = options["state_file"] or Path("~/.local/state/farmctl").expanduser() / f"grid-{op}-{site}.json"
     if options.get("with_demo"):

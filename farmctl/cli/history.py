@@ -57,6 +57,9 @@ def history(*, door: Door, series: tuple[str, ...], output: str, offline: bool, 
     asked = {"series": ",".join(series), "from": options["since"], "to": options["until"], "step": options["step"]}
     found = _offline(door, asked) if offline else door.client().get("/v1/history", **asked)
     _print(found, output, options["target"])
+    empty = [line["name"] for line in found["series"] if all(value is None for value in line["values"])]
+    if empty:
+        say(f"farmctl: nothing is recorded of {', '.join(empty)} in this time")
     return Exit.OK
 
 

@@ -52,6 +52,8 @@ def list_miners(
     rows: list[dict[str, Any]] = []
     for text in selections(ids, filters):
         rows += _fetched(client, text, sort_by, None if limit is None else limit - len(rows))
+    if not rows:
+        say("farmctl: no miner fits")
     print_rows(rows, WIDE if output in ("wide", "csv") else NARROW, "table" if output == "wide" else output)
     return 0
 

@@ -78,7 +78,7 @@ def wide(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Plain columns; numbers to the right, unknown as `-`."""
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    cells = [[cell(row.get(column)) for column in columns] for row in rows]
     heads = [column.upper().replace("_", " ") for column in columns]
     widths = [max([len(heads[i]), *(len(line[i]) for line in cells)]) for i in range(len(columns))]
     numeric = [all(isinstance(row.get(c), int | float | None) for row in rows) and bool(rows) for c in columns]
@@ -97,9 +97,12 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """One value for people: unknown is `-`, a switch yes or no."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.1f}"
     return str(value)

@@ -62,5 +62,7 @@ def release_override(*, door: Door, wish: Wish, override_id: str, site: str, out
 def list_overrides(*, door: Door, output: str) -> int:
     """Overrides that have not ended."""
     rows = door.client().get("/v1/overrides")["rows"]
+    if output in ("table", "wide"):
+        rows = [{**row, "selector": row["selector"] or "site", "miners": row["miners"] or None} for row in rows]
     print_rows(rows, COLUMNS, output)
     return Exit.OK

@@ -9,7 +9,7 @@ import click
 
 from farmctl.cli.asking import ClientVerb, Door, asking
 from farmctl.cli.exits import Exit
-from farmctl.cli.output import object_option, output_option, print_object, print_rows
+from farmctl.cli.output import cell, object_option, output_option, print_object, print_rows
 from farmctl.control.client import ControllerRefusedError
 
 _SUMMED = ("name", "miners", "hashing", "throttled", "curtailed", "fault", "offline", "power_kw", "hash_rate_ths",
@@ -41,10 +41,12 @@ def _group(what: str, about: str, columns: Sequence[str]) -> click.Group:
         rows = door.client().get(f"/v1/{what}")["rows"]
         row = next((row for row in rows if row["name"] == name), None)
         if row is None:
-            raise ControllerRefusedError(404, "not_found", f"{name}: no such one of {what}")
+            raise ControllerRefusedError(
+                404, "not_found", f"{name}: the site has none of that name", hint=f"farmctl {what} list -o name"
+            )
         if output == "table":
             for field, value in row.items():
-                click.echo(f"{field:<14} {'-' if value is None else value}")
+                click.echo(f"{field:<14} {cell(value)}")
         else:
             print_object(row, output)
         return Exit.OK

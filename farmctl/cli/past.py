@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from farmctl.store.places import Place
     from farmctl.wiring.past import PastPicture
 
 JOURNAL = "journal.db"
+
+
+class Moment(click.DateTime):
+    """A date and time, refused in the words of people."""
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The moment; a usage error for anything else."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r}: expected a date and time (UTC) such as 2026-11-24T10:05", param, ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +61,10 @@ def looking_back(verb: Callable[..., Any]) -> Callable[..., Any]:
     looked = click.option(
         "--journal", type=click.Path(exists=True, path_type=Path), help="With --at: the journal or its folder."
     )(looked)
-    moment = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M"])
-    return click.option("--at", type=moment, default=None, help="A moment of the past, UTC, from the recording.")(
-        looked
-    )
+    moment = Moment(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M"])
+    return click.option(
+        "--at", type=moment, metavar="TIME", help="2026-11-24T10:05, UTC: a moment of the past, from the recording."
+    )(looked)
 
 
 def _aware(at: datetime) -> datetime:

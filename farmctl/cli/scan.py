@@ -255,7 +255,7 @@ def _ports(text: str | None) -> dict[str, int]:
     try:
         return read_ports((text or "").replace(",", SEPARATOR))
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--ports") from None
+        raise click.BadParameter(str(error).replace(SEPARATOR, ","), param_hint="--ports") from None
 
 
 def _open_files() -> int:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from farmctl.cli.asking import ClientVerb, Door, asking
+from farmctl.cli.exits import Exit
 from farmctl.cli.output import object_option, print_object, say
 from farmctl.control.client import ControlClient, ControllerRefusedError
 from farmctl.control.sizes import span_s
@@ -39,16 +41,34 @@ def status(*, door: Door, watch: bool, every: str, times: int | None, output: st
             click.echo(screen(state))
         return 0
     pause_s = span_s(every)
-    turn = 0
+    turn, seen = 0, False
     while times is None or turn < times:
         if turn:
             time.sleep(pause_s)
-        _redraw(client, output)
+        seen = _redraw(client, output)
         turn += 1
-    return 0
+    return Exit.OK if seen else Exit.UNREACHABLE
 
 
-@click.command()
+class _Misused(click.UsageError):
+    """Wrong use of a monitor's probe, which knows nothing then."""
+
+    exit_code = UNKNOWN
+
+
+class _Probe(click.Command):
+    """A verb whose wrong use is UNKNOWN to a monitor, and not the 2 that means CRITICAL there."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words of the command line. Raises UsageError with the monitor's exit code."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _Misused(error.format_message(), ctx) from None
+
+
+@click.command(cls=_Probe)
 @asking
 def check(*, door: Door) -> int:
     """Nagios-style health: 0 ok, 1 warning, 2 critical, 3 unknown."""
@@ -129,19 +149,20 @@ def _lines(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "override", f"{order['id']} {_kw(order['target_kw'])} {who}"
 
 
-def _redraw(client: ControlClient, output: str) -> None:
-    """One picture of --watch; a lost link is said and the watch goes on."""
+def _redraw(client: ControlClient, output: str) -> bool:
+    """One picture of --watch; a lost link is said, and the watch goes on. False: there was none."""
     try:
         state = client.get("/v1/state")
     except FarmError as error:
         say(f"farmctl: {error}; trying again")
-        return
+        return False
     if output != "table":
         print_object(state, output)
     elif sys.stdout.isatty():
         click.echo(f"\x1b[H\x1b[J{screen(state)}")
     else:
         click.echo(one_line(state))
+    return True
 
 
 def _mark(text: str, **style: Any) -> str:

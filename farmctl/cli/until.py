@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import click
 
 from farmctl.control.client import ControlClient
-from farmctl.control.sizes import moment, size_of, span_s
+from farmctl.control.sizes import lasting_s, moment, size_of
 
 W_PER_KW = 1000.0
-LONGEST = timedelta(days=7)
 USUAL = timedelta(hours=1)
 """An override always ends: a curtailment without a stated end after so long."""
 
@@ -27,9 +26,9 @@ def ending(verb: Callable[..., Any]) -> Callable[..., Any]:
 def end_of(for_text: str | None, until: str | None, zone: str) -> datetime:
     """The end, UTC. Raises UsageError without exactly one of the two, SizeError for one that cannot be read."""
     if (for_text is None) == (until is None):
-        raise click.UsageError("expected one of --for 90m and --until 18:00: an override always ends")
+        raise click.UsageError("expected one of --for 90m and --until 18:00: what is held by hand always ends")
     now = datetime.now(UTC)
-    return now + timedelta(seconds=span_s(for_text)) if for_text is not None else moment(until or "", zone, now)
+    return now + timedelta(seconds=lasting_s(for_text)) if for_text is not None else moment(until or "", zone, now)
 
 
 def end_or_usual(for_text: str | None, until: str | None, zone: str) -> datetime:

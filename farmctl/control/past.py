@@ -51,10 +51,14 @@ def told(found: HistoryLines) -> Json:
     }
 
 
+LAST_MS = 253_402_300_799_000
+"""The end of the year 9999, after which no calendar of ours has a name for a moment."""
+
+
 def moment_ms(text: str, field: str, now_ms: int) -> int:
     """`2h` (ago), ISO 8601 (UTC unless it names a zone), or milliseconds since 1970. Raises ApiError 400."""
     if text.isascii() and text.isdigit() and len(text) > len("1000000000"):
-        return int(text[:15])
+        return min(int(text[:15]), LAST_MS)
     try:
         return now_ms - int(span_s(text.removeprefix("-")) * MS_PER_S)
     except SizeError:

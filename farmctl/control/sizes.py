@@ -13,6 +13,9 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(W|kW|MW|GW|%)", re.IGNORECASE)
 _WATTS = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+LONGEST_S = 36_500 * 86_400.0
+"""A century: what is longer has no end that a calendar could name."""
+LARGEST_W = 1e12
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -40,16 +43,33 @@ def size_of(text: str) -> Size:
         message = f"{text!r}: expected a size with its unit, such as 20MW, 500kW or 85%"
         raise SizeError(message)
     number, unit = float(match[1]), match[2].lower()
-    return Size(amount=number, percent=True) if unit == "%" else Size(amount=number * _WATTS[unit], percent=False)
+    size = Size(amount=number, percent=True) if unit == "%" else Size(amount=number * _WATTS[unit], percent=False)
+    if size.amount > LARGEST_W:
+        message = f"{text[:30]!r}: expected at most 1000GW"
+        raise SizeError(message)
+    return size
 
 
 def span_s(text: str) -> float:
-    """`90s`, `30m`, `2h`, `1d` in seconds. Raises SizeError for a bare number."""
+    """`90s`, `30m`, `2h`, `1d` in seconds. Raises SizeError for a bare number, and for more than a century."""
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         message = f"{text!r}: expected a time with its unit, such as 90s, 30m or 2h"
         raise SizeError(message)
-    return float(match[1]) * _SECONDS[match[2]]
+    span = float(match[1]) * _SECONDS[match[2]]
+    if span > LONGEST_S:
+        message = f"{text[:30]!r}: expected at most 36500d"
+        raise SizeError(message)
+    return span
+
+
+def lasting_s(text: str) -> float:
+    """The same for what lasts: more than nothing. Raises SizeError."""
+    span = span_s(text)
+    if not span:
+        message = f"{text!r}: expected a time longer than nothing, such as 90s, 30m or 2h"
+        raise SizeError(message)
+    return span
 
 
 def moment(text: str, zone: str, now: datetime) -> datetime:

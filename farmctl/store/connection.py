@@ -147,6 +147,8 @@ def reported(path: Path | str, doing: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", type(error).__name__)
+        if code == "SQLITE_NOTADB":
+            raise StoreError(f"{path}: expected a journal of farmctl, this is not a database of SQLite") from error
         raise StoreError(f"{path}: {doing} failed: {error} ({code})") from error
     except (ValueError, OverflowError) as error:  # aiosqlite on a closed connection; a value SQLite cannot hold
         raise StoreError(f"{path}: {doing} failed: {error}") from error

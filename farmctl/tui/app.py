@@ -319,7 +319,7 @@ class FarmApp(TableKeys, PastKeys, OneKey, inherit_bindings=False):
 
     def order(self, draft: Draft) -> None:
         """The preview of an order. Raises RefusedError where nothing may be ordered."""
-        why = self.glass.hand(self.role).blocked or ("it takes an operator" if self.glass.read_only else "")
+        why = self.glass.hand(self.role).bars(draft) or ("it takes an operator" if self.glass.read_only else "")
         if why or self.glass.latest is None:
             raise RefusedError(f"{draft.title}: {why or 'there is no picture yet'}")
         self.acting.draft(draft, self.glass.latest)

@@ -20,7 +20,7 @@ from farmctl.tui.chrome import WAITING, banner, keys_line, last_order, terminal_
 from farmctl.tui.filtering import Filter
 from farmctl.tui.intake import Arrived, Intake
 from farmctl.tui.keys import PAGES, PROGRAMME, Key
-from farmctl.tui.menu import Hand, selector_of
+from farmctl.tui.menu import STALE, Hand, selector_of
 from farmctl.tui.palette import app_palette
 from farmctl.tui.prompt import Prompt
 from farmctl.tui.screens.alarms import AlarmsPane
@@ -337,7 +337,7 @@ class GlassScreen(Screen[None]):
 
     def hand(self, role: str) -> Hand:
         """What an order would be about, and why none may be given now."""
-        why = "this is the past" if self.player is not None else "the picture is stale" if self.stale else ""
+        why = "this is the past" if self.player is not None else STALE if self.stale else ""
         why = why or ("this glass is read-only" if self.read_only and role != "viewer" else "")
         place, image, roster = self.pane.place(), self.latest, self.miners.table.roster
         boxes = () if image is None else image.containers

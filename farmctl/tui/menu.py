@@ -13,6 +13,7 @@ from farmctl.tui.words import megawatts
 
 MOST_NAMED = 100
 """Ids that fit into one order."""
+STALE = "the picture is stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +30,17 @@ class Hand:
     selector: str = ""
     """A filter that means exactly these; empty where no order can hold them."""
 
+    def bars(self, draft: Draft) -> str:
+        """Why an order may not be given from here; a stop needs no controller, only a shell."""
+        if self.blocked == STALE and draft.verb == "stop_all":
+            return f"{STALE}; in a shell, farmctl stop-all works with the controller dead"
+        return self.blocked
+
 
 def orders_now(image: FleetImage, hand: Hand) -> list[Choice[Draft]]:
     """In the order of the menu; the most usual first."""
     return [
-        Choice(text, draft, f"$ {replace(draft, reason='...').command}", hand.blocked or why or _role(draft, hand))
+        Choice(text, draft, f"$ {replace(draft, reason='...').command}", hand.bars(draft) or why or _role(draft, hand))
         for text, draft, why in _orders(image, hand)
     ]
 

@@ -12,6 +12,8 @@ from farmctl.errors import RefusedError
 from farmctl.ports.feed import FleetImage
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(MW|kW|W|%)", re.IGNORECASE)
+LARGEST = 1e12
+"""Of any unit: what is larger is a slip of the hand, and no controller takes it."""
 _SPAN = re.compile(r"([0-9]+)\s*([smhd])")
 _KW = {"mw": 1_000.0, "kw": 1.0, "w": 0.001}
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -169,6 +171,8 @@ def kilowatts(text: str, rated_kw: float) -> float:
     if match is None:
         raise OrderTextError(f"power {text!r}: expected a number with MW, kW, W or %, such as 20MW")
     number, unit = float(match[1]), match[2].lower()
+    if number > LARGEST:
+        raise OrderTextError(f"power {text[:30]!r}: expected at most 1000GW")
     return rated_kw * number / 100 if unit == "%" else number * _KW[unit]
 
 
@@ -177,6 +181,8 @@ def seconds(text: str) -> int:
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         raise OrderTextError(f"time {text!r}: expected a number with s, m, h or d, such as 90m")
+    if not int(match[1]):
+        raise OrderTextError(f"time {text!r}: expected more than nothing, such as 90m")
     return int(match[1]) * _SECONDS[match[2]]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from farmctl.cli import main
 from farmctl.cli.exits import MEANING, Exit
 from farmctl.control.identity import Role
 from tests.cli.shell import Shell
@@ -211,3 +213,41 @@ async def test_a_site_declines_an_order_about_load_but_neither_a_limit_nor_an_em
     house.run(1)
     (ack,) = house.day.decision.acks
     assert (ack.event_id, ack.state.value, ack.reason) == ("run", "OPTED_OUT", "mustRun: works on the pump")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("lease take --for 99999999999d --reason x", Exit.USAGE, "at most 36500d"),
+        ("alarms report backup_failed --for 99999999999d --reason x", Exit.USAGE, "at most 36500d"),
+        ("override set F1 --to 50% --for 0s --reason x --yes", Exit.USAGE, "longer than nothing"),
+        (f"override set F1 --to {'9' * 400}MW --for 1h --reason x --yes", Exit.USAGE, "at most 1000GW"),
+        ("curtail --to 200% --reason x --yes", Exit.USAGE, "curtail only lowers"),
+        ("circuits get F9", Exit.ERROR, "farmctl circuits list"),
+        ("miners list nosuch", Exit.OK, "no miner fits"),
+        ("why x --at yesterday", Exit.USAGE, "such as 2026-11-24T10:05"),
+        ("statsu", Exit.USAGE, "Did you mean status?"),
+        ("check --bogus", 3, "No such option"),
+        ("context set north --url north.example", Exit.USAGE, "expected https://HOST:PORT"),
+        ("grid certify --broker 127.0.0.1:1", Exit.USAGE, "expected --yes"),
+        ("support-bundle --out /dev/null", Exit.USAGE, "is there already"),
+    ],
+)
+async def test_a_slip_of_the_hand_is_told_in_words(shell: Shell, words: str, code: int, told: str) -> None:
+    said = await shell(*words.split())
+    assert (said.code, told in said.err) == (code, True), said.err
+
+
+async def test_who_finds_no_controller_is_told_so_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    socket = str(tmp_path / "none.sock")
+    assert (await Shell(tmp_path / "none.sock")("status", "-w", "--times", "1")).code == Exit.UNREACHABLE
+    for words, code, told in (
+        (("status", "--socket", socket), Exit.UNREACHABLE, "farmctl doctor"),
+        (("init", "/dev/null/farm.toml", "--name", "a", "--rated-kw", "5"), Exit.ERROR, "Not a directory"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["farmctl", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert (ended.value.code, told in capsys.readouterr().err) == (code, True)

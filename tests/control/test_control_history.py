@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,9 @@ def test_moments_are_read_as_people_and_programs_write_them() -> None:
     assert moment_ms("2026-12-01T00:00:00", "from", NOW_MS) == START_MS
     assert moment_ms("2026-12-01T05:00:00+05:00", "from", NOW_MS) == START_MS
     assert moment_ms(str(START_MS), "from", NOW_MS) == START_MS
+    assert datetime.fromtimestamp(moment_ms("9" * 15, "from", NOW_MS) / 1e3, tz=UTC).year == 9999
+    with pytest.raises(ApiError, match="expected 2h"):
+        moment_ms("9999999999d", "from", NOW_MS)
 
 
 def test_table_csv_spark_and_parquet_tell_the_same(site: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -184,3 +185,11 @@ async def test_the_map_goes_from_container_to_rack_and_shows_every_miner(sit: Si
         cells = seat.app.glass.query_one(HeatMap)
         shown = sum(stop - start for _, pieces in cells._lines for _, start, stop in pieces)
         assert shown == 300
+
+
+async def test_the_column_chooser_tells_without_colours_what_is_chosen(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("3", "w")
+        text = seat.text()
+        assert re.search(r"X▌ ID", text)
+        assert re.search(r"▐ ▌ Slot", text)

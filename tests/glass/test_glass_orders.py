@@ -168,6 +168,7 @@ async def test_a_lost_link_keeps_the_picture_and_forbids_orders(sit: Sit) -> Non
         assert seat.app.check_action("order_override", ()) is None
         await seat.press("x")
         assert "(the picture is stale)" in seat.text()
+        assert "farmctl stop-all works with the" in seat.text()
         await seat.press("escape")
         seat.feed.link(LinkState(up=True, age_s=0.0, attempt=0, why=""))
         await seat.hear()

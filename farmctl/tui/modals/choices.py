@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from rich.segment import Segment
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widgets import Button, Input, Label, OptionList, SelectionList, Static
 from textual.widgets.option_list import Option
 from typing_extensions import override
@@ -78,6 +80,19 @@ class MenuScreen(ModalScreen[Chosen | None], Generic[Chosen]):
         self.dismiss(None)
 
 
+class Chooser(SelectionList[str]):
+    """A list to tick; what is not chosen has no X, so that it is told without colours."""
+
+    @override
+    def render_line(self, y: int) -> Strip:
+        """As Textual draws it, which shows the X of both."""
+        line, number = super().render_line(y), self.scroll_offset.y + y
+        if number >= self.option_count or self.get_option_at_index(number).value in self.selected:
+            return line
+        left, button, *rest = line
+        return Strip([left, Segment(" ", button.style), *rest])
+
+
 class ColumnsScreen(ModalScreen[tuple[str, ...] | None]):
     """The column chooser."""
 
@@ -92,7 +107,7 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None]):
         """Lay out."""
         with Vertical(classes="dialog"):
             yield Label("Columns: space chooses, enter shows them", classes="title")
-            yield SelectionList[str](*((c.title, c.key, c.key in self._shown) for c in COLUMNS))
+            yield Chooser(*((c.title, c.key, c.key in self._shown) for c in COLUMNS))
 
     def action_take(self) -> None:
         """In the order of the table."""

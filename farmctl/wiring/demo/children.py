@@ -44,6 +44,12 @@ class Child:
         found = [line for line in lines if line.startswith("{")]
         return dict(json.loads(found[-1])) if found else {}
 
+    async def must_be_well(self, name: str) -> None:
+        """It has ended, and was not at fault. Raises ChildError with what it complained of."""
+        if self.process.returncode:
+            complaint = await asyncio.to_thread(self.log.read_text, errors="replace")
+            raise ChildError(f"farmsim {name}: {complaint.strip()[-500:].rpartition('Error: ')[2]}")
+
 
 async def run_once(*arguments: str) -> str:
     """Standard output of a simulator's command that ends by itself."""

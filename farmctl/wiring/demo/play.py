@@ -77,6 +77,7 @@ async def play(plan: DemoPlan, stop: asyncio.Event) -> dict[str, Any]:
         listeners = Listeners(pictures=(referee.see, plan.picture))
         async with built(stage.loaded, stop=stop, listeners=listeners) as farm:
             plan.say(f"controller up with {len(farm.fleet.links)} miners after {time.monotonic() - started:.1f} s")
+            plan.say(f"ask it: farmctl status --config {stage.loaded.files[0]}")
             scrape_ok = await _run(plan, stage, farm, stop)
             summary = _summary(farm, referee, stage.identified, scrape_ok=scrape_ok)
         summary["journal"] = await _journal(folder)
@@ -223,6 +224,7 @@ async def _dispatch(plan: DemoPlan, stage: _Stage) -> None:
         for_s = [] if plan.for_s is None else ["--for", f"{left_s:.0f}"]
         async with child([*command, *for_s], stage.folder / "grid.log", says_ready=False) as dispatcher:
             await dispatcher.last_line()
+            await dispatcher.must_be_well("grid")
         left_s = ends_s - time.monotonic()
 
 
