@@ -179,7 +179,10 @@ def _over(row: Row) -> bool:
 def _way(row: Row) -> str:
     if not row["connected"]:
         return "Its broker does not take us: is it up, is the way to it, is our certificate or password still good?"
-    return "Is its controller up? Does its WAN, or the bridge, carry its topics to our broker?"
+    return (
+        "Is its controller up? Does its WAN, or the bridge, carry its topics to our broker? "
+        "Is its key still the one we have?"
+    )
 
 
 def _about_mode(mode: str) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from farmctl.core.grid import EventClass, SiteMode
+from farmctl.core.reasons import Reason
+from farmctl.ports.grid import Refusal
 from farmctl.ports.programme import ShareOrder
 from farmctl.signals.kit.unit import SiteUnit, UnitTerms
 from tests.signals.conftest import Mosquitto
-from tests.signals.two_ends import TwoEnds, two_ends
+from tests.signals.two_ends import SITE_SEED, TwoEnds, gate_of, two_ends
 from tests.signals.words import RULES
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(120)]
@@ -42,13 +44,19 @@ class Linked:
 
 @contextlib.asynccontextmanager
 async def linked(mosquitto: Mosquitto, **changes: Any) -> AsyncIterator[Linked]:
-    async with two_ends(mosquitto, **changes) as ends:
+    refused: list[Refusal] = []
+
+    async def refuse(refusal: Refusal) -> None:
+        refused.append(refusal)
+
+    async with two_ends(mosquitto, gate=gate_of(refuse), site_seed=SITE_SEED, **changes) as ends:
         unit = SiteUnit(TERMS, ends.console)
         await ends.console.speak()  # the block of two_ends has connected it
         task = asyncio.ensure_future(unit._send_for_ever())
         try:
             await ends.passes(30)
             yield Linked(ends, unit)
+            assert {each.reason for each in refused} <= {Reason.EXPIRED}  # nothing, unless this machine is very slow
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

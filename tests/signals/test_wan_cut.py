@@ -15,14 +15,17 @@ import pytest
 
 from farmctl.core.fleet import FleetView
 from farmctl.core.grid import SiteMode
+from farmctl.core.reasons import Reason
+from farmctl.engine.inbox import GridInbox
 from farmctl.ports.programme import ShareOrder
 from farmctl.ports.store import RecordKind
 from farmctl.signals.kit.unit import SiteUnit, UnitTerms
 from farmctl.store.memory import MemoryStore
 from farmctl.wiring.uplinks import JournalKeeper
 from tests.signals.conftest import Mosquitto
-from tests.signals.two_ends import EPOCH, TwoEnds, two_ends
+from tests.signals.two_ends import EPOCH, SITE_SEED, TwoEnds, gate_of, two_ends
 from tests.signals.wan import Wan, bridged
+from tests.signals.words import WallClock
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
@@ -85,13 +88,17 @@ async def programme(near: Mosquitto, folder: Path) -> AsyncIterator[Programme]:
         await stack.enter_async_context(wan.laid())
         bridged(near, wan)
         keeper = JournalKeeper(site="site-07", store=store)
-        ends = await stack.enter_async_context(two_ends(near, far=far, keeper=keeper))
+        inbox = GridInbox(store, WallClock(), asyncio.Event())
+        gate = gate_of(inbox.refuse)
+        signed = two_ends(near, far=far, keeper=keeper, gate=gate, site_seed=SITE_SEED)
+        ends = await stack.enter_async_context(signed)
         ends.site.stride_s, ends.site.day.poll_s = STRIDE_S, 1.0
         await ends.console.speak()
         unit = SiteUnit(UnitTerms(programme="surplus-dispatch", firm_w=9e6), ends.console)
         task = asyncio.ensure_future(unit._send_for_ever())
         stack.callback(task.cancel)
         yield Programme(ends, unit, store, wan)
+        assert Reason.UNKNOWN_ISSUER not in {reason for _, reason in inbox.refused}  # the site's own words, all of them
 
 
 def at_ms(text: str) -> int:

@@ -10,9 +10,11 @@ from typing import Any
 from typing_extensions import override
 
 from farmctl.signals._intake.duration import rfc3339
+from farmctl.signals._intake.keys import IssuerKey, Keyring
+from farmctl.signals._intake.signature import public_of
 from farmctl.signals.kit import BrokerAddress, Console
 from farmctl.signals.kit.book import Book
-from farmctl.signals.kit.gate import Gate
+from farmctl.signals.kit.gate import Gate, GateTerms, Refuse
 from farmctl.signals.kit.holding import Keeper
 from farmctl.signals.kit.voice import Voice
 from tests.signals.conftest import Mosquitto
@@ -21,6 +23,7 @@ from tests.signals.site_loop import Site, StoryClock
 from tests.signals.words import KID, RULES, SEED, WallClock
 
 EPOCH = 7
+SITE_SEED = bytes([31] * 32)
 
 
 class StoryTime(WallClock):
@@ -80,6 +83,13 @@ class TwoEnds:
     async def passes(self, seconds: float) -> None:
         """So much time goes by."""
         await self.console.clock.sleep(seconds)
+
+
+def gate_of(refuse: Refuse, **changes: Any) -> Gate:
+    """What headquarters has before the site whose seed is SITE_SEED."""
+    keys = Keyring(keys={"site": IssuerKey(public=public_of(SITE_SEED))})
+    values = {"site": "site-07", "root": "site/v1/site-07", "keys": keys, "stale_ms": 30_000}
+    return Gate(GateTerms(**{**values, **changes}), refuse)
 
 
 @contextlib.asynccontextmanager
