@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drivers._wire.digest import NotServedError, SharedWeb, WrongRealmError
 from drivers.antminer.device import FACTORY, AntminerDevice
+from drivers.antminer.wire import Version
 from farmctl.errors import MalformedReplyError, RefusedError, SilentPeerError
 from farmctl.ports.devices import Credentials, Endpoint, Identity
 
@@ -48,7 +49,17 @@ class AntminerDriver:
             return await self._identify_by_page(device)
         except MalformedReplyError:
             return None
-        return await device.identity(version) if version else None
+        return await self._stock(device, version) if version else None
+
+    async def _stock(self, device: AntminerDevice, version: Version) -> Identity:
+        """Who it is; another realm than Bitmain's is no wrong password, but other firmware that says `Antminer`."""
+        try:
+            return await device.identity(version)
+        except WrongRealmError as refused:
+            if refused.realm.startswith(REALM):
+                raise
+            said = f"says {version.model!r}, expected a web server of realm {REALM!r}: {refused}"
+            raise MalformedReplyError(said) from refused
 
     async def _identify_by_page(self, device: AntminerDevice) -> Identity | None:
         """A web server alone is weak evidence: it must be of Bitmain's realm and name an Antminer."""

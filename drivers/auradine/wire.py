@@ -147,6 +147,9 @@ def parse_pools(reply: object) -> tuple[Pool, ...]:
             url=text(fields.get("URL")),
             user=text(fields.get("User")),
             alive=None if "Status" not in fields else text(fields.get("Status")).lower() != "dead",
+            accepted=number(fields.get("Accepted")),
+            rejected=number(fields.get("Rejected")),
+            stale=number(fields.get("Stale")),
         )
         for fields in (rows(reply, "POOLS") if isinstance(reply, dict) else [])
         if text(fields.get("URL"))

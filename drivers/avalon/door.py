@@ -56,16 +56,19 @@ class Door:
         version = wire.parse_version(await self.ask(wire.VERSION))
         if version is None:
             return None
-        who = version.mac or version.serial
+        serial = version.serial
+        if not serial and not version.mac:
+            serial = wire.parse_serial(await self.ask(wire.ESTATS)) or wire.parse_serial(await self.ask(wire.STATS))
+        who = version.mac or serial
         if not who:
-            raise MalformedReplyError(f"{self.peer} is an Avalon that says neither MAC nor DNA in version")
+            raise MalformedReplyError(f"{self.peer} is an Avalon that says neither MAC nor DNA")
         return Identity(
             miner_id=MinerId(who),
             driver=NAME,
             model=version.model,
             firmware=version.firmware,
             mac=version.mac,
-            serial=version.serial,
+            serial=serial,
         )
 
     async def set(self, payload: bytes) -> None:

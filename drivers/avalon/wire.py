@@ -23,6 +23,9 @@ POOLS = request("pools")
 HASHES_PER_GIGAHASH = 1e9
 WALL_W, OUTPUT_W = 6, 4
 """Places in PS: 3504 and 3189 W of an A1246 at work, 146 and 0 W of a Q in standby."""
+RAIL, NANO_3_W = 1, 5
+"""A Nano 3 has no 12 V rail and one measured draw: `0 0 0 4 2756 126 330` says 126 W, and `0 0 27541 4 0 3756 133`
+of a 3s says 133 W."""
 LATEST_S = 1e11
 MODULE = "MM ID"
 """How the keys of the status begin."""
@@ -65,6 +68,7 @@ class Version:
     firmware: str
     mac: str
     serial: str
+    """Of the chip; empty where it says none or zeros."""
 
 
 def parse_version(reply: Mapping[str, Any]) -> Version | None:
@@ -77,7 +81,7 @@ def parse_version(reply: Mapping[str, Any]) -> Version | None:
         model=product if model in product else f"{product} {model}",
         firmware=text(fields.get("VERSION")) or text(fields.get("LVERSION")),
         mac=mac(fields.get("MAC")),
-        serial=text(fields.get("DNA")),
+        serial=_dna(fields.get("DNA")),
     )
 
 
@@ -90,6 +94,14 @@ def parse_stats(reply: Mapping[str, Any]) -> Stats | None:
     if len(bodies) == 1:
         return _stats(bodies[0])
     return _joined([_stats(body) for body in bodies])
+
+
+def parse_serial(reply: Mapping[str, Any]) -> str:
+    """Read the chip's number out of the status; a Nano 3 says it nowhere else."""
+    for name, body in row(reply, "STATS").items():
+        if name.startswith(MODULE) and type(body) is str:
+            return _dna(_pairs(body).get("HDNA") or _pairs(body).get("DNA"))
+    return ""
 
 
 def parse_clock_s(reply: Mapping[str, Any]) -> float:
@@ -105,6 +117,9 @@ def parse_pools(reply: Mapping[str, Any]) -> tuple[Pool, ...]:
             url=text(fields.get("URL")),
             user=text(fields.get("User")),
             alive=None if "Status" not in fields else fields["Status"] == "Alive",
+            accepted=number(fields.get("Accepted")),
+            rejected=number(fields.get("Rejected")),
+            stale=number(fields.get("Stale")),
         )
         for fields in rows(reply, "POOLS")
         if fields.get("URL")
@@ -136,23 +151,22 @@ REBOOT = request("ascset", "0,reboot,0")
 
 def _stats(status: str) -> Stats:
     body = _pairs(status)
-    supply = _numbers(body, "PS")
-    wall_w = _number(body, "WALLPOWER")
+    wall_w, output_w = _supply_w(body)
     hottest = _most([degrees(heat) for heat in (*_numbers(body, "MTmax"), _number(body, "TMax"))])
     boards_c = _numbers(body, "MTavg") or _numbers(body, "HBOTemp")
-    softoff, mode, boards = _number(body, "SoftOFF"), _number(body, "WORKMODE"), _numbers(body, "MGHS")
+    softoff, mode, boards = _number(body, "SoftOFF"), body.get("WORKMODE", ""), _numbers(body, "MGHS")
     return Stats(
         work=_work(body),
         softoff=whole(softoff),
-        power_w=watts(_at(supply, WALL_W) if wall_w != wall_w else wall_w),  # noqa: PLR0124 - NaN is unequal to itself
-        output_w=watts(_at(supply, OUTPUT_W)),
+        power_w=wall_w,
+        output_w=output_w,
         hash_rate_hs=_hash_rate(body),
         expected_hs=hashes(_number(body, "GHSmm"), HASHES_PER_GIGAHASH),
         chip_temperature_c=hottest if hottest > 0 else nan,  # 0: the chips are off
         boards_c=tuple([degrees(heat) for heat in boards_c if heat != 0]),
         uptime_s=seconds(_number(body, "Elapsed")),
         power_limit_w=watts(_number(body, "MPO")),
-        mode=whole(mode),
+        mode=whole(number(mode or body.get("WORKLEVEL", ""))),
         fans_rpm=tuple([speed for name in _FANS if (speed := rpm(_number(body, name))) == speed]),
         boards=len(boards) or None,
         errors=_errors(body),
@@ -181,6 +195,15 @@ def _joined(modules: list[Stats]) -> Stats:
     )
 
 
+def _supply_w(body: Mapping[str, str]) -> tuple[float, float]:
+    """Watts at the wall and to the boards."""
+    supply, told_w = _numbers(body, "PS"), _number(body, "WALLPOWER")
+    wall_w, output_w = _at(supply, WALL_W), _at(supply, OUTPUT_W)
+    if _at(supply, RAIL) == 0:
+        wall_w = output_w = wall_w if output_w == 0 else _at(supply, NANO_3_W)
+    return watts(wall_w if told_w != told_w else told_w), watts(output_w)  # noqa: PLR0124 - NaN is unequal to itself
+
+
 def _hash_rate(body: Mapping[str, str]) -> float:
     """Of this moment; where old firmware (A8, A9) tells none, the mean over its life, which it has no sleep to fool."""
     for key in ("GHSspd", "GHSavg"):
@@ -195,12 +218,14 @@ def _pairs(status: str) -> dict[str, str]:
 
     One split costs a fifth of searching for thirty keys in 6 KB of chips.
     """
-    parts = status.split("] ")
-    head, closed, _ = parts.pop().partition("]")
-    if closed:
-        parts.append(head)
+    parts = status.split("]")
+    parts.pop()  # behind the last bracket
     parts.reverse()
     return {key.rpartition(" ")[2]: value for key, found, value in [part.partition("[") for part in parts] if found}
+
+
+def _dna(said: object) -> str:
+    return found if (found := text(said)).strip("0") else ""
 
 
 def _number(body: Mapping[str, str], key: str) -> float:

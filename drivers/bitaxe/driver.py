@@ -54,6 +54,7 @@ class BitaxeDevice(Device):
         self._rest = RestClient(web, host=endpoint.host, port=endpoint.port("http", 80))
         self._clocks: Clocks | None = None
         self._knows_clocks = False
+        self._is_paused = False
 
     @override
     async def poll(self) -> Reading:
@@ -68,7 +69,7 @@ class BitaxeDevice(Device):
             temperature_c=info.chip_c,
             uptime_s=info.uptime_s,
             setting=_setting(info, clocks),
-            fans_rpm=(info.fan_rpm,) if isfinite(info.fan_rpm) else (),
+            fans_rpm=info.fans_rpm,
             board_temperatures_c=(info.regulator_c,) if isfinite(info.regulator_c) else (),
             errors=(OVERHEATED,) if info.is_overheated else (),
         )
@@ -126,6 +127,8 @@ class BitaxeDevice(Device):
             offered = ", ".join(f"{each}MHz" for each in clocks.steps_mhz)
             raise RefusedError(f"{self._rest.where}: {point.setting!r}, expected one of {offered} or a share of them")
         await self._ask("PATCH", wire.SYSTEM, {"frequency": step})
+        if self._is_paused:
+            await self._ask("POST", wire.RESUME, {})
 
     async def set_pools(self, pools: Sequence[PoolLogin]) -> None:
         """Make these its pool and its fallback, and restart it: AxeOS connects to new ones after that."""
@@ -146,6 +149,7 @@ class BitaxeDevice(Device):
         info = wire.parse_info(await self._ask("GET", wire.INFO))
         if info is None:
             raise MalformedReplyError(f"{self._rest.where} {wire.INFO}: no ASICModel, expected AxeOS")
+        self._is_paused = info.is_paused
         return info
 
     async def _offered(self) -> Clocks | None:
@@ -161,7 +165,7 @@ class BitaxeDevice(Device):
     async def _ask(self, method: str, path: str, payload: object = None) -> Any:
         if method == "GET":
             return await self._rest.ask(Request(method=method, path=path))
-        # The answer to a PATCH is empty or a word: its status is its yes.
+        # The answer to a write is empty or a word: its status is its yes.
         return await self._rest.fetch(Request(method=method, path=path, payload=payload))
 
 
@@ -190,5 +194,7 @@ def _state(info: Info, clocks: Clocks | None) -> MinerState:
         return MinerState.THROTTLED if throttled else MinerState.HASHING
     if not isfinite(info.hash_rate_hs):
         return MinerState.UNKNOWN
+    if info.is_paused:
+        return MinerState.CURTAILED
     booting = info.uptime_s < BOOT_S and not info.is_overheated
     return MinerState.BOOTING if booting else MinerState.FAULT

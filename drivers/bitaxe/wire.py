@@ -14,6 +14,8 @@ INFO = "/api/system/info"
 ASIC = "/api/system/asic"
 SYSTEM = "/api/system"
 RESTART = "/api/system/restart"
+RESUME = "/api/system/resume"
+"""Since 2.14, with `pause` and `miningPaused` beside it."""
 
 HASHES_PER_GIGAHASH = 1e9
 HASHES_PER_MEGAHERTZ = 1e6
@@ -22,6 +24,9 @@ HASHES_PER_MEGAHERTZ = 1e6
 POOL_PREFIXES = ("stratum", "fallbackStratum")
 LEAST_MHZ, MOST_MHZ = 1.0, 10_000.0
 """A clock below divides watts by nothing."""
+
+NO_SENSOR_C = -1.0
+"""What boards without a sensor say."""
 
 TRIM_S = 30.0
 """The chip follows its clock at once; the reported rate is an average."""
@@ -38,13 +43,14 @@ class Info:
     hash_rate_hs: float
     frequency_mhz: float
     hashes_per_mhz: float
-    """H/s a megahertz should give, from cores and chips."""
+    """H/s a megahertz should give: by the firmware itself since 2.9, else from cores and chips."""
     chip_c: float
     regulator_c: float
     """Voltage regulator: what stands for the board."""
-    fan_rpm: float
+    fans_rpm: tuple[float, ...]
     uptime_s: float
     is_overheated: bool
+    is_paused: bool
     pools: tuple[Pool, ...]
 
 
@@ -61,21 +67,21 @@ def parse_info(reply: object) -> Info | None:
     """None where it is no AxeOS."""
     if not isinstance(reply, dict) or not text(reply.get("ASICModel")) or "coreVoltage" not in reply:
         return None
-    chips = number(reply.get("asicCount"))
-    cores = number(reply.get("smallCoreCount"))
+    frequency_mhz = within(reply.get("frequency"), LEAST_MHZ, MOST_MHZ)
     return Info(
         model=text(reply.get("ASICModel")),
         firmware=text(reply.get("version")),
         mac=mac(reply.get("macAddr")),
         power_w=watts(reply.get("power")),
         hash_rate_hs=hashes(reply.get("hashRate"), HASHES_PER_GIGAHASH),
-        frequency_mhz=within(reply.get("frequency"), LEAST_MHZ, MOST_MHZ),
-        hashes_per_mhz=hashes(cores * (chips if isfinite(chips) else 1.0), HASHES_PER_MEGAHERTZ),
-        chip_c=degrees(reply.get("temp")),
-        regulator_c=degrees(reply.get("vrTemp")),
-        fan_rpm=rpm(reply.get("fanrpm")),
+        frequency_mhz=frequency_mhz,
+        hashes_per_mhz=_hashes_per_mhz(reply, frequency_mhz),
+        chip_c=_heat(reply.get("temp")),
+        regulator_c=_heat(reply.get("vrTemp")),
+        fans_rpm=_fans(reply),
         uptime_s=seconds(reply.get("uptimeSeconds")),
         is_overheated=number(reply.get("overheat_mode")) > 0 or flag(reply.get("overheat_mode")) is True,
+        is_paused=flag(reply.get("miningPaused")) is True,
         pools=tuple(pool for prefix in POOL_PREFIXES if (pool := _pool(reply, prefix)) is not None),
     )
 
@@ -126,6 +132,24 @@ def make_ladder(info: Info, clocks: Clocks) -> Ladder | None:
     deepest = OperatingPoint(kind=PointKind.SLEEP, power_w=lowest.power_w, hash_rate_hs=0.0, setting=lowest.setting)
     name = f"bitaxe:{info.model}:{info.firmware}:{clocks.default_mhz}MHz"
     return Ladder(name=name, points=(deepest, *points), down_s=TRIM_S, up_s=TRIM_S, trim_s=TRIM_S)
+
+
+def _hashes_per_mhz(reply: dict[str, object], frequency_mhz: float) -> float:
+    expected_hs = hashes(reply.get("expectedHashrate"), HASHES_PER_GIGAHASH)
+    if expected_hs > 0:
+        return expected_hs / frequency_mhz
+    chips, cores = number(reply.get("asicCount")), number(reply.get("smallCoreCount"))
+    return hashes(cores * (chips if isfinite(chips) else 1.0), HASHES_PER_MEGAHERTZ)
+
+
+def _heat(value: object) -> float:
+    return nan if number(value) == NO_SENSOR_C else degrees(value)
+
+
+def _fans(reply: dict[str, object]) -> tuple[float, ...]:
+    """One, and a second where it turns: boards with one socket say 0 for the other."""
+    first, second = rpm(reply.get("fanrpm")), rpm(reply.get("fan2rpm"))
+    return tuple(speed for speed in (first, second if second > 0 else nan) if isfinite(speed))
 
 
 def _pool(reply: dict[str, object], prefix: str) -> Pool | None:

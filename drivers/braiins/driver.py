@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from drivers._wire.cgminer import API_PORT, ask, request
-from drivers._wire.digest import SharedWeb
+from drivers._wire.digest import NotServedError, SharedWeb
 from drivers._wire.fields import row, status
 from drivers._wire.rest import Request, RestClient
 from drivers.braiins.device import FACTORY, NAME, BraiinsDevice
@@ -31,12 +31,14 @@ class BraiinsDriver(Driver):
 
     @override
     async def identify(self, endpoint: Endpoint, credentials: Credentials) -> Identity | None:
-        """None also for BOSminer from before gRPC, which is left to others."""
+        """None also for BOSminer from before GraphQL, which is left to others."""
         if not await self._is_braiins(endpoint):
             return None
         device = BraiinsDevice(endpoint, credentials, self._web)
         try:
             return await device.identity()
+        except NotServedError:
+            return None
         except SilentPeerError as silence:
             if isinstance(silence.__cause__, ConnectionRefusedError):
                 return None

@@ -172,7 +172,14 @@ def parse_pools(reply: object) -> tuple[Pool, ...]:
     """Read pools of all groups; REST answers the list of groups alone."""
     groups = rows({"groups": reply}, "groups") if isinstance(reply, list) else rows(table(reply), "pool_groups")
     return tuple(
-        Pool(url=text(pool.get("url")), user=text(pool.get("user")), alive=flag(pool.get("alive")))
+        Pool(
+            url=text(pool.get("url")),
+            user=text(pool.get("user")),
+            alive=flag(pool.get("alive")),
+            accepted=number(table(pool, "stats").get("accepted_shares")),
+            rejected=number(table(pool, "stats").get("rejected_shares")),
+            stale=number(table(pool, "stats").get("stale_shares")),
+        )
         for group in groups
         for pool in rows(group, "pools")
         if text(pool.get("url"))

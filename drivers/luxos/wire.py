@@ -23,7 +23,8 @@ PROFILES = request("profiles")
 POOLS = request("pools")
 LOGON = request("logon")
 
-_BOARD_FIELDS = tuple((f"chain_acn{n}", f"temp_pcb{n}") for n in range(1, 5))
+_BOARD_FIELDS = tuple((f"chain_acn{n}", f"temp_pcb{n}") for n in range(1, 9))
+"""Boards of an S9 sit on chains 6, 7 and 8."""
 _FAN_FIELDS = tuple(f"fan{n}" for n in range(1, 9))
 
 HASHES_PER_GIGAHASH = 1e9
@@ -78,10 +79,10 @@ class Version:
 
 def parse_stats(reply: Mapping[str, Any]) -> Stats | None:
     """Read stats; None where the reply holds none."""
-    found = rows(reply, "STATS")
-    if len(found) < 2:  # noqa: PLR2004 - the first row is the version
+    # The first row is the version.
+    fields = next((found for found in rows(reply, "STATS") if "GHS 5s" in found or "Elapsed" in found), None)
+    if fields is None:
         return None
-    fields = found[1]
     boards = number(fields.get("miner_count"))
     return Stats(
         hashes(fields.get("GHS 5s"), HASHES_PER_GIGAHASH),
@@ -130,9 +131,10 @@ def parse_limit_c(reply: Mapping[str, Any]) -> float:
 def parse_version(reply: Mapping[str, Any]) -> Version | None:
     """Read version; None where not LUXminer answers (cgminer, BOSer, bmminer, a Whatsminer)."""
     fields = row(reply, "VERSION")
-    if "LUXminer" not in fields:
+    said = next((value for name, value in fields.items() if name.lower() == "luxminer"), None)
+    if said is None:
         return None
-    return Version(firmware=text(fields.get("Miner")) or text(fields.get("LUXminer")), model=text(fields.get("Type")))
+    return Version(firmware=text(fields.get("Miner")) or text(said), model=text(fields.get("Type")))
 
 
 def parse_session(reply: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ BOOT_S = 600.0
 """Boots like stock, 2-6 min; an awake machine without hash rate for longer is at fault."""
 REREAD_S = 600.0
 """How old the name of the preset may get; the firmware's own preset switcher checks every 300 s or slower."""
-STOPPED = frozenset({"stopped", "paused"})
+STOPPED = frozenset({"stopped", "paused", "idle"})
+FAILED = frozenset({"failure", "failed", "broken"})
 STARTING = frozenset({"initializing", "starting", "restarting", "auto-tuning", "mining"})
 
 
@@ -196,7 +197,7 @@ class VnishDevice(Device):
             return MinerState.CURTAILED if measured and not denied else MinerState.UNKNOWN
         if summary.state in STARTING:
             return self._idle_state()
-        return MinerState.FAULT if summary.state == "failure" else MinerState.UNKNOWN
+        return MinerState.FAULT if summary.state in FAILED else MinerState.UNKNOWN
 
     def _idle_state(self) -> MinerState:
         """Counted here: `miner_state_time` was 4,422 s beside an `Elapsed` of 4,423, so it is no state's own age."""

@@ -30,7 +30,10 @@ PERCENT_STEP = 10
 """Ours: nine points are enough to follow a set-point with a row of miners."""
 
 _PRETTY = re.compile(r"([\d.]+)\s*watt\s*~\s*([\d.]+)\s*TH", re.IGNORECASE)
-_DEV_FEE = "DevFee"
+_OWN_POOL = "UserPool"
+"""The others are the firmware's: DevFee, Refund (OpenAPI of 1.2.6)."""
+_POOL_STATES = {"active": True, "working": True, "offline": False, "rejecting": False, "disabled": False}
+"""Unknown is the sixth."""
 MOST_POOLS = 3
 
 
@@ -101,10 +104,9 @@ def parse_summary(reply: object) -> Summary | None:
     chips = [degrees(_table(chain, "chip_temp").get("max")) for chain in chains]
     known = [hot for hot in (degrees(_table(found, "chip_temp").get("max")), *chips) if isfinite(hot)]
     return Summary(
-        text(status.get("miner_state")),
+        text(status.get("miner_state")).lower().replace("_", "-"),
         whole(percent),
-        # power_usage is older and elsewhere said to be J/TH (29.5 beside 3,250 W); 1.2.7 fills both with watts.
-        watts(first_number(found, "power_consumption", "power_usage")),
+        _power_w(found),
         hashes(found.get("hr_realtime"), HASHES_PER_GIGAHASH),
         hashes(found.get("hr_nominal"), HASHES_PER_GIGAHASH),
         hashes(found.get("hr_stock"), HASHES_PER_GIGAHASH),
@@ -115,9 +117,16 @@ def parse_summary(reply: object) -> Summary | None:
         len(chains) or None,
         _errors(status, chains),
         tuple(
-            Pool(url=text(pool.get("url")), user=text(pool.get("user")), alive=_alive(pool.get("status")))
+            Pool(
+                url=text(pool.get("url")),
+                user=text(pool.get("user")),
+                alive=_POOL_STATES.get(text(pool.get("status")).lower()),
+                accepted=number(pool.get("accepted")),
+                rejected=number(pool.get("rejected")),
+                stale=number(pool.get("stale")),
+            )
             for pool in rows(found, "pools")
-            if text(pool.get("url")) and text(pool.get("pool_type")) != _DEV_FEE
+            if text(pool.get("url")) and text(pool.get("pool_type")) in {_OWN_POOL, ""}
         ),
     )
 
@@ -209,12 +218,19 @@ def _errors(status: Mapping[str, Any], chains: list[dict[str, Any]]) -> tuple[st
     for chain in chains:
         board = _table(chain, "status")
         if text(board.get("state")) == "failure":
-            said.append(f"chain {text(chain.get('id'))}: {text(board.get('description')) or 'failure'}")
+            why = text(board.get("description")) or text(board.get("failure_message")) or "failure"
+            said.append(f"chain {text(chain.get('id'))}: {why}")
     return tuple(word for word in said if word)
 
 
-def _alive(status: object) -> bool | None:
-    return text(status).lower() in {"active", "working"} if text(status) else None
+def _power_w(found: Mapping[str, Any]) -> float:
+    """`power_consumption`; `power_usage` is watts too, but where there is a `power_efficiency` it may be J/TH.
+
+    OpenAPI of 1.2.6: deprecated, the same as the efficiency; 29.5 was seen beside 3,250 W, and would count as asleep.
+    """
+    if "power_consumption" in found or "power_efficiency" in found:
+        return watts(found.get("power_consumption"))
+    return watts(found.get("power_usage"))
 
 
 def _table(found: object, key: str) -> Mapping[str, Any]:

@@ -219,7 +219,8 @@ class WhatsminerV3Device(Device):
         if summary is not None:
             return summary
         # Refused, but answered: the mining process is down, and device info tells the rest.
-        if wire.parse_verdict(reply).code == wire.FAIL:
+        verdict = wire.parse_verdict(reply)
+        if verdict.code == wire.FAIL or wire.PROCESS_DOWN in verdict.words:
             return wire.NO_SUMMARY
         raise MalformedReplyError(f"{link.peer} answered get.miner.status without a summary")
 

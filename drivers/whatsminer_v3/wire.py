@@ -55,6 +55,8 @@ class Summary:
 
 NO_SUMMARY = Summary(nan, nan, nan, (), nan, nan, None, ())
 """What is known of a miner that serves no summary: its mining process is down."""
+PROCESS_DOWN = "process is down"
+"""Said with other codes too: "btminer process is down err"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
