@@ -42,10 +42,11 @@ class Besieged:
         """What the site has published, in order: (topic, payload)."""
 
     async def tells(self, part: float) -> None:
-        """Say a share and wait until the site has accepted it."""
+        """Say a share and wait until the site has accepted it, and the stranger has overheard an ack."""
         share_w = part * self.rated_w
         self.unit.want(ShareOrder(number=1, share_w=share_w, emergency=False, holds_s=600))
         await self.until(lambda: self.unit.view().acked_w == share_w)
+        await self.until(lambda: any(topic.endswith("/ack") for topic, _ in self.overheard))
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait for the network; time passes."""
