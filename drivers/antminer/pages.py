@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from drivers._wire.fields import hashes, mac, number, row, rows, rpm, seconds, text, watts, whole
+from drivers._wire.fields import first_number, hashes, mac, number, row, rows, rpm, seconds, text, watts, whole
 from drivers._wire.json_repair import loads
 from drivers.antminer.wire import HASHES, Live, sensors
 from farmctl.errors import MalformedReplyError, RefusedError
@@ -146,7 +146,7 @@ def read_stats(found: Mapping[str, Any], where: str) -> Live | None:
     if not found["STATS"]:
         return None
     stats = row(found, "STATS")
-    power_w = watts(stats.get("watt"))
+    power_w = watts(first_number(stats, "watt", "power"))
     unit = HASHES.get(text(stats.get("rate_unit")).upper().partition("/")[0], nan)
     chains = rows(stats, "chain")
     boards = tuple(max(sensors(chain.get("temp_pcb")), default=nan) for chain in chains)

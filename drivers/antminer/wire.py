@@ -24,7 +24,20 @@ POOLS = request("pools")
 HASHES = {"": 1e9, "KH": 1e3, "MH": 1e6, "GH": 1e9, "TH": 1e12}
 """`rate_unit` of `stats` (S19 Pro 49.0.1.3: "GH"); older firmware has none and means GH by the key `GHS 5s`."""
 
-FOREIGN = ("luxminer", "boser", "bosminer", "braiins", "vnish", "hiveon", "kaonsu", "marathon", "rwglr", "btminer")
+FOREIGN = (
+    "luxminer",
+    "boser",
+    "bosminer",
+    "braiins",
+    "vnish",
+    "hiveon",
+    "kaonsu",
+    "marathon",
+    "rwglr",
+    "btminer",
+    "bixbit",
+    "bixfirmware",
+)
 """Firmwares and makes that also say `Antminer` somewhere or answer `version` on 4028 (recordings; pyasic's factory)."""
 
 _CHAINS = tuple(
@@ -59,7 +72,7 @@ class Live:
     fans_rpm: tuple[float, ...]
     boards: int | None
     power_w: float = nan
-    """Only the newest firmware tells it, and only on its page (S23 Hyd., June 2026: `watt`)."""
+    """Only the newest firmware tells it, and only on its page (S23 Hyd., June 2026: `watt`; an L9: `power`)."""
 
 
 def read_version(reply: Mapping[str, Any]) -> Version | None:

@@ -88,7 +88,7 @@ def parse_summary(reply: object) -> Summary | None:
 def parse_power_w(reply: object) -> float:
     """`PowerIn` of psu, at the plug; NaN unknown."""
     supplies = rows(reply, "PSU") if isinstance(reply, dict) else []
-    found = [watts(measure(supply.get("PowerIn"))) for supply in supplies]
+    found = [_plug_w(supply) for supply in supplies]
     return sum(found) if found else nan
 
 
@@ -181,6 +181,12 @@ def measure(value: object) -> float:
         found = _UNIT.match(value)
         return number(found.group(1)) if found else nan
     return number(value)
+
+
+def _plug_w(supply: Mapping[str, Any]) -> float:
+    """NaN also where less is said to go in than comes out: a client of AH3880 reads `PowerOut` alone."""
+    taken_w, given_w = watts(measure(supply.get("PowerIn"))), watts(measure(supply.get("PowerOut")))
+    return nan if taken_w < given_w else taken_w
 
 
 def _readings(entry: Mapping[str, Any], section: str) -> list[float]:

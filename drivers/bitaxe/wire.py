@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
-from drivers._wire.fields import degrees, flag, hashes, mac, number, rpm, seconds, text, watts, within
+from drivers._wire.fields import degrees, first_number, flag, hashes, mac, number, rpm, seconds, text, watts, within
 from farmctl.core.model import Ladder, OperatingPoint, PointKind
 from farmctl.ports.devices import Pool, PoolLogin
 
@@ -147,8 +147,8 @@ def _heat(value: object) -> float:
 
 
 def _fans(reply: dict[str, object]) -> tuple[float, ...]:
-    """One, and a second where it turns: boards with one socket say 0 for the other."""
-    first, second = rpm(reply.get("fanrpm")), rpm(reply.get("fan2rpm"))
+    """One, and a second where it turns: boards with one socket say 0 for the other. NerdOS has the 2 at the end."""
+    first, second = rpm(reply.get("fanrpm")), rpm(first_number(reply, "fan2rpm", "fanrpm2"))
     return tuple(speed for speed in (first, second if second > 0 else nan) if isfinite(speed))
 
 

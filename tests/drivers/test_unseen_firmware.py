@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from drivers.antminer import pages
 from drivers.antminer.driver import AntminerDriver
 from drivers.auradine import wire as auradine
 from drivers.avalon import wire as avalon
 from drivers.avalon.driver import AvalonDriver
+from drivers.bitaxe import wire as bitaxe
 from drivers.bitaxe.driver import BitaxeDevice, BitaxeDriver
 from drivers.braiins import wire as braiins
 from drivers.braiins.driver import BraiinsDriver
@@ -98,6 +100,13 @@ def test_an_avalon_that_forgets_the_blank_between_two_fields_loses_neither() -> 
     assert (stats.uptime_s, stats.chip_temperature_c, stats.fans_rpm) == (103_840.0, 81.0, ())
 
 
+@pytest.mark.parametrize("key", ["watt", "power"])
+def test_watts_on_an_antminers_page_have_two_names(key: str) -> None:
+    live = pages.read_stats({"STATS": [{"rate_5s": 1.0, "rate_unit": "GH/s", key: 5525}]}, "here")
+    assert live is not None
+    assert live.power_w == 5525.0
+
+
 @pytest.mark.parametrize(
     ("said", "power_w"),
     [
@@ -143,6 +152,18 @@ def test_pools_tell_their_shares_in_every_family_that_counts_them() -> None:
         assert pools[0].alive is True
 
 
+@pytest.mark.parametrize(
+    ("said", "power_w"),
+    [
+        ({"PowerIn": "3210.50W", "PowerOut": "3000.00W"}, 3210.5),
+        ({"PowerIn": "0.00W", "PowerOut": "3000.00W"}, math.nan),  # never 0 W beside boards that are fed
+        ({"PowerIn": "41.00W"}, 41.0),
+    ],
+)
+def test_an_auradine_whose_plug_says_less_than_its_boards_get_is_unknown(said: dict[str, str], power_w: float) -> None:
+    assert auradine.parse_power_w({"PSU": [said]}) == pytest.approx(power_w, nan_ok=True)
+
+
 async def test_a_bosminer_from_before_graphql_is_left_to_others() -> None:
     answers = {"version": {"VERSION": [{"BOSminer": "bosminer-am1-s9 0.2.0-36c56a9363", "API": "3.7"}]}}
     async with serving({"tcp4028": answers, "http": {"GET /": "<html>LuCI</html>"}}, HOST) as endpoint:
@@ -183,6 +204,12 @@ async def test_a_bitaxe_paused_by_its_owner_is_curtailed_and_a_command_wakes_it(
     assert writes == ["PATCH /api/system", "POST /api/system/resume"]
 
 
+def test_a_nerdqaxe_spells_its_second_fan_otherwise() -> None:
+    info = bitaxe.parse_info({"ASICModel": "BM1370", "coreVoltage": 1150, "fanrpm": 1796, "fanrpm2": 1557})
+    assert info is not None
+    assert info.fans_rpm == (1796.0, 1557.0)
+
+
 async def test_a_whatsminer_of_api_3_says_with_any_code_that_its_process_is_down() -> None:
     replies = {
         "get.device.info": {"code": 0, "msg": {"miner": {"type": "M60S"}, "network": {"mac": MAC}, "salt": "7"}},
@@ -208,6 +235,7 @@ async def test_an_antminer_with_another_firmwares_web_server_does_not_end_the_se
     [
         version(CGMiner="4.11.1", Type="Goldshell-KD6"),
         version(BDMiner="4.11.1"),
+        version(Type="Antminer S19j Pro", BixFirmware="0.9.9.3"),
         version(IceRiver="1"),
         b'{"STATUS":null,"VERSION":null,"Msg":null}\0',
         b'{"STATUS":[[]],"VERSION":[[1]],"Msg":{"api_ver":[],"fw_ver":{}}}\0',
