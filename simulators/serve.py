@@ -27,7 +27,7 @@ from simulators.world import World
 @click.option("--warming-s", type=float, help="... in so many device seconds.")
 @click.option("--report-error", type=float, help="Share by which miners report less than they draw.")
 @click.option("--control", default="127.0.0.1:0", show_default=True, help="HOST:PORT of the API.")
-@click.option("--port-base", type=int, help="All miners on 127.0.0.1, from this port on.")
+@click.option("--port-base", type=click.IntRange(1, 65_000), help="All miners on 127.0.0.1, from this port on.")
 def main(
     description: Path, *, miners: int | None, control: str, port_base: int | None, **farm_keys: float | None
 ) -> None:
@@ -39,6 +39,8 @@ def main(
     }
     given = {key: value for key, value in overrides.items() if value is not None}
     host, _, port = control.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.BadParameter(f"{control!r}: expected HOST:PORT", param_hint="--control")
     try:
         plan = read_plan(description.read_text(encoding="utf-8"), str(description))
         farm = plan.farm.model_validate(plan.farm.model_dump() | given)

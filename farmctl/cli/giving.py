@@ -50,6 +50,8 @@ def give_some(
 
 def followed(client: ControlClient, answer: dict[str, Any], wish: Wish, output: str, **more: object) -> int:
     """Wait for an order that was taken, or say how to."""
+    if answer.get("armed") is False:
+        say("farmctl: this controller only OBSERVES: the order stands, and nothing is sent to any miner")
     if wish.wait_s is not None:
         return wait_for(client, answer["job"], wish.wait_s, output)
     if output == "table":

@@ -70,6 +70,8 @@ def _tell(result: dict[str, object], output: str) -> int:
         click.echo(f"refused: the journal is altered at record {result['broken_record']}: {result['what']}")
     elif result["identical"]:
         click.echo(f"identical: {result['cycles']} cycles with {result['commands']} commands")
+    elif result["cycles"] == 0 and "differs_at_cycle" not in result:
+        click.echo(f"nothing is proved: {result['what']}")
     else:
         where = f" at cycle {result['differs_at_cycle']}" if "differs_at_cycle" in result else ""
         click.echo(f"NOT identical{where}: {result['what']} (after {result['cycles']} identical cycles)")

@@ -51,7 +51,17 @@ def report(*, event: str | None, day: str | None, month: str | None, **options: 
     if options["output"] in {"html", "pdf"} and shown:
         raise click.UsageError(f"{options['output']} is not for a terminal: expected --file, -o json or a redirection")
     verifying = options["verify"] or options["against"] is not None
-    return asyncio.run(_verified(event, day or month, options) if verifying else _made(event, day or month, options))
+    from farmctl.report.source import NoSuchEventError  # noqa: PLC0415 - start-up of every verb would pay for it
+    from farmctl.report.window import PeriodError  # noqa: PLC0415 - see above
+
+    try:
+        return asyncio.run(
+            _verified(event, day or month, options) if verifying else _made(event, day or month, options)
+        )
+    except NoSuchEventError as error:
+        raise click.ClickException(f"{error}; a day is --day YYYY-MM-DD, a month --month YYYY-MM") from None
+    except PeriodError as error:
+        raise click.UsageError(str(error)) from None
 
 
 async def _made(event: str | None, period: str | None, options: Mapping[str, Any]) -> int:
@@ -73,13 +83,16 @@ async def _made(event: str | None, period: str | None, options: Mapping[str, Any
 
 async def _verified(event: str | None, period: str | None, options: Mapping[str, Any]) -> int:
     from farmctl.report.event import Wanted  # noqa: PLC0415 - see above
-    from farmctl.report.verify import compare, read_copy  # noqa: PLC0415 - see above
+    from farmctl.report.verify import NotAReportError, compare, read_copy  # noqa: PLC0415 - see above
     from farmctl.store.journal import Broken  # noqa: PLC0415 - see above
 
     against, wanted = options["against"], _wanted(options)
     copy: Mapping[str, Any] | None = None
     if against is not None:
-        copy = read_copy(await asyncio.to_thread(against.read_text, encoding="utf-8"))
+        try:
+            copy = read_copy(await asyncio.to_thread(against.read_text, encoding="utf-8", errors="replace"))
+        except NotAReportError as error:
+            raise click.UsageError(f"--against {against}: {error}") from None
         wanted = Wanted.of({**copy.get("options", {}), "nth": copy.get("identity", {}).get("nth", 0)})
     reader = await _opened(options)
     try:

@@ -133,6 +133,8 @@ def _directly(config_path: str | None, why: str, reason: str, output: str) -> in
 
 def _told(client: ControlClient, answer: dict[str, Any], wish: Wish, output: str) -> int:
     """Say what became of an order that the controller took."""
+    if answer.get("armed") is False:
+        say("farmctl: this controller only OBSERVES: nothing is sent; stop-all --direct goes straight to the miners")
     if wish.wait_s is not None:
         return wait_for(client, answer["job"], wish.wait_s, output)
     if output != "table":

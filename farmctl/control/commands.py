@@ -199,7 +199,8 @@ class CommandDoor:
         )
         age_s = None if picture is None else (now_ms - picture.decision.at_ms) / MS_PER_S
         named = {"override": override_id} if sets else {}
-        answer = Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, **named})
+        armed = None if picture is None else picture.view.armed
+        answer = Answer(status=202, body={"job": job.job_id, "rev": rev, "cycle_age_s": age_s, "armed": armed, **named})
         entry = None
         if order.idempotency_key is not None:
             entry = Entry(uid=by.uid, key=order.idempotency_key, meaning=said, at_ms=now_ms, answer=answer)
@@ -296,6 +297,10 @@ class CommandDoor:
                 if strange:
                     message = f"container {strange[0]}: the site has no such container"
                     raise ApiError(404, message, field="params.containers", hint="farmctl containers list")
+            case Reboot() | Locate() if picture is not None and not picture.view.armed:
+                # DESIGN section 8: these go to the miners past the cycle, which sends nothing by itself then
+                message = f"{order.verb}: this controller only observes, and sends nothing to any miner"
+                raise ApiError(409, message, hint="[control] observe = false arms it")
             case _:
                 pass
 
@@ -331,6 +336,7 @@ class CommandDoor:
         picture = self._glass.picture()
         if picture is None:
             raise ApiError(503, "no cycle has run yet: there is nothing to plan on")
+        await self._sensible(order, picture)
         chosen = await self._chosen(order, picture)
         if isinstance(order, Reboot | Locate):
             power_kw = to_kw(_power_w(picture, chosen))
@@ -340,7 +346,6 @@ class CommandDoor:
             }  # fmt: skip
         if isinstance(order, Maintenance | EmergencyRelease | EventOptOut):
             raise ApiError(400, f"{order.verb}: it moves no power by itself, so no plan is made", field="dry_run")
-        await self._sensible(order, picture)
         scope = scope_of(order, picture, _ids(order, chosen))
         imagined = await asyncio.to_thread(imagine, picture, view_after(order, picture, scope), self._site, scope)
         made = told(imagined, self._site, PLAN_ROWS)

@@ -383,6 +383,8 @@ class Taken(Answer):
 
     job: str | None = None
     rev: int | None = None
+    armed: bool | None = None
+    """False: the controller only observes, so that nothing is sent to any miner; null: no cycle has run yet."""
     plan: dict[str, Any] | None = None
 
 

@@ -55,6 +55,9 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
     faults: tuple[str, ...],
 ) -> None:
     """Serve the site's true power over Modbus TCP, until interrupted."""
+    strange = next((control for control in controls if not control.startswith("http://")), None)
+    if strange is not None:
+        raise click.BadParameter(f"{strange!r}: expected http://HOST:PORT", param_hint="--control")
     script = [_parse_fault(text) for text in faults]
     reading = _Reading(power_w=0.0, at_s=-math.inf)
     meter = SimMeter(

@@ -251,3 +251,12 @@ async def test_who_finds_no_controller_is_told_so_and_what_to_do(
         with pytest.raises(SystemExit) as ended:
             main()
         assert (ended.value.code, told in capsys.readouterr().err) == (code, True)
+
+
+async def test_a_controller_that_only_observes_says_so_when_it_takes_an_order(house: Glasshouse, shell: Shell) -> None:
+    house.day.changes.update(armed=False)
+    house.run(1)
+    said = await shell("stop-all", *WHY)
+    assert (said.code, "stop-all --direct" in said.err) == (Exit.OK, True)
+    said = await shell("override", "set", "--to", "99%", "--for", "1h", *WHY)
+    assert (said.code, "only OBSERVES" in said.err) == (Exit.OK, True)

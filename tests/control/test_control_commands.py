@@ -239,3 +239,15 @@ async def test_an_override_with_a_ramp_goes_down_no_faster(house: Glasshouse, as
     assert 0.7 < house.day.power_w / house.day.rated_w < 0.9
     house.run(180)
     assert house.day.power_w / house.day.rated_w == pytest.approx(0.4, abs=0.03)
+
+
+async def test_a_controller_that_observes_says_so_and_touches_no_miner(house: Glasshouse, ask: Asker) -> None:
+    house.badge.role = Role.ENGINEER
+    house.day.changes.update(armed=False)
+    house.run(1)
+    for verb in ("reboot", "locate"):
+        params = {"params": {"on": True}} if verb == "locate" else {}
+        error = await refused(ask, verb=verb, selector="cont=C001", reason="hung", **params)
+        assert (error.status, "only observes" in str(error)) == (409, True)
+    assert house.hands.done == []
+    assert (await ask.post(verb="stop_all", reason="smoke"))["armed"] is False

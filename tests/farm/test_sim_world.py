@@ -205,6 +205,21 @@ def test_every_command_of_another_module_is_listed_and_found() -> None:
         assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("world --miners 3 --mix m50=x", "expected a whole number"),
+        ("world --miners 3 --http-port 99999", "65535"),
+        (f"run {__file__} --control here", "expected HOST:PORT"),
+        (f"run {__file__} --port-base 99999", "65000"),
+        ("meter --control here", "expected http://HOST:PORT"),
+    ],
+)
+def test_a_slip_of_the_hand_is_told_in_words(words: str, told: str) -> None:
+    result = CliRunner().invoke(main, words.split())
+    assert (result.exit_code, told in result.output) == (2, True), result.output
+
+
 async def test_the_program_says_when_it_is_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
     description = tmp_path / "world.toml"
     description.write_text(write_plan(30, {"m50": 1, "s21": 1}))
