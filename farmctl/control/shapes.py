@@ -1,7 +1,4 @@
-"""What the API answers with, as models: the OpenAPI document is made from them, and clients may rely on them.
-
-Objects may grow new keys; null is unknown, never 0.
-"""
+"""What the API answers with, as models behind the OpenAPI document; objects may grow keys, null is unknown, never 0."""
 
 from __future__ import annotations
 
@@ -379,12 +376,11 @@ class Settings(Answer):
 
 
 class Taken(Answer):
-    """An order that is in the journal and in force; or, for a dry run, what it would do."""
+    """An order in the journal and in force (not `armed`: nothing is sent); or, for a dry run, what it would do."""
 
     job: str | None = None
     rev: int | None = None
     armed: bool | None = None
-    """False: the controller only observes, so that nothing is sent to any miner; null: no cycle has run yet."""
     plan: dict[str, Any] | None = None
 
 
