@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from farmctl.wiring.past import PastPicture
 
 JOURNAL = "journal.db"
+FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M")
 
 
 class Moment(click.DateTime):
@@ -61,9 +62,11 @@ def looking_back(verb: Callable[..., Any]) -> Callable[..., Any]:
     looked = click.option(
         "--journal", type=click.Path(exists=True, path_type=Path), help="With --at: the journal or its folder."
     )(looked)
-    moment = Moment(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M"])
     return click.option(
-        "--at", type=moment, metavar="TIME", help="2026-11-24T10:05, UTC: a moment of the past, from the recording."
+        "--at",
+        type=Moment(FORMS),
+        metavar="TIME",
+        help="2026-11-24T10:05, UTC: the past, from the recording.",
     )(looked)
 
 

@@ -11,12 +11,13 @@ import click
 
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import print_json, say
+from farmctl.cli.past import FORMS, Moment
 
 
 @click.command()
 @click.argument("journal", type=click.Path(exists=True, path_type=Path))
-@click.option("--from", "since", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), default=None, help="UTC.")
-@click.option("--to", "until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), default=None, help="UTC.")
+@click.option("--from", "since", type=Moment(FORMS), metavar="TIME", help="2026-11-24T10:05, UTC.")
+@click.option("--to", "until", type=Moment(FORMS), metavar="TIME", help="2026-11-24T10:05, UTC.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def replay(journal: Path, since: datetime | None, until: datetime | None, output: str) -> int:
     """Re-run the core on the inputs recorded beside JOURNAL (a journal.db, or its folder).

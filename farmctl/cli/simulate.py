@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from farmctl.cli.output import print_json, say, table
+from farmctl.cli.past import FORMS, Moment
 
 if TYPE_CHECKING:
     from farmctl.engine.virtual.day import Turn
@@ -41,7 +42,10 @@ W_PER_KW = 1_000.0
     help="Made-up miners where there is no inventory.",
 )
 @click.option(
-    "--start", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]), default=None, help="UTC; default: today 00:00."
+    "--start",
+    type=Moment((*FORMS, "%Y-%m-%d")),
+    metavar="TIME",
+    help="2026-11-24 or 2026-11-24T10:05, UTC; default: today 00:00.",
 )
 @click.option("--for", "for_text", default=None, help="How long, such as 4h; default: until the last order has ended.")
 @click.option("--policy", default=None, help="Instead of the configured one.")
@@ -134,13 +138,18 @@ class Progress:
 def _plan(bar: Progress, *, signals: Path, out: Path | None, record: bool | None, **options: Any) -> SimulationPlan:
     from farmctl.cli.demo import seconds_of  # noqa: PLC0415 - see above
     from farmctl.config.load import load  # noqa: PLC0415 - see above
+    from farmctl.core.policies import POLICIES  # noqa: PLC0415 - see above
     from farmctl.engine.virtual.devices import World  # noqa: PLC0415 - see above
     from farmctl.inventory.csv import read_miners  # noqa: PLC0415 - see above
     from farmctl.wiring.virtual import SimulationPlan  # noqa: PLC0415 - see above
 
     path, inventory = options["config_path"], options["inventory"]
     config = load(Path(path), environment=os.environ).config if path else None
-    rows = read_miners(inventory.read_text(encoding="utf-8"), inventory.name).rows if inventory else ()
+    rows = (
+        read_miners(inventory.read_text(encoding="utf-8", errors="replace"), inventory.name).rows if inventory else ()
+    )
+    if options["policy"] is not None and options["policy"] not in POLICIES:
+        raise click.UsageError(f"--policy {options['policy']}: expected one of {', '.join(sorted(POLICIES))}")
     if rows and config is None:
         raise click.UsageError("--inventory needs --farm: its circuits are those of the configuration")
     if out is not None:
@@ -180,8 +189,13 @@ def _tell(report: dict[str, Any]) -> None:
     click.echo(
         f"{report['miners']} miners, {report['virtual_s'] / 3600:.1f} h in {report['wall_s']} s "
         f"({speed:,.0f} times real time, {report['cycles']} cycles)\n"
-        f"tracking error {tracking['mean_error_pct']} % mean, {tracking['p95_error_pct']} % p95; "
+        f"tracking error {_figure(tracking['mean_error_pct'])} % mean, {_figure(tracking['p95_error_pct'])} % p95; "
         f"{report['limit_violations']} limit violations; peak {report['peak_kw']} kW, {report['energy_mwh']} MWh\n"
         f"{commands['sent']} commands, {commands['confirmed']} confirmed, {commands['retried']} retried, "
         f"{commands['failed']} given up; journal of {journal['records']} records"
     )
+
+
+def _figure(value: float | None) -> str:
+    """A share that may not be there: nothing was judged."""
+    return "-" if value is None else str(value)

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from farmctl.cli import cli
@@ -39,6 +40,22 @@ def test_a_simulated_day_is_reported_journalled_and_replayed(tmp_path: Path) -> 
     assert {baseline["method"] for baseline in json.loads(told.stdout)["baselines"]} >= {"MBMA", "FIRM", "BOTTOM_UP"}
     again = CliRunner().invoke(cli, asked, standalone_mode=False)
     assert "expected a new or empty folder" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("signals", "words", "told"),
+    [
+        (b"\xff\x00", (), "column 'kind' is missing"),
+        (DAY.encode(), ("--policy", "nosuch"), "expected one of efficiency_first"),
+        (DAY.encode(), ("--start", "noon"), "such as 2026-11-24T10:05"),
+    ],
+)
+def test_a_day_that_cannot_be_played_is_told_in_words(
+    tmp_path: Path, signals: bytes, words: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "day.csv").write_bytes(signals)
+    asked = ["simulate", "--signals", str(tmp_path / "day.csv"), "--miners", "2", *words]
+    assert told in str(CliRunner().invoke(cli, asked, standalone_mode=False).exception)
 
 
 def test_why_and_plan_answer_for_a_moment_of_the_past(tmp_path: Path) -> None:

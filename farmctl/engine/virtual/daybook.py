@@ -83,7 +83,7 @@ class Entry:
 
 def read_daybook(path: Path, rated_w: float) -> tuple[Entry, ...]:
     """Every line in the order of its time; fractions are of `rated_w`. Raises DaybookError with every fault."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         return parse_daybook(file, path.name, rated_w)
 
 
