@@ -1,15 +1,16 @@
 """How exactly the real core follows a set-point, in virtual time, against the simulated meter.
 
 Five-minute base points over a fleet of mixed firmware; the same with warm air, with devices that mis-report, with the
-meter lost; and a four-second regulation signal on the fast part of the fleet. No sleep and no socket: one cycle a
-virtual second through `farmctl.core.step`.
+meter lost; falling ones over machines that only stop and start, or restart to change their mode; and a four-second
+regulation signal on the fast part of the fleet. No sleep and no socket: one cycle a virtual second through
+`farmctl.core.step`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,14 @@ MIXES = {
     ),
     "luxos+stock": (ladder("luxos"), ladder("stock", throttle=False, down_s=60.0, up_s=240.0, j_per_th=29.5)),
 }
+COARSE = (
+    ladder("m30s++", full_w=3_472.0, throttle=False, down_s=60.0, up_s=600.0, j_per_th=31.0),
+    ladder("s19pro", full_w=3_250.0, throttle=(80,), down_s=60.0, up_s=600.0, trim_s=300.0, j_per_th=29.5),
+    ladder("vnish", full_w=3_050.0, throttle=(70, 80, 90), down_s=10.0, up_s=600.0, trim_s=600.0, j_per_th=30.5),
+)
+"""As configs/profiles has them: a mode or a preset is changed by a restart of the mining process."""
+FALLING = (0.85, 0.78, 0.72, 0.66)
+"""Base points of the coarse fleet: no rise is asked of machines that wake in ten minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +63,13 @@ def main() -> None:
     """Run and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--miners", type=int, default=300)
+    parser.add_argument("--coarse-miners", type=int, default=100)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object (the only form)")
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.miners)))
+    print(json.dumps(measure(arguments.miners, arguments.coarse_miners)))
 
 
-def measure(miners: int, mixes: tuple[str, ...] = tuple(MIXES)) -> dict[str, object]:
+def measure(miners: int, coarse_miners: int, mixes: tuple[str, ...] = tuple(MIXES)) -> dict[str, object]:
     """Every story of every mix once."""
     steal = StealWatch()
     told = {name: {story: run(miners, name) for story, run in STORIES.items()} for name in mixes}
@@ -71,6 +81,10 @@ def measure(miners: int, mixes: tuple[str, ...] = tuple(MIXES)) -> dict[str, obj
         "base_point_p95_error_pct": round(max(e.p95 for e in plain), 3),
         "base_point_worst_end_error_pct": round(max(e.end for e in plain), 3),
         "regulation_mean_error_pct": round(error, 3),
+        "coarse": {
+            "miners": coarse_miners,
+            **{story: run(coarse_miners).told() for story, run in COARSE_STORIES.items()},
+        },
         "mixes": {name: {story: e.told() for story, e in stories.items()} for name, stories in told.items()},
         "regulation_score": {
             "precision": round(terms.precision, 3),
@@ -82,13 +96,19 @@ def measure(miners: int, mixes: tuple[str, ...] = tuple(MIXES)) -> dict[str, obj
     }
 
 
-def base_points(site: Farm, *, each: Callable[[Day], None] | None = None, meter_lost: bool = False) -> Error:
+def base_points(
+    site: Farm,
+    *,
+    shares: Sequence[float] = BASE_POINTS,
+    each: Callable[[Day], None] | None = None,
+    meter_lost: bool = False,
+) -> Error:
     """Follow the base points; the first minute of each is the response window and does not count."""
     day = Day(site, standing_w=float(site.full_w.sum()))
     day.run(120)
     errors: list[float] = []
     ends: list[float] = []
-    for number, share in enumerate(BASE_POINTS):
+    for number, share in enumerate(shares):
         if meter_lost and number == 2:  # noqa: PLR2004 - two base points with the meter teach the model
             day.metered = False
         target_w = share * day.rated_w
@@ -124,7 +144,7 @@ def regulation(site: Farm, minutes: int = 40) -> tuple[float, Score]:
 
 
 def _site(miners: int, mix: str) -> Farm:
-    site = farm(miners, ladders=MIXES[mix], feeders=3, aux_w=0.03 * miners * 3_400.0)
+    site = farm(miners, ladders=MIXES.get(mix, COARSE), feeders=3, aux_w=0.03 * miners * 3_400.0)
     site.warmth[:] = 1.0 + 0.03 * np.sin(np.arange(miners))  # machines of one model differ by a few percent
     return site
 
@@ -134,19 +154,40 @@ def _misreporting(site: Farm) -> Farm:
     return site
 
 
-def _warming(day: Day) -> None:
-    day.farm.warmth *= 1.0 + 0.07 / (BASE_POINT_S * len(BASE_POINTS))
+def _warming(intervals: int = len(BASE_POINTS)) -> Callable[[Day], None]:
+    def warm(day: Day) -> None:
+        day.farm.warmth *= 1.0 + 0.07 / (BASE_POINT_S * intervals)
+
+    return warm
 
 
 STORIES: dict[str, Callable[[int, str], Error]] = {
     "plain": lambda miners, mix: base_points(_site(miners, mix)),
-    "ambient_drift_7_pct": lambda miners, mix: base_points(_site(miners, mix), each=_warming),
+    "ambient_drift_7_pct": lambda miners, mix: base_points(_site(miners, mix), each=_warming()),
     "device_power_10_pct_wrong": lambda miners, mix: base_points(_misreporting(_site(miners, mix))),
     "meter_lost": lambda miners, mix: base_points(_site(miners, mix), meter_lost=True),
     "meter_lost_and_10_pct_wrong": lambda miners, mix: base_points(_misreporting(_site(miners, mix)), meter_lost=True),
-    "meter_lost_and_drift": lambda miners, mix: base_points(_site(miners, mix), each=_warming, meter_lost=True),
+    "meter_lost_and_drift": lambda miners, mix: base_points(_site(miners, mix), each=_warming(), meter_lost=True),
 }
 """What each mix goes through."""
+
+
+def coarse(miners: int, *, drift: bool = False, wrong: bool = False, meter_lost: bool = False) -> Error:
+    """The falling base points, all in a row; with the meter lost the last two are without it."""
+    site = _site(miners, "coarse")
+    site = _misreporting(site) if wrong else site
+    return base_points(site, shares=FALLING, each=_warming(len(FALLING)) if drift else None, meter_lost=meter_lost)
+
+
+COARSE_STORIES: dict[str, Callable[[int], Error]] = {
+    "plain": coarse,
+    "ambient_drift_7_pct": lambda miners: coarse(miners, drift=True),
+    "device_power_10_pct_wrong": lambda miners: coarse(miners, wrong=True),
+    "meter_lost": lambda miners: coarse(miners, meter_lost=True),
+    "meter_lost_and_10_pct_wrong": lambda miners: coarse(miners, wrong=True, meter_lost=True),
+    "meter_lost_and_drift": lambda miners: coarse(miners, drift=True, meter_lost=True),
+}
+"""What the coarse fleet goes through; warming air gets as warm in its twenty minutes."""
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ from farmctl.core.guards import Guarded, cool, guarded
 from farmctl.core.ideal import Bounds
 from farmctl.core.memory import Standing
 from farmctl.core.meter_loop import SitePower
-from farmctl.core.moves import RESTART_S
+from farmctl.core.moves import RESTART_S, restarting
 from farmctl.core.policies import Policy
 from farmctl.core.raising import MayRise, Raised, raise_ahead
 from farmctl.core.refine import refine
@@ -29,6 +29,9 @@ DEAD_BAND_W = 50.0
 UNHURRIED_S = RESTART_S
 """What is no more than a limit's margin too much is taken back by the finest steps, not by the fastest: while the air
 got 7 % warmer in ten minutes, a fleet that throttles in 60 s stood 2-5 % below its number for sleeping whole miners."""
+WAKING_SHARE = 0.5
+"""A row on its way up that draws less than this share of what it should is put back to sleep before one that runs:
+while the air got warmer, half a dozen machines that take ten minutes to wake were waited for at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -84,7 +87,9 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         sleep=may_sleep,
         soon_s=ask.soon_s,
         trim_soon_s=ask.soon_s,
+        waking=_waking(seen),
         wear=rows.cycles,
+        restarts=restarting(view),
     )
     guards = guarded(view, seen)
     cool(draft, seen, guards)
@@ -98,7 +103,8 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
     if excess_w > dead_w:
         if excess_w <= LIMIT_MARGIN * goal_w and not budget.emergency:
             shedder = replace(shedder, trim_soon_s=max(ask.soon_s, UNHURRIED_S))
-        marginal = shedder.shed(draft, excess_w / (min(site.gain, 1.0) if budget.emergency else site.gain))
+        gain = min(site.gain, 1.0) if budget.emergency else site.gain
+        marginal = shedder.shed(draft, excess_w / gain, must_w=(expected_w - budget.ceiling_w) / gain)
     raised, refined, looked = Raised.none(view), 0, False
     # A shed that is not confirmed yet makes no room: what could still be drawn counts against the ceiling.
     worst_w = site_w(site, np.maximum(seen.counted_w, draft.plan_w))
@@ -141,6 +147,12 @@ def allocate(view: FleetView, seen: Seen, site: SitePower, ask: Ask, policy: Pol
         wake_held=raised.wake_held,
         guards=guards,
     )
+
+
+def _waking(seen: Seen) -> MaskColumn:
+    rows = seen.rows
+    waking: MaskColumn = (rows.standing == Standing.PENDING) & (seen.power_now_w < WAKING_SHARE * seen.wanted_w)
+    return waking
 
 
 def _beyond(value: float, band: float) -> float:

@@ -65,6 +65,7 @@ def downward(  # noqa: PLR0913 - who may do what is three masks, in which order 
     may_sleep: MaskColumn,
     soon_s: float,
     trim_soon_s: float,
+    waking: MaskColumn,
     wear: CodeColumn,
     plan_w: FloatColumn,
 ) -> Moves:
@@ -72,9 +73,10 @@ def downward(  # noqa: PLR0913 - who may do what is three masks, in which order 
 
     A throttled miner is back in seconds, a sleeping one in minutes, and throttled points hash more per watt.
     Rows that cannot be asleep within `soon_s`, or throttled within `trim_soon_s`, come after all that can: a deadline
-    beats a better J/TH.
+    beats a better J/TH. Rows that are still `waking` go back to sleep before any that runs does.
     """
     trim_late, off_late = _late(view, soon_s, trim_soon_s)
+    off_late &= ~waking  # what draws nothing yet is asleep at once
     throttles = may_throttle & ~(trim_late & ~off_late & may_sleep)
     low = throttle_step(view)
     trim = _segment(view, step, np.minimum(step, low), policy, throttles & (step > low), from_w=plan_w)
@@ -86,8 +88,9 @@ def downward(  # noqa: PLR0913 - who may do what is three masks, in which order 
     late = np.concatenate([trim_late[trim.row], off_late[off.row] | (trim_late & throttles)[off.row]])
     stage = np.concatenate([np.zeros(len(trim), dtype=np.int64), np.ones(len(off), dtype=np.int64)])
     rank = policy.rank(view)[both.row]
+    runs = ~waking[both.row] | (stage == 0)
     return _taken(
-        both, np.lexsort((both.row, wear[both.row], both.worth_per_w, _small(view, both), stage, -rank, late))
+        both, np.lexsort((both.row, wear[both.row], both.worth_per_w, _small(view, both), runs, stage, -rank, late))
     )
 
 

@@ -10,7 +10,7 @@ from farmctl.core.circuits import feeder_of, fitting, node_load_w
 from farmctl.core.confirm import Seen, top_step
 from farmctl.core.draft import Ask, Draft
 from farmctl.core.fleet import FleetView
-from farmctl.core.moves import Moves, best_step_within, upward, wakes_late
+from farmctl.core.moves import Moves, best_step_within, restarting, upward, wakes_late
 from farmctl.core.policies import Policy
 from farmctl.core.units import FloatColumn, MaskColumn
 
@@ -61,7 +61,9 @@ def raise_into(draft: Draft, seen: Seen, room_w: float, ask: Ask, policy: Policy
     waking = moves.start == 0
     on_time = _within_credit(view, moves, waking, ask.wake_credit_w)
     result.wake_held[moves.row[waking & ~on_time]] = True
-    moves = moves.only(on_time)
+    # A process is not restarted in place of a sleeper that waits for its feeder's next packet.
+    through = restarting(view)[moves.row] & ~waking
+    moves = moves.only(on_time & ~(through & result.wake_held.any()))
     inside = fitting(tree, node[moves.row], moves.power_w, headroom_w)
     result.circuit_held[moves.row[~inside]] = True
     moves = moves.only(inside)
@@ -128,7 +130,9 @@ def _within_credit(view: FleetView, moves: Moves, waking: MaskColumn, credit_w: 
 
 
 def _fill_last(draft: Draft, row: int, left_w: float) -> None:
-    """The row that did not fit whole takes the step that does."""
+    """The row that did not fit whole takes the step that does; no process is restarted for a part of the way."""
+    if draft.step[row] > 0 and restarting(draft.view)[row]:
+        return
     top = int(top_step(draft.view)[row])
     fits = best_step_within(draft.view, row, float(draft.plan_w[row]) + left_w, top)
     if fits > draft.step[row]:

@@ -28,10 +28,28 @@ class Shedder:
     """Rows that can throttle within this time are asked first."""
     wear: CodeColumn
     """Cycles of each row today: among equals the least worn sleeps first."""
+    waking: MaskColumn
+    """Rows on their way up that draw little yet."""
+    restarts: MaskColumn
+    """Rows whose process restarts between two awake points: for minutes they give up all they draw."""
 
-    def shed(self, draft: Draft, need_w: float, among: MaskColumn | None = None) -> float:
-        """Lower rows in place until `need_w` is given up; the marginal worth per watt."""
-        throttle = self.throttle if among is None else self.throttle & among
+    def shed(self, draft: Draft, need_w: float, among: MaskColumn | None = None, *, must_w: float = 0.0) -> float:
+        """Lower rows in place until `need_w` is given up; the marginal worth per watt.
+
+        A row that restarts on its way to less sleeps instead. One that may not sleep is restarted only for `must_w`,
+        what stands above a limit, where nobody else is left.
+        """
+        given_w, marginal = self._lower(draft, need_w, among, throttle=self.throttle & ~self.restarts)
+        if given_w < must_w and self.restarts.any():
+            more_w, last = self._lower(draft, must_w - given_w, among, throttle=self.throttle & self.restarts)
+            return last if more_w > 0 else marginal
+        return marginal
+
+    def _lower(
+        self, draft: Draft, need_w: float, among: MaskColumn | None, *, throttle: MaskColumn
+    ) -> tuple[float, float]:
+        """What was given up of `need_w`, and the marginal worth per watt; NaN where nobody can give way."""
+        throttle = throttle if among is None else throttle & among
         sleep = self.sleep if among is None else self.sleep & among
         moves = downward(
             self.view,
@@ -41,17 +59,19 @@ class Shedder:
             may_sleep=sleep,
             soon_s=self.soon_s,
             trim_soon_s=self.trim_soon_s,
+            waking=self.waking,
             wear=self.wear,
             plan_w=draft.plan_w,
         )
         if not len(moves):
-            return float("nan")
+            return 0.0, float("nan")
         given = np.cumsum(moves.power_w)
         count = min(int(np.searchsorted(given, need_w)) + 1, len(moves))
         taken = moves.only(np.arange(len(moves)) < count)
         draft.take(taken)
-        self._trim_last(draft, taken, float(given[count - 1]) - need_w)
-        return float(taken.worth_per_w[-1])
+        given_w = float(given[count - 1])
+        self._trim_last(draft, taken, given_w - need_w)
+        return given_w, float(taken.worth_per_w[-1])
 
     def _trim_last(self, draft: Draft, taken: Moves, surplus_w: float) -> None:
         """The last row gives up no more than it must."""
@@ -78,7 +98,7 @@ def relieve(draft: Draft, shedder: Shedder) -> MaskColumn:
         excess_w = float(load_w[node] - tree.rating_w[node])
         if excess_w > 0:
             under = ancestors_at(tree, int(depth_of[node]))[node_of_row] == node
-            shedder.shed(draft, excess_w, among=under)
+            shedder.shed(draft, excess_w, among=under, must_w=excess_w)
             held |= under
             load_w = node_load_w(tree, node_of_row, draft.plan_w)
     return held

@@ -136,7 +136,7 @@ def test_no_row_gives_up_more_than_it_draws(policy: str, world: World) -> None:
     step, plan_w = np.maximum(seen.rows.wanted, 0).astype(np.int64), planned_w(seen)
     moves = downward(
         view, step, POLICIES[policy], may_throttle=seen.movable, may_sleep=seen.movable, soon_s=np.inf,
-        trim_soon_s=np.inf, wear=seen.rows.cycles, plan_w=plan_w,
+        trim_soon_s=np.inf, waking=np.zeros(len(step), dtype=np.bool_), wear=seen.rows.cycles, plan_w=plan_w,
     )  # fmt: skip
     given_up_w = np.bincount(moves.row, weights=moves.power_w, minlength=len(plan_w))
     assert (given_up_w <= plan_w + EPSILON_W).all()

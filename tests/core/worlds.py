@@ -72,7 +72,7 @@ def ladders(draw: st.DrawFn) -> Ladder:
         points=tuple(points),
         down_s=draw(st.sampled_from([2.0, 5.0, 60.0])),
         up_s=draw(st.sampled_from([10.0, 60.0, 600.0])),
-        trim_s=draw(st.sampled_from([1.0, 3.0, 30.0])),
+        trim_s=draw(st.sampled_from([1.0, 3.0, 30.0, 300.0])),
     )
 
 

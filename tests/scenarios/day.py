@@ -300,4 +300,4 @@ class Day:
         self.table.sent_ms[row] = self.now_ms
         self.table.acked_ms[row] = self.now_ms
         if not self.farm.deaf[row]:
-            self.farm.at[row] = ladder_step
+            self.farm.obey(row, ladder_step)

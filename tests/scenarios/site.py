@@ -9,6 +9,7 @@ import numpy as np
 
 from farmctl.core.fleet import CircuitTree, FleetTable, LadderBook, SiteRules
 from farmctl.core.model import Ladder, MinerState, OperatingPoint, PointKind, PowerSource
+from farmctl.core.moves import RESTART_S
 from farmctl.core.units import FloatColumn, IntColumn, MaskColumn
 
 
@@ -17,15 +18,15 @@ def ladder(
     *,
     full_w: float = 3_400.0,
     j_per_th: float = 20.0,
-    throttle: bool = True,
+    throttle: bool | tuple[int, ...] = True,
     down_s: float = 5.0,
     up_s: float = 30.0,
     trim_s: float = 3.0,
 ) -> Ladder:
-    """Sleep, 40..95 % in 5 % steps where it throttles, full; throttled points are a little more efficient."""
+    """Sleep, 40..95 % in 5 % steps or these percents where it throttles, full; throttled ones are more efficient."""
     points = [OperatingPoint(kind=PointKind.SLEEP, power_w=40.0, hash_rate_hs=0.0, setting="sleep")]
     full_hs = full_w / j_per_th * 1e12
-    for percent in range(40, 100, 5) if throttle else ():
+    for percent in range(40, 100, 5) if throttle is True else throttle or ():
         share = percent / 100
         points.append(
             OperatingPoint(
@@ -121,6 +122,13 @@ class Farm:
         """Start the story with every miner asleep."""
         self.at[:] = 0
         self.true_w = self.heading_w()
+
+    def obey(self, row: int, step: int) -> None:
+        """A machine is told its point; one whose process restarts between two awake ones draws nothing for a moment."""
+        restarts = self.book.trim_s[self.ladder_of[row]] > RESTART_S
+        if restarts and 0 < step != self.at[row] > 0:
+            self.true_w[row] = self.book.power_w[self.ladder_of[row], 0]
+        self.at[row] = step
 
     def advance(self, dt_s: float) -> None:
         """Draw moves towards its point at the ladder's speed."""
