@@ -33,8 +33,11 @@ FOREIGN = (
     "hiveon",
     "kaonsu",
     "marathon",
+    "marafw",
+    "luxos",
     "rwglr",
     "btminer",
+    "pitbit",
     "bixbit",
     "bixfirmware",
 )

@@ -107,13 +107,13 @@ def parse_summary(reply: object) -> Summary | None:
         text(status.get("miner_state")).lower().replace("_", "-"),
         whole(percent),
         _power_w(found),
-        hashes(found.get("hr_realtime"), HASHES_PER_GIGAHASH),
+        _rate_hs(found),
         hashes(found.get("hr_nominal"), HASHES_PER_GIGAHASH),
         hashes(found.get("hr_stock"), HASHES_PER_GIGAHASH),
         seconds(status.get("miner_state_time")),
         max(known, default=max((board for board in boards if isfinite(board)), default=nan)),
         boards,
-        tuple(rpm(fan.get("rpm")) for fan in rows(_table(found, "cooling"), "fans")),
+        _fans(_table(found, "cooling")),
         len(chains) or None,
         _errors(status, chains),
         tuple(
@@ -223,14 +223,30 @@ def _errors(status: Mapping[str, Any], chains: list[dict[str, Any]]) -> tuple[st
     return tuple(word for word in said if word)
 
 
+def _rate_hs(found: Mapping[str, Any]) -> float:
+    """`hr_realtime`, or the same in TH/s."""
+    rate_hs = hashes(found.get("hr_realtime"), HASHES_PER_GIGAHASH)
+    return rate_hs if isfinite(rate_hs) else hashes(found.get("instant_hashrate"), HASHES_PER_TERAHASH)
+
+
+def _fans(cooling: Mapping[str, Any]) -> tuple[float, ...]:
+    """None in a liquid: an S21+ Hydro of 1.2.8 says one of 0 rpm, `ok`."""
+    if text(_table(_table(cooling, "settings"), "mode").get("name")).startswith("immers"):
+        return ()
+    return tuple(rpm(fan.get("rpm")) for fan in rows(cooling, "fans"))
+
+
 def _power_w(found: Mapping[str, Any]) -> float:
     """`power_consumption`; `power_usage` is watts too, but where there is a `power_efficiency` it may be J/TH.
 
     OpenAPI of 1.2.6: deprecated, the same as the efficiency; 29.5 was seen beside 3,250 W, and would count as asleep.
     """
-    if "power_consumption" in found or "power_efficiency" in found:
-        return watts(found.get("power_consumption"))
-    return watts(found.get("power_usage"))
+    if "power_consumption" in found:
+        return watts(found["power_consumption"])
+    if "power_efficiency" not in found:
+        return watts(found.get("power_usage"))
+    boards = [watts(chain.get("power_consumption")) for chain in rows(found, "chains")]
+    return sum(boards) if boards else nan  # 1.2.7 says 2,583 W beside boards of 861 each
 
 
 def _table(found: object, key: str) -> Mapping[str, Any]:

@@ -126,7 +126,8 @@ class FleetKeeper:
         number = self._number[row]
         power_w, source = reading.power_w, reading.power_source
         step = self._step(number, reading)
-        if power_w != power_w:  # noqa: PLR0124 - NaN
+        # NaN, or 0 W beside hashes: a miner without a meter that says 0 has shed nothing.
+        if power_w != power_w or (power_w == 0 and reading.hash_rate_hs > 0):  # noqa: PLR0124
             power_w, source = self._estimated_w(number, reading), PowerSource.NAMEPLATE
         elif step > 0:
             self._learn_scale(row, number, step, reading, now_ms)

@@ -122,6 +122,17 @@ def test_joules_per_terahash_of_a_vnish_are_no_watts(said: dict[str, float], pow
     assert summary.state == "auto-tuning"
 
 
+def test_a_hydro_vnish_without_a_sum_is_the_sum_of_its_boards_and_has_no_fans() -> None:
+    """An S21+ Hydro of 1.2.8, as a client of it has it."""
+    boards = [{"id": place, "power_consumption": 2033} for place in (1, 2, 3)]
+    cooling = {"fan_num": 1, "fans": [{"rpm": 0, "status": "ok"}], "settings": {"mode": {"name": "immersion"}}}
+    miner = {"instant_hashrate": 420.23, "power_efficiency": 14.52, "chains": boards, "cooling": cooling}
+    summary = vnish.parse_summary({"miner": miner})
+    assert summary is not None
+    assert (summary.power_w, summary.fans_rpm) == (6099.0, ())
+    assert summary.hash_rate_hs == pytest.approx(420.23e12)
+
+
 def test_pools_of_a_vnish_are_the_owners_with_their_shares() -> None:
     shares = {"accepted": 7, "rejected": 2, "stale": 1}
     said = [
@@ -236,6 +247,8 @@ async def test_an_antminer_with_another_firmwares_web_server_does_not_end_the_se
         version(CGMiner="4.11.1", Type="Goldshell-KD6"),
         version(BDMiner="4.11.1"),
         version(Type="Antminer S19j Pro", BixFirmware="0.9.9.3"),
+        version(Type="Antminer S21 PitBit", BMMiner="1"),
+        version(Type="Antminer S19 Pro", BMMiner="MARAFW_1.0.0"),
         version(IceRiver="1"),
         b'{"STATUS":null,"VERSION":null,"Msg":null}\0',
         b'{"STATUS":[[]],"VERSION":[[1]],"Msg":{"api_ver":[],"fw_ver":{}}}\0',
