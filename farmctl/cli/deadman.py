@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from farmctl.cli.figures import Figure
 from farmctl.cli.output import config_option
 
 
@@ -14,7 +15,7 @@ from farmctl.cli.output import config_option
 @click.option(
     "--after",
     "after_s",
-    type=click.FloatRange(min=10.0, max=600.0),
+    type=Figure(min=10.0, max=600.0),
     default=60.0,
     show_default=True,
     help="Seconds without a fresh cycle of the controller.",

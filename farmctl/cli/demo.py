@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from typing_extensions import override
 
+from farmctl.cli.figures import Figure
 from farmctl.cli.output import print_json, say
 from farmctl.errors import FarmError
 
@@ -53,7 +54,7 @@ class SiteName(click.ParamType[str]):
               help="Let a dispatcher play a day; without it the grid is you: farmctl grid send, certify.")  # fmt: skip
 @click.option("--mix", default=None, help="model=weight,model=weight; models as farmsim names them.")
 @click.option("--trace", default=None, help="CSV of the dispatcher's orders, or a shipped trace; played over and over.")
-@click.option("--report-error", type=click.FloatRange(-0.5, 0.5), default=None, help="Miners report so much less.")
+@click.option("--report-error", type=Figure(-0.5, 0.5), default=None, help="Miners report so much less.")
 @click.option("--warming-c", type=float, default=0.0, help="Air gets so much warmer in the time of --for; 30: +7 % W.")
 @click.option("--meter-lost-after", "meter_lost", default=None, help="Such as 5m: then the site meter is gone.")
 @click.option("--port-base", type=int, default=None, help="All miners on 127.0.0.1, from this port on.")

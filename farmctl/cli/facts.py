@@ -32,6 +32,8 @@ def facts(*, selector: str, config_path: str | None, output: str) -> int:
     for row in rows if output == "table" else []:
         for each in row["errors"]:
             say(f"{row['id']}: {each['code']}: {each['means']}; {each['action']}")
+    if not rows and not silent:
+        say(f"farmctl: no miner fits {selector}")
     for miner, why in silent.items():
         say(f"{miner}: {why}")
     return Exit.PARTIAL if silent else Exit.OK

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from farmctl.cli.exits import Exit
+from farmctl.cli.figures import LARGEST_KW, Figure
 from farmctl.cli.output import print_json, say, table
 
 if TYPE_CHECKING:
@@ -56,13 +57,13 @@ def grid() -> None:
 @grid.command()
 @_dispatcher
 @click.argument("event_id", required=False)
-@click.option("--limit-kw", type=click.FloatRange(min=0), default=None, help="Import no more than this.")
-@click.option("--target-kw", type=click.FloatRange(min=0), default=None, help="Consume this.")
+@click.option("--limit-kw", type=Figure(0, LARGEST_KW), default=None, help="Import no more than this.")
+@click.option("--target-kw", type=Figure(0, LARGEST_KW), default=None, help="Consume this.")
 @click.option("--class", "event_class", type=click.Choice(CLASSES), default=None, help="Default: LIMIT or TARGET.")
 @click.option("--in", "starts_in_s", type=click.IntRange(0, 604_800), default=0, help="Seconds until it begins.")
 @click.option("--for", "for_s", type=click.IntRange(1, 604_800), default=300, show_default=True, help="Seconds.")
 @click.option("--respond-within", "respond_s", type=click.IntRange(0, 3_600), default=None, help="Seconds to comply.")
-@click.option("--tolerance-kw", type=click.FloatRange(min=0), default=None)
+@click.option("--tolerance-kw", type=Figure(0, LARGEST_KW), default=None)
 @click.option("--priority", type=click.IntRange(min=0), default=10, show_default=True, help="0 is the highest.")
 @click.option("--update", is_flag=True, help="Replace an event that was sent before.")
 @click.option("--delete", is_flag=True, help="Withdraw an event that was sent before.")
@@ -85,7 +86,7 @@ def send(**options: Any) -> int:
 
 @grid.command()
 @_dispatcher
-@click.option("--for", "for_s", type=click.FloatRange(min=0), default=None, help="Seconds; default: until stopped.")
+@click.option("--for", "for_s", type=Figure(min=0), default=None, help="Seconds; default: until stopped.")
 @click.option("--telemetry/--no-telemetry", default=True, show_default=True)
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
 def watch(**options: Any) -> int:

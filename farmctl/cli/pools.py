@@ -38,6 +38,8 @@ def show(*, door: Door, selector: str, output: str) -> int:
     """Ask the miners themselves: pools and workers, firmware, boards."""
     rows, silent = asyncio.run(_shown(door.config_path, selector))
     print_rows(rows, COLUMNS, output)
+    if not rows and not silent:
+        say(f"farmctl: no miner fits {selector}")
     for miner, why in silent.items():
         say(f"{miner}: {why}")
     return Exit.PARTIAL if silent else Exit.OK

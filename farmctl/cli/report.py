@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from farmctl.cli.exits import Exit
+from farmctl.cli.figures import Figure
 from farmctl.cli.output import config_option, say
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ METHODS = ("MBMA", "FIRM", "BOTTOM_UP", "X_OF_Y")
 @click.option("--nth", type=click.IntRange(min=1), default=None, help="Which time that EVENT was live; else the last.")
 @click.option("--method", type=click.Choice(METHODS), help="Baseline to count the money against.")
 @click.option("--x-of-y", metavar="X:Y", help="Also the baseline X of Y, such as 5:10.")
-@click.option("--tariff", type=click.FloatRange(min=0), help="Per kWh, instead of the journalled price.")
-@click.option("--hash-price", type=click.FloatRange(min=0), help="Per TH/s and day, instead of the journalled one.")
+@click.option("--tariff", type=Figure(min=0), help="Per kWh, instead of the journalled price.")
+@click.option("--hash-price", type=Figure(min=0), help="Per TH/s and day, instead of the journalled one.")
 @click.option("--path", "journal", type=click.Path(dir_okay=False, path_type=Path), help="Journal; else the site's.")
 @config_option
 def report(*, event: str | None, day: str | None, month: str | None, **options: Any) -> int:

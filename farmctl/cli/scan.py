@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import click
 
 from farmctl.cli.exits import Exit
+from farmctl.cli.figures import Figure
 from farmctl.cli.output import config_option, output_option, say
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Asked:
 @click.command()
 @click.argument("ranges", nargs=-1, required=True, metavar="RANGE...")
 @config_option
-@click.option("--rate", type=click.FloatRange(min=1, max=20_000), default=1000.0, show_default=True, help="Per second.")
+@click.option("--rate", type=Figure(min=1, max=20_000), default=1000.0, show_default=True, help="Per second.")
 @click.option("--ports", "ports_text", metavar="NAME=PORT,...", help="Such as api=4028,http=8080; else the usual ones.")
 @click.option("--diff", "compare", is_flag=True, help="Compare with the inventory.")
 @click.option("--exit-code", is_flag=True, help="With --diff: exit 8 where something has changed.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from farmctl.cli.figures import Figure
 from farmctl.cli.output import print_json, say, table
 from farmctl.cli.past import FORMS, Moment
 
@@ -52,28 +53,26 @@ W_PER_KW = 1_000.0
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--ambient-swing",
-    type=click.FloatRange(0, 0.3),
+    type=Figure(0, 0.3),
     default=0.07,
     show_default=True,
     help="Draw of the warmest hour over the coldest.",
 )
 @click.option(
     "--report-error",
-    type=click.FloatRange(-0.3, 0.3),
+    type=Figure(-0.3, 0.3),
     default=0.05,
     show_default=True,
     help="Devices say so much less than they draw.",
 )
 @click.option(
     "--deaf",
-    type=click.FloatRange(0, 1),
+    type=Figure(0, 1),
     default=0.002,
     show_default=True,
     help="Share that says yes and does nothing.",
 )
-@click.option(
-    "--silent", type=click.FloatRange(0, 1), default=0.003, show_default=True, help="Share that never answers."
-)
+@click.option("--silent", type=Figure(0, 1), default=0.003, show_default=True, help="Share that never answers.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -12,7 +12,7 @@ import click
 
 from farmctl.cli.exits import Exit
 from farmctl.cli.output import config_option, output_option, print_json, print_rows, say
-from farmctl.control.sizes import SizeError, span_s
+from farmctl.control.sizes import SizeError, lasting_s
 
 if TYPE_CHECKING:
     from farmctl.control.tokens import Token
@@ -42,7 +42,7 @@ def make(
     from farmctl.control import tokens  # noqa: PLC0415 - start-up of every verb would pay for it
 
     try:
-        life_ms = int(span_s(for_text) * 1000)
+        life_ms = int(lasting_s(for_text) * 1000)
     except SizeError as error:
         raise click.UsageError(str(error)) from None
     path, now_ms = _file(config_path), int(time.time() * 1000)

@@ -231,6 +231,10 @@ async def test_a_site_declines_an_order_about_load_but_neither_a_limit_nor_an_em
         ("context set north --url north.example", Exit.USAGE, "expected https://HOST:PORT"),
         ("grid certify --broker 127.0.0.1:1", Exit.USAGE, "expected --yes"),
         ("support-bundle --out /dev/null", Exit.USAGE, "is there already"),
+        ("token make ada --role viewer --for 0s --reason x", Exit.USAGE, "longer than nothing"),
+        ("grid send --broker 127.0.0.1:1 --limit-kw nan", Exit.USAGE, "finite number"),
+        ("deadman --after nan", Exit.USAGE, "finite number"),
+        ("report ev-1 --tariff inf", Exit.USAGE, "finite number"),
     ],
 )
 async def test_a_slip_of_the_hand_is_told_in_words(shell: Shell, words: str, code: int, told: str) -> None:
