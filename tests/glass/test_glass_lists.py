@@ -193,3 +193,12 @@ async def test_the_column_chooser_tells_without_colours_what_is_chosen(sit: Sit)
         text = seat.text()
         assert re.search(r"X▌ ID", text)
         assert re.search(r"▐ ▌ Slot", text)
+
+
+async def test_a_menu_outlives_a_terminal_of_a_few_cells(sit: Sit) -> None:
+    async with sit() as seat:
+        await seat.press("x")
+        for size in ((3, 2), (1, 1), (120, 36)):
+            await seat.pilot.resize_terminal(*size)
+        await seat.settle()
+        assert "Actions: each one shows a preview first" in seat.text()
