@@ -16,7 +16,7 @@ from drivers.whatsminer.token import TOKEN_LIFE_S
 from drivers.whatsminer.wire import MinerStatus, Summary
 from farmctl.core.model import MinerId, OperatingPoint, PowerSource
 from farmctl.errors import FarmError, MalformedReplyError, RefusedError, TryAgainError
-from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, PoolLogin, Reading
+from farmctl.ports.devices import Credentials, Device, Driver, Endpoint, Facts, Identity, Pool, PoolLogin, Reading
 
 FULL_PERCENT = 100
 
@@ -52,6 +52,8 @@ class WhatsminerDevice(Device):
         self.port = endpoint.port("api", API_PORT)
         self._door = WriteDoor(self.host, self.port, credentials.password)
         self._belief = Belief()
+        self._pools: tuple[Pool, ...] = ()
+        self._nominal_hs = nan
 
     @override
     async def poll(self) -> Reading:
@@ -82,8 +84,11 @@ class WhatsminerDevice(Device):
         identity = await _identify(self.host, self.port)
         if identity is None:
             raise MalformedReplyError(f"{self.host}:{self.port} no longer answers as a Whatsminer of API version 2")
-        pools = wire.parse_pools(await ask(self.host, self.port, wire.POOLS))
-        summary_reply = await ask(self.host, self.port, wire.SUMMARY)
+        # A sleeper stays known, or it could never be woken: what only the mining process tells stands as last told.
+        self._pools = wire.parse_pools(await self._relayed(wire.POOLS)) or self._pools
+        summary_reply = await self._relayed(wire.SUMMARY)
+        told_hs = wire.parse_nominal_hs(summary_reply)
+        self._nominal_hs = told_hs if isfinite(told_hs) else self._nominal_hs
         summary = wire.parse_summary(summary_reply)
         _, boards = wire.parse_boards(await _ask_or_nothing(self.host, self.port, wire.DEVDETAILS))
         if boards is None:
@@ -92,9 +97,9 @@ class WhatsminerDevice(Device):
         original_w = self._belief.original_limit_w
         return Facts(
             identity=identity,
-            pools=pools,
+            pools=self._pools,
             boards=boards,
-            nominal_hash_rate_hs=wire.parse_nominal_hs(summary_reply),
+            nominal_hash_rate_hs=self._nominal_hs,
             nominal_power_w=original_w if isfinite(original_w) else limit_w,
         )
 
@@ -217,6 +222,13 @@ class WhatsminerDevice(Device):
         if wire.is_process_down(reply):
             return wire.NO_SUMMARY
         raise MalformedReplyError(f"{self.host}:{self.port} answered summary without a SUMMARY row")
+
+    async def _relayed(self, payload: bytes) -> dict[str, Any]:
+        """An answer of the mining process; empty while that is down, as on old firmware that sleeps."""
+        try:
+            return await ask(self.host, self.port, payload)
+        except MiningProcessDownError:
+            return {}
 
     async def _status(self) -> MinerStatus | None:
         """Status, or None where it cannot be read now: unknown, and no reason to lose the poll."""

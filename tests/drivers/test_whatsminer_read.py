@@ -123,6 +123,21 @@ async def test_a_recorded_miner_is_identified_by_its_mac(name: str) -> None:
     assert all(pool.alive for pool in facts.pools)
 
 
+async def test_one_that_sleeps_with_its_mining_process_down_stays_who_it_is_and_keeps_what_it_told() -> None:
+    replies = dict(recorded(case("bench_m30spp")))
+    down = dict.fromkeys(
+        ("summary", "pools", "devs", "edevs", "devdetails"), b"Socket connect failed: Connection refused"
+    )
+    async with serving(replies) as endpoint:
+        awake = device(endpoint)
+        before = await awake.facts()
+        replies.update(down)
+        asleep, stranger = await awake.facts(), await device(endpoint).facts()
+    assert (asleep.identity.miner_id, asleep.pools) == (before.identity.miner_id, before.pools)
+    assert asleep.nominal_hash_rate_hs == before.nominal_hash_rate_hs
+    assert (stranger.identity.miner_id, stranger.pools) == (before.identity.miner_id, ())
+
+
 @pytest.mark.parametrize(
     "name",
     ["luxos_s19kpro_2025.4.8", "antminer_s19pro_49.0.1.3", "braiins_24.09", "avalon_a1246_21072802", "auradine_v1"],
