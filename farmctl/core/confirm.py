@@ -155,10 +155,11 @@ def _adopted(rows: RowMemory, view: FleetView, known: MaskColumn, now_ms: int) -
     off_since_ms = rows.off_since_ms.copy()
     on_since_ms = rows.on_since_ms.copy()
     asleep = blank & (wanted == 0)
-    # How long it has been so is unknown; a known uptime tells of a miner that is on.
+    # How long it has been so is unknown, and counts as long: a limit is not kept waiting for want of a figure. A known
+    # uptime tells of a miner that is on.
     off_since_ms[asleep & (off_since_ms < 0)] = 0
     awake = blank & (wanted > 0) & (on_since_ms < 0)
-    uptime_ms = np.nan_to_num(view.table.uptime_s, nan=0.0) * MS_PER_S
+    uptime_ms = np.nan_to_num(view.table.uptime_s, nan=np.inf) * MS_PER_S
     on_since_ms[awake] = np.maximum(now_ms - uptime_ms[awake], 0).astype(np.int64)
     return replace(rows, wanted=wanted, before=before, off_since_ms=off_since_ms, on_since_ms=on_since_ms)
 

@@ -44,7 +44,9 @@ def test_in_warming_air_machines_that_are_still_waking_give_way_before_those_tha
 def test_a_set_point_restarts_nobody_who_may_not_sleep_yet_and_a_limit_does() -> None:
     for limited in (False, True):
         site = _site()
-        day = Day(site, min_on_s=600.0).run(10)  # nobody knows yet how long they have been running
+        day = Day(site, min_on_s=600.0)
+        day.table.uptime_s[:] = 0.0  # they have just started
+        day.run(10)
         top = site.at.copy()
         want_w = 0.95 * day.rated_w
         day.event("less", limit_w=want_w if limited else None, setpoint_w=None if limited else want_w)

@@ -32,6 +32,13 @@ def test_a_limit_at_60_percent_gives_60_percent_not_zero() -> None:
     assert day.decision.mode is SiteMode.LIMITED
 
 
+def test_a_limit_does_not_wait_for_miners_that_tell_no_uptime() -> None:
+    day = Day(farm(100, ladders=(STOCK,)), min_on_s=600.0).run(10)
+    day.event("cap", limit_w=0.3 * day.rated_w)
+    day.run(90)  # they take a minute to stop
+    assert day.power_w <= 0.3 * day.rated_w
+
+
 def test_no_statement_is_no_limit_and_zero_is_zero() -> None:
     day = Day(farm(50)).run(10)
     day.event("nothing", for_s=30)  # it states neither a limit nor a set-point
