@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from benchmarks._postgresql import debian
+
 SHIPPED = Path("configs/patroni")
 NETWORK = "127.86.0"
 HOSTS = {"db-a": f"{NETWORK}.1", "db-b": f"{NETWORK}.2", "witness": f"{NETWORK}.3"}
@@ -166,4 +168,4 @@ def _certify(home: Path, address: str) -> None:
 
 def binaries() -> Path | None:
     """Debian's server, the one that the shipped file names."""
-    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+    return next(iter(debian()), None)

